@@ -1,0 +1,108 @@
+# One command each to build, test, lint, measure and run. `make help` lists them. What is needed of the machine is installed by `make deps`.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := build
+
+# The version is stamped into every program and names the agent's image, so both have to come from here.
+VERSION ?= $(or $(patsubst v%,%,$(shell git describe --tags --always --dirty 2>/dev/null)),0.1.0-dev)
+# The machine to build for. Not GOARCH: make would hand it to the tools that have to run here, and they would be built for the other machine.
+ARCH ?= $(shell go env GOARCH)
+ARM ?= 7
+
+BIN := bin
+BUILD := build
+GOBUILD = CGO_ENABLED=0 GOOS=linux GOARCH=$(ARCH) GOARM=$(ARM) go build -buildvcs=false -trimpath -ldflags "-s -w -X main.version=$(VERSION)"
+PLATFORM = linux/$(ARCH)$(if $(filter arm,$(ARCH)),/v$(ARM))
+# Programs that have to run here, whatever a GOARCH in the environment says.
+HOSTGO := env -u GOOS -u GOARCH -u GOARM go
+TOOL := $(HOSTGO) tool -modfile=tools/go.mod
+UNIT = $$(go list ./... | grep -v '^github.com/edged/edged/tests')
+
+# Which containerd the whole-system tests run on: empty is the machine's own, v2 is the version of the client in go.mod, built here. It is found
+# through PATH, where containerd looks for its shim too.
+CONTAINERD ?=
+ifeq ($(CONTAINERD),v2)
+SYSTEM_DEPS := containerd-v2
+SYSTEM_PATH := $(CURDIR)/$(BUILD)/containerd-v2:$(PATH)
+else ifeq ($(CONTAINERD),)
+SYSTEM_PATH := $(PATH)
+else
+$(error CONTAINERD is empty or v2, not "$(CONTAINERD)")
+endif
+
+# Arguments: BENCH is a pattern of benchmarks, BENCHFLAGS more flags, FUZZTIME the time of each fuzz target, RUN a pattern of system tests.
+BENCH ?= .
+BENCHFLAGS ?=
+FUZZTIME ?= 30s
+RUN ?= .
+
+.PHONY: help build programs agent-image build-failpoints containerd-v2 deps deps-test fmt lint test test-system bench soak check run clean
+
+help: ## list the targets
+	@sed -nE 's/^([a-z0-9-]+):[^#]*## (.*)/\1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 20
+
+build: programs agent-image ## build every program and the agent's image into bin/
+
+programs:
+	@mkdir -p $(BIN)
+	$(GOBUILD) -o $(BIN)/edged ./edged
+	$(GOBUILD) -o $(BIN)/edgectl ./edged/edgectl
+	$(GOBUILD) -o $(BIN)/edged-logger ./edged/logger
+	$(GOBUILD) -o $(BIN)/edged-agent ./edged/agent
+
+# The user has no name in the image and needs none: the agent owns nothing there.
+agent-image: programs
+	$(HOSTGO) run -buildvcs=false ./contrib/imagetar -o $(BIN)/edged-agent.tar -ref edged.local/agent:$(VERSION) -platform $(PLATFORM) \
+		-entrypoint /edged-agent -user 65532:65532 -file $(BIN)/edged-agent=/edged-agent
+
+build-failpoints: ## build bin/edged-failpoints, which stops or dies at named points (GOFAIL_FAILPOINTS)
+	tools/failpoints.sh $(BUILD)/failpoints
+	@mkdir -p $(BIN)
+	output=$(CURDIR)/$(BIN)/edged-failpoints; cd $(BUILD)/failpoints; $(GOBUILD) -o $$output ./edged
+
+containerd-v2: ## build containerd and its shim, in the version of go.mod, into build/containerd-v2/
+	version=$$(go list -m -f '{{.Version}}' github.com/containerd/containerd/v2); \
+	CGO_ENABLED=0 GOFLAGS=-buildvcs=false GOBIN=$(CURDIR)/$(BUILD)/containerd-v2 go install \
+		github.com/containerd/containerd/v2/cmd/{containerd,containerd-shim-runc-v2,ctr}@$$version
+
+deps: ## install what building and running needs (Debian, Ubuntu)
+	contrib/setup/deps.sh
+
+deps-test: ## install what the tests need besides
+	contrib/setup/deps.sh test
+
+fmt: ## format the source
+	$(TOOL) gofumpt -w $$(go list -f '{{.Dir}}' ./...)
+
+lint: ## look for faults without running anything
+	go vet ./...
+	$(TOOL) golangci-lint run
+	for script in $$(find .ci contrib tests tools -name '*.sh') .ci/run; do bash -n "$$script"; done
+	go mod tidy -diff
+
+test: ## unit tests, with the race detector
+	go test -race $(UNIT)
+
+test-system: build build-failpoints $(SYSTEM_DEPS) ## whole-system tests on a real containerd and systemd, as root
+	PATH="$(SYSTEM_PATH)" go test -count=1 -p 1 -timeout 15m -run '$(RUN)' ./tests/...
+
+bench: build ## measure
+	go test -run '^$$' -bench '$(BENCH)' $(BENCHFLAGS) ./tests/bench/... ./pkg/...
+
+soak: ## let every fuzz target run for FUZZTIME
+	tools/soak.sh $(FUZZTIME)
+
+check: ## everything that has to pass: what .ci/run calls
+	$(MAKE) deps-test
+	$(MAKE) build
+	$(MAKE) lint
+	$(MAKE) test
+	$(MAKE) test-system
+	@echo "check: every check passed ($(VERSION))"
+
+run: ## start everything in one folder and show it; Ctrl-C ends it, ONCE=1 ends it by itself
+	contrib/run/run.sh
+
+clean: ## remove what was built
+	rm -rf $(BIN) $(BUILD)

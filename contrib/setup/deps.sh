@@ -1,0 +1,92 @@
+#!/bin/bash
+# Installs what edged needs to build, run and be tested on Debian or Ubuntu: only what is missing, so that a second run costs nothing and asks
+# for no network.
+#
+#	deps.sh         to build and run
+#	deps.sh test    and to run every test
+set -eu
+
+missing=()
+# need PACKAGE[|PACKAGE...] CONDITION: of several packages the first one that this release has is taken.
+need() {
+	local packages=$1
+	shift
+	"$@" >/dev/null 2>&1 || missing+=("$packages")
+}
+command_exists() { command -v "$1"; }
+file_exists() { for file; do [ -e "$file" ] && return; done; return 1; }
+any_command() { for name; do command -v "$name" && return; done; return 1; }
+# Test images hold busybox alone, so one that needs the machine's libraries is of no use.
+static_busybox() { [ -x /bin/busybox ] && ! ldd /bin/busybox; }
+race_detector() { command -v gcc && echo 'int main(void){return 0;}' | gcc -x c -pthread -o /dev/null -; }
+
+need make command_exists make
+need git command_exists git
+need ca-certificates file_exists /etc/ssl/certs/ca-certificates.crt
+need "containerd|containerd.io" command_exists containerd
+need runc command_exists runc
+need containernetworking-plugins file_exists /usr/lib/cni/bridge /opt/cni/bin/bridge
+need systemd command_exists systemd-socket-activate
+need busybox-static static_busybox
+need "catatonit|tini" any_command catatonit tini-static
+need curl command_exists curl
+need jq command_exists jq
+need iproute2 command_exists ip
+need gcc command_exists gcc
+need libc6-dev race_detector
+need strace command_exists strace
+if [ "${1:-}" = test ]; then
+	need systemd-container command_exists systemd-nspawn
+	need debootstrap command_exists debootstrap
+	need debian-archive-keyring file_exists /usr/share/keyrings/debian-archive-keyring.gpg
+	need docker-registry command_exists docker-registry
+fi
+
+if [ ${#missing[@]} = 0 ]; then
+	exit 0
+fi
+if ! command -v apt-get >/dev/null; then
+	echo "deps: missing: ${missing[*]}" >&2
+	echo "deps: only Debian and Ubuntu are known here; install these, or what your system calls them, by its own means" >&2
+	exit 1
+fi
+if [ "$(id -u)" != 0 ]; then
+	echo "deps: missing: ${missing[*]}" >&2
+	echo "deps: run this as root, it calls apt-get" >&2
+	exit 1
+fi
+
+export DEBIAN_FRONTEND=noninteractive
+has() { apt-cache policy "$1" | grep -q 'Candidate: [^(]'; }
+# choose prints the packages to install, or fails when the lists know none of the alternatives.
+choose() {
+	local alternatives name found
+	for alternatives in "${missing[@]}"; do
+		found=
+		for name in ${alternatives//|/ }; do
+			if has "$name"; then
+				found=$name
+				break
+			fi
+		done
+		if [ -z "$found" ]; then
+			echo "deps: no package is called ${alternatives//|/ or }" >&2
+			return 1
+		fi
+		echo "$found"
+	done
+}
+install() { apt-get install -y --no-install-recommends -o DPkg::Lock::Timeout=300 "$@"; }
+update() { apt-get update -o DPkg::Lock::Timeout=300; }
+
+# What the lists of the last update name may be gone from the mirrors by now: a failure is worth one update.
+echo "deps: installing: ${missing[*]}"
+if packages=$(choose 2>/dev/null) && install $packages; then
+	exit 0
+fi
+update
+if ! packages=$(choose); then
+	echo "deps: apt knows no such package; on Ubuntu the component universe has to be on" >&2
+	exit 1
+fi
+install $packages

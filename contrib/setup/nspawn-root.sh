@@ -1,0 +1,38 @@
+#!/bin/bash
+# Makes the root file system of a small Debian 12 with systemd and containerd, which the systemd tests boot; does nothing when it is there.
+#
+#	nspawn-root.sh FOLDER
+#
+# DEBIAN_MIRROR names another mirror than Debian's own. A proxy set for apt is used.
+set -eu
+root=$1
+
+packages=systemd,systemd-sysv,dbus,libpam-systemd,curl,iproute2,containerd,runc
+complete() {
+	local file
+	for file in lib/systemd/systemd usr/bin/busctl usr/bin/curl usr/sbin/ip usr/bin/containerd usr/sbin/runc; do
+		[ -e "$1/$file" ] || return 1
+	done
+}
+# Two tests that start at once make it once.
+mkdir -p "$(dirname "$root")"
+exec 9>"$root.lock"
+flock 9
+if complete "$root"; then
+	exit 0
+fi
+
+eval "$(apt-config shell proxy Acquire::http::Proxy)"
+if [ -n "${proxy:-}" ]; then
+	export http_proxy=$proxy
+fi
+# Under another name until it is whole: an interrupted run leaves nothing that looks ready.
+rm -rf "$root" "$root.partial"
+if ! debootstrap --variant=minbase --include="$packages" bookworm "$root.partial" "${DEBIAN_MIRROR:-http://deb.debian.org/debian}"; then
+	tail -n 20 "$root.partial/debootstrap/debootstrap.log" >&2 || true
+	echo "nspawn-root: cannot make $root: debootstrap failed" >&2
+	exit 1
+fi
+rm -rf "$root.partial"/var/cache/apt/archives/*.deb "$root.partial"/var/lib/apt/lists/*
+complete "$root.partial"
+mv "$root.partial" "$root"
