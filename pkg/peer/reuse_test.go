@@ -1,0 +1,68 @@
+package peer
+
+import (
+	"os"
+	"strconv"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// recycle makes processes until one has the pid, and says whether that worked: others on the machine take pids too.
+func recycle(t *testing.T, pid int) *child {
+	t.Helper()
+	for range 20 {
+		require.NoError(t, os.WriteFile("/proc/sys/kernel/ns_last_pid", []byte(strconv.Itoa(pid-1)), 0))
+		c := startChild(t, nil)
+		if c.pid() == pid {
+			return c
+		}
+		c.reap()
+	}
+	return nil
+}
+
+// A client of a container connects, exits, and its pid goes to a process of the host, all while the connection waits in the backlog, as it does while systemd
+// starts edged. Who believes the number takes the container for host root.
+func TestPIDReuseInBacklog(t *testing.T) {
+	table := NewTable(testNamespace())
+	pidfd := newPeers(t, Config{Table: table, RequirePIDFD: true})
+	weak := newPeers(t, Config{Table: table, ForcePIDProof: true})
+	strongL, strongPath := listen(t, pidfd, Scope{Name: "management"})
+	weakL, weakPath := listen(t, weak, Scope{Name: "management"})
+	drainL, drainPath := socket(t)
+	for range 20 {
+		attacker, in := startModule(t, table, "attacker", nil)
+		for _, path := range []string{strongPath, weakPath, drainPath} {
+			attacker.do("dial", path)
+		}
+		attacker.reap()
+		table.Remove(in.ContainerID)
+		victim := recycle(t, attacker.pid())
+		if victim == nil {
+			_ = accept(t, weakL).Close() // the queue is for the next attempt; strongL refuses by itself
+			_, err := weak.DrainBacklog(drainL)
+			require.NoError(t, err)
+			continue
+		}
+
+		fooled := who(t, accept(t, weakL))
+		require.Equal(t, Host, fooled.Kind, "the attack must work on the number alone, else this test shows nothing: %s", fooled)
+		require.Equal(t, victim.pid(), fooled.PID)
+
+		// The pidfd resolver turns the same connection away. The next one that comes through is the victim's own.
+		victim.do("dial", strongPath)
+		own := accept(t, strongL)
+		require.Equal(t, Host, who(t, own).Kind)
+		gone := pidfd.Stats().Rejects
+		require.Len(t, gone, 1)
+		require.Equal(t, ReasonGone, gone[0].Reason)
+
+		// Where there is no pidfd, what waited is closed before edged is ready.
+		n, err := weak.DrainBacklog(drainL)
+		require.NoError(t, err)
+		require.Equal(t, 1, n)
+		return
+	}
+	require.FailNow(t, "the pid never came back: the machine makes too many processes")
+}
