@@ -1,0 +1,254 @@
+package modulelog
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"math"
+	"slices"
+
+	"github.com/edged/edged/pkg/modulelog/segment"
+)
+
+// blockSize is how much is read at once, in bytes. The longest line fits several times.
+const blockSize = 128 << 10
+
+// buffers are what one reader works with. Followers that wait have none.
+type buffers struct{ in, out []byte }
+
+func newBuffers() *buffers {
+	return &buffers{in: make([]byte, blockSize), out: make([]byte, 0, chunkSize)}
+}
+
+// Copy writes the log of a module, the oldest generation first. Each Write is a chunk that is complete: in [Docker] framing
+// one frame of at most 32 KiB, in [Plain] whole lines of up to 256 KiB; a line that is longer comes in several.
+// A module that has no log has an empty one.
+//
+// With Follow it goes on with the lines that come, of generations that come too, and calls w's Flush, if it has one, when
+// there is nothing more to write for the moment. It returns nil when done is closed and everything is written, for
+// which it waits until the loggers have ended, 2 s at most; or when Until has passed. It returns ctx's error when that
+// ends first. A follower that is slower than rotation misses what was removed before it came there.
+func (s *Store) Copy(ctx context.Context, w io.Writer, module string, opt Options, done <-chan struct{}) error {
+	r := &reader{store: s, module: module, opt: opt, want: opt.wants()}
+	r.out = renderer{w: w, docker: opt.Framing == Docker, stamps: opt.Timestamps, want: r.want}
+	defer r.close()
+	r.take()
+	if err := r.begin(); err != nil {
+		return err
+	}
+	if opt.Follow {
+		return r.follow(ctx, done)
+	}
+	for _, c := range r.cursors {
+		if _, err := r.drain(ctx, c, true); err != nil {
+			return err
+		}
+		if err := r.out.finish(); err != nil {
+			return err
+		}
+		c.close()
+	}
+	r.cursors = nil
+	return r.out.flush()
+}
+
+// reader is one call of Copy.
+type reader struct {
+	store   *Store
+	module  string
+	opt     Options
+	want    [3]bool
+	out     renderer
+	bufs    *buffers
+	cursors []*cursor // by generation, ascending
+	rounds  int       // of following
+	quiet   bool      // the last of them found nothing
+}
+
+func (r *reader) close() {
+	for _, c := range r.cursors {
+		c.close()
+	}
+	r.give()
+}
+
+func (r *reader) take() {
+	if r.bufs == nil {
+		r.bufs = r.store.pool.Get().(*buffers)
+		r.out.out = r.bufs.out[:0]
+	}
+}
+
+func (r *reader) give() {
+	if r.bufs != nil {
+		if cap(r.out.out) <= 2*chunkSize {
+			r.bufs.out = r.out.out[:0]
+		}
+		r.store.pool.Put(r.bufs)
+		r.bufs, r.out.out = nil, nil
+	}
+}
+
+// begin opens what there is and finds out what of it is asked for.
+func (r *reader) begin() error {
+	if _, err := r.discover(math.MaxInt, false); err != nil {
+		return err
+	}
+	since, until := bound(r.opt.Since), bound(r.opt.Until)
+	var spans []*span
+	for _, c := range r.cursors {
+		if err := c.settle(r.bufs.in); err != nil {
+			return r.failed(err)
+		}
+		spans = append(spans, c.spans...)
+	}
+	for _, s := range spans {
+		x := search{f: s.f, buf: r.bufs.in}
+		var err error
+		if since != "" {
+			if s.off, err = x.first(0, s.end, since, false); err != nil {
+				return r.failed(err)
+			}
+		}
+		if until != "" {
+			if s.end, err = x.first(s.off, s.end, until, true); err != nil {
+				return r.failed(err)
+			}
+		}
+	}
+	if r.opt.Tail >= 0 {
+		t := tail{n: r.opt.Tail, want: r.want, buf: r.bufs.in}
+		if err := t.cut(spans); err != nil {
+			return err
+		}
+	}
+	if r.opt.Follow {
+		for _, s := range spans {
+			s.end = -1
+		}
+		for _, c := range r.cursors {
+			c.live = true
+		}
+		r.out.since, r.out.until = since, until
+	}
+	return nil
+}
+
+func (r *reader) failed(err error) error {
+	return fmt.Errorf("cannot read log of module %q: %w", r.module, err)
+}
+
+// discover adds cursors for generations that have come, and says whether any has.
+func (r *reader) discover(limit int, live bool) (bool, error) {
+	dir, err := r.store.openModule(r.module)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, r.failed(err)
+	}
+	defer dir.Close()
+	gens, err := listNumbers(dir, segment.ParseNumber)
+	if err != nil {
+		return false, r.failed(err)
+	}
+	came := false
+	for _, gen := range gens {
+		i, known := slices.BinarySearchFunc(r.cursors, gen, func(c *cursor, gen int64) int { return cmp.Compare(c.gen, gen) })
+		if known {
+			continue
+		}
+		f, err := openDirAt(dir, genName(gen))
+		if err != nil {
+			continue // removed since, or no folder
+		}
+		c := &cursor{gen: gen, dir: f, live: live}
+		r.cursors = slices.Insert(r.cursors, i, c)
+		came = true
+		if err := c.fill(limit); err != nil {
+			return came, r.failed(err)
+		}
+	}
+	return came, nil
+}
+
+// drain writes what there is of a generation, and says whether there was anything. With final, an unfinished line at its
+// very end is written too.
+func (r *reader) drain(ctx context.Context, c *cursor, final bool) (bool, error) {
+	any := false
+	if len(c.spans) == 0 && c.live {
+		if err := c.peek(); err != nil {
+			return false, r.failed(err)
+		}
+	}
+	for len(c.spans) > 0 && !r.out.over {
+		s := c.spans[0]
+		last := len(c.spans) == 1
+		more, err := r.span(ctx, c, s, final || !last)
+		any = any || more
+		if err != nil {
+			return any, err
+		}
+		if c.live {
+			if err := c.peek(); err != nil {
+				return any, r.failed(err)
+			}
+		}
+		if len(c.spans) == 1 {
+			break
+		}
+		// There is a newer one, so this one is complete now; it was perhaps not when it was read.
+		if last {
+			if _, err := r.span(ctx, c, s, true); err != nil {
+				return any, err
+			}
+		}
+		_ = s.f.Close()
+		c.spans = c.spans[1:]
+	}
+	return any, nil
+}
+
+// span writes what there is of a segment from where it was left, and says whether there was anything. An unfinished line
+// at its end is written only if it is complete, which is: nobody goes on with it.
+func (r *reader) span(ctx context.Context, c *cursor, s *span, complete bool) (bool, error) {
+	any := false
+	for !r.out.over {
+		if err := ctx.Err(); err != nil {
+			return any, err
+		}
+		b := r.bufs.in
+		if s.end >= 0 && s.end-s.off < int64(len(b)) {
+			b = b[:s.end-s.off]
+		}
+		n, err := readAt(s.f, b, s.off)
+		if err != nil {
+			return any, r.failed(err)
+		}
+		if n == 0 {
+			return any, nil
+		}
+		whole := bytes.LastIndexByte(b[:n], '\n') + 1
+		if whole == 0 {
+			if !complete && n < len(r.bufs.in) {
+				return any, nil
+			}
+			whole = n
+		}
+		s.off += int64(whole)
+		any = true
+		if err := r.out.block(b[:whole]); err != nil {
+			return any, err
+		}
+		if c.live {
+			if err := c.peek(); err != nil {
+				return any, r.failed(err)
+			}
+		}
+	}
+	return any, nil
+}

@@ -1,0 +1,328 @@
+package modulelog
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/edged/edged/pkg/modulelog/segment"
+)
+
+func TestCopyOfUnknownModuleIsEmpty(t *testing.T) {
+	s := newStore(t)
+	require.Empty(t, mustRead(t, s, "nobody", Options{Tail: -1}))
+	require.Empty(t, mustRead(t, s, "nobody", Options{Tail: 5}))
+}
+
+// fiveLines are o1 e2 o3 in generation 1, over two segments, and o4 e5 in generation 2, a second apart.
+func fiveLines(t *testing.T) *Store {
+	s := newStore(t)
+	clock := ticking()
+	w := newWriter(s, "m", 1, segment.Config{Now: clock, MaxSize: 90})
+	w.Feed(segment.Stdout, []byte("o1\n"))
+	w.Feed(segment.Stderr, []byte("e2\n"))
+	w.Feed(segment.Stdout, []byte("o3\n"))
+	w.Close() // asks the clock once more
+	w = newWriter(s, "m", 2, segment.Config{Now: clock})
+	w.Feed(segment.Stdout, []byte("o4\n"))
+	w.Feed(segment.Stderr, []byte("e5\n"))
+	w.Close()
+	require.FileExists(t, filepath.Join(s.GenerationDir("m", 1), "1.log"))
+	return s
+}
+
+func at(seconds int) time.Time { return day0.Add(time.Duration(seconds) * time.Second) }
+
+func TestCopyChooses(t *testing.T) {
+	s := fiveLines(t) // at 0, 1, 2, and 4, 5
+	for _, tc := range []struct {
+		name string
+		opt  Options
+		want string
+	}{
+		{"all", Options{Tail: -1}, "o1 e2 o3 o4 e5"},
+		{"stdout", Options{Tail: -1, Stdout: true}, "o1 o3 o4"},
+		{"stderr", Options{Tail: -1, Stderr: true}, "e2 e5"},
+		{"both named", Options{Tail: -1, Stdout: true, Stderr: true}, "o1 e2 o3 o4 e5"},
+		{"tail 0", Options{Tail: 0}, ""},
+		{"tail 1", Options{Tail: 1}, "e5"},
+		{"tail over generations", Options{Tail: 3}, "o3 o4 e5"},
+		{"tail over segments", Options{Tail: 4}, "e2 o3 o4 e5"},
+		{"tail of just all", Options{Tail: 5}, "o1 e2 o3 o4 e5"},
+		{"tail of more than all", Options{Tail: 1 << 60}, "o1 e2 o3 o4 e5"},
+		{"tail of one stream", Options{Tail: 2, Stdout: true}, "o3 o4"},
+		{"since", Options{Tail: -1, Since: at(2)}, "o3 o4 e5"},
+		{"since just after", Options{Tail: -1, Since: at(2).Add(1)}, "o4 e5"},
+		{"since other zone", Options{Tail: -1, Since: at(2).In(time.FixedZone("", 3600))}, "o3 o4 e5"},
+		{"since the future", Options{Tail: -1, Since: at(100)}, ""},
+		{"since year 10000", Options{Tail: -1, Since: time.Unix(1<<40, 0)}, ""},
+		{"since before Christ", Options{Tail: -1, Since: time.Unix(-1<<40, 0)}, "o1 e2 o3 o4 e5"},
+		{"until", Options{Tail: -1, Until: at(2)}, "o1 e2 o3"},
+		{"until just before", Options{Tail: -1, Until: at(2).Add(-1)}, "o1 e2"},
+		{"until the past", Options{Tail: -1, Until: at(-1)}, ""},
+		{"since and until", Options{Tail: -1, Since: at(1), Until: at(4)}, "e2 o3 o4"},
+		{"since behind until", Options{Tail: -1, Since: at(4), Until: at(1)}, ""},
+		{"tail counts within until", Options{Tail: 2, Until: at(2)}, "e2 o3"},
+		{"tail stops at since", Options{Tail: 4, Since: at(4)}, "o4 e5"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			got := mustRead(t, s, "m", tc.opt)
+			require.Equal(t, tc.want, strings.Join(strings.Fields(got), " "))
+			tc.opt.Framing = Docker
+			var w chunkWriter
+			require.NoError(t, s.Copy(t.Context(), &w, "m", tc.opt, nil))
+			got = ""
+			for _, f := range frames(t, w.chunks) {
+				require.NotEqual(t, f.stream == 2, strings.Contains(f.text, "o"))
+				got += f.text
+			}
+			require.Equal(t, tc.want, strings.Join(strings.Fields(got), " "))
+		})
+	}
+}
+
+func TestCopyWithTimestamps(t *testing.T) {
+	s := fiveLines(t)
+	require.Equal(t, "2026-11-22T01:20:29.698701355Z o4\n2026-11-22T01:20:30.698701355Z e5\n", mustRead(t, s, "m", Options{Tail: 2, Timestamps: true}))
+	var w chunkWriter
+	require.NoError(t, s.Copy(t.Context(), &w, "m", Options{Tail: 2, Timestamps: true, Framing: Docker}, nil))
+	require.Equal(t, []frame{{1, "2026-11-22T01:20:29.698701355Z o4\n"}, {2, "2026-11-22T01:20:30.698701355Z e5\n"}}, frames(t, w.chunks))
+}
+
+func TestDockerFramesShareAndStayBounded(t *testing.T) {
+	s := newStore(t)
+	w := newWriter(s, "m", 1, segment.Config{})
+	w.Feed(segment.Stdout, bytes.Repeat([]byte(strings.Repeat("a", 99)+"\n"), 1000))
+	w.Feed(segment.Stderr, []byte("e\n"))
+	w.Close()
+	var c chunkWriter
+	require.NoError(t, s.Copy(t.Context(), &c, "m", Options{Tail: -1, Framing: Docker}, nil))
+	got := frames(t, c.chunks)
+	require.Len(t, got, 5)
+	require.Equal(t, 100000, len(got[0].text)+len(got[1].text)+len(got[2].text)+len(got[3].text))
+	for _, f := range got[:4] {
+		require.True(t, strings.HasSuffix(f.text, "a\n"), "a frame ends with a line")
+	}
+	require.Equal(t, frame{2, "e\n"}, got[4])
+}
+
+func TestPlainChunksAreWholeLines(t *testing.T) {
+	s := newStore(t)
+	w := newWriter(s, "m", 1, segment.Config{})
+	var want strings.Builder
+	for i := range 20000 {
+		fmt.Fprintf(&want, "line %d %s\n", i, strings.Repeat("z", i%97))
+	}
+	w.Feed(segment.Stdout, []byte(want.String()))
+	w.Close()
+	var c chunkWriter
+	require.NoError(t, s.Copy(t.Context(), &c, "m", Options{Tail: -1}, nil))
+	require.Greater(t, len(c.chunks), 5)
+	for _, b := range c.chunks {
+		require.LessOrEqual(t, len(b), 256<<10)
+		require.True(t, bytes.HasSuffix(b, []byte("\n")))
+	}
+	require.Equal(t, want.String(), string(bytes.Join(c.chunks, nil)))
+}
+
+func TestLongLinesAreJoined(t *testing.T) {
+	long := strings.Repeat("0123456789abcdef", 4<<10) // 64 KiB
+	for _, n := range []int{0, 1, segment.MaxText - 1, segment.MaxText, segment.MaxText + 1, 2 * segment.MaxText, 3*segment.MaxText - 1} {
+		t.Run(fmt.Sprint(n), func(t *testing.T) {
+			s := newStore(t)
+			w := newWriter(s, "m", 1, segment.Config{Now: ticking()})
+			w.Feed(segment.Stdout, []byte("before\n"+long[:n]))
+			w.Feed(segment.Stdout, []byte("\nafter\n"))
+			w.Close()
+			require.Equal(t, "before\n"+long[:n]+"\nafter\n", mustRead(t, s, "m", Options{Tail: -1}))
+			require.Equal(t, long[:n]+"\nafter\n", mustRead(t, s, "m", Options{Tail: 2}))
+			require.Equal(t, "after\n", mustRead(t, s, "m", Options{Tail: 1}))
+			stamped := mustRead(t, s, "m", Options{Tail: -1, Timestamps: true})
+			require.Len(t, stamped, len("before\n\nafter\n")+n+3*stampSpace, "a long line has one time")
+			var c chunkWriter
+			require.NoError(t, s.Copy(t.Context(), &c, "m", Options{Tail: -1, Framing: Docker}, nil))
+			text := ""
+			for _, f := range frames(t, c.chunks) {
+				text += f.text
+			}
+			require.Equal(t, "before\n"+long[:n]+"\nafter\n", text)
+		})
+	}
+}
+
+func TestStreamsDoNotCutEachOthersLongLines(t *testing.T) {
+	s := newStore(t)
+	w := newWriter(s, "m", 1, segment.Config{})
+	long := strings.Repeat("o", 40<<10)
+	w.Feed(segment.Stdout, []byte(long))
+	w.Feed(segment.Stderr, []byte("e\n"))
+	w.Feed(segment.Stdout, []byte("!\n"))
+	w.Close()
+	require.Equal(t, "e\n"+long+"!\n", mustRead(t, s, "m", Options{Tail: -1}))
+}
+
+func TestLineTooLongToHoldIsBrokenNotMixed(t *testing.T) {
+	s := newStore(t)
+	w := newWriter(s, "m", 1, segment.Config{})
+	long := strings.Repeat("o", 1<<20)
+	w.Feed(segment.Stdout, []byte(long))
+	w.Feed(segment.Stderr, []byte("e\n"))
+	w.Feed(segment.Stdout, []byte("!\n"))
+	w.Close()
+	got := mustRead(t, s, "m", Options{Tail: -1})
+	require.Contains(t, got, "\ne\n")
+	require.Equal(t, long+"!", strings.ReplaceAll(strings.ReplaceAll(got, "\ne\n", ""), "\n", ""))
+}
+
+func TestUnfinishedLineEndsAtTheEndOfItsRun(t *testing.T) {
+	for _, n := range []int{1, segment.MaxText, 2 * segment.MaxText, 2*segment.MaxText + 5} {
+		s := newStore(t)
+		long := strings.Repeat("x", n)
+		w := newWriter(s, "m", 1, segment.Config{})
+		w.Feed(segment.Stdout, []byte(long))
+		w.Close()
+		w = newWriter(s, "m", 1, segment.Config{})
+		w.Feed(segment.Stdout, []byte("next\n"))
+		w.Close()
+		require.Equal(t, long+"\nnext\n", mustRead(t, s, "m", Options{Tail: -1}))
+		require.Equal(t, "next\n", mustRead(t, s, "m", Options{Tail: 1}))
+	}
+}
+
+func TestHostileTextStaysText(t *testing.T) {
+	for _, text := range []string{
+		"2026-11-22T01:20:25.698701355Z stderr F faked",
+		"\x00\x00\x00", "\r\r", "", " ", "\xff\xfe", "\x01\x00\x00\x00\x00\x00\x00\x05hello",
+		strings.Repeat("\x00", 100000),
+	} {
+		s := newStore(t)
+		w := newWriter(s, "m", 1, segment.Config{})
+		w.Feed(segment.Stdout, []byte(text+"\n"+text+"\n"))
+		w.Close()
+		require.Equal(t, text+"\n"+text+"\n", mustRead(t, s, "m", Options{Tail: -1, Stdout: true}))
+		require.Equal(t, text+"\n", mustRead(t, s, "m", Options{Tail: 1}))
+		require.Empty(t, mustRead(t, s, "m", Options{Tail: -1, Stderr: true}))
+	}
+}
+
+func TestGarbageIsTextAndTornHeadersAreNothing(t *testing.T) {
+	const a, b = "2026-11-22T01:20:25.698701355Z stdout F a\n", "2026-11-22T01:20:26.698701355Z stdout F b\n"
+	for _, tc := range []struct{ name, stored, want string }{
+		{"torn text", a + strings.TrimSuffix(b, "\n"), "a\nb\n"},
+		{"torn header", a + b[:20], "a\n"},
+		{"torn stream", a + b[:35], "a\n"},
+		{"torn and ended", a + b[:20] + "\n" + b, "a\nb\n"},
+		{"only an end", a + "\n" + b, "a\nb\n"},
+		{"garbage", a + "garbage\n" + b, "a\ngarbage\nb\n"},
+		{"zeros of a power cut", a + strings.Repeat("\x00", 5) + "\n" + b, "a\n\x00\x00\x00\x00\x00\nb\n"},
+		{"a newline in a header", "2026-11-22T01:20:2\n.698701355Z stdout F a\n" + b, ".698701355Z stdout F a\nb\n"},
+		{"bad flag", "2026-11-22T01:20:25.698701355Z stdout X a\n", "2026-11-22T01:20:25.698701355Z stdout X a\n"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			s := newStore(t)
+			put(t, s, "m", 1, 0, tc.stored)
+			require.Equal(t, tc.want, mustRead(t, s, "m", Options{Tail: -1}))
+			require.Equal(t, tc.want, mustRead(t, s, "m", Options{Tail: strings.Count(tc.want, "\n")}))
+		})
+	}
+}
+
+func TestSinceAndUntilFindEveryLine(t *testing.T) {
+	s := newStore(t)
+	now := day0
+	w := newWriter(s, "m", 1, segment.Config{MaxSize: 200 << 10, MaxFile: 100, Now: func() int64 { return now.UnixNano() }})
+	const lines = 2000
+	for i := range lines {
+		now = at(i)
+		w.Feed(segment.Stdout, fmt.Appendf(nil, "%d %s\n", i, strings.Repeat("x", i*7919%3000)))
+	}
+	w.Close()
+	for i := 0; i < lines; i += 97 {
+		got := mustRead(t, s, "m", Options{Tail: -1, Since: at(i), Until: at(i + 1)})
+		require.True(t, strings.HasPrefix(got, fmt.Sprintf("%d ", i)), i)
+		require.Equal(t, min(2, lines-i), strings.Count(got, "\n"), i)
+		got = mustRead(t, s, "m", Options{Tail: i})
+		require.Equal(t, i, strings.Count(got, "\n"))
+	}
+}
+
+func TestRunWithAClockBehindIsFoundBySince(t *testing.T) {
+	s := newStore(t)
+	for _, start := range []time.Time{at(1000), time.Unix(100, 0), at(2000)} {
+		w := newWriter(s, "m", 1, segment.Config{Now: func() int64 { return start.UnixNano() }})
+		w.Feed(segment.Stdout, fmt.Appendf(nil, "%d\n", start.Year()))
+		w.Close()
+	}
+	require.Equal(t, "2026\n1970\n2026\n", mustRead(t, s, "m", Options{Tail: -1}))
+	require.Equal(t, "2026\n2026\n", mustRead(t, s, "m", Options{Tail: -1, Since: at(0)}))
+	require.Equal(t, "1970\n", mustRead(t, s, "m", Options{Tail: -1, Until: at(0)}))
+}
+
+func TestCopyLeavesALiveLoggersUnfinishedWriteAlone(t *testing.T) {
+	s := newStore(t)
+	w := newWriter(s, "m", 1, segment.Config{})
+	w.Feed(segment.Stdout, []byte("a\n"))
+	path := filepath.Join(s.GenerationDir("m", 1), "0.log")
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND, 0)
+	require.NoError(t, err)
+	_, err = f.WriteString("2026-11-22T01:20:26.698701355Z stdout F half")
+	require.NoError(t, err)
+	require.NoError(t, f.Close())
+	require.Equal(t, "a\n", mustRead(t, s, "m", Options{Tail: -1}))
+	require.Equal(t, "a\n", mustRead(t, s, "m", Options{Tail: 1}))
+	w.Close()
+	require.Equal(t, "a\nhalf\n", mustRead(t, s, "m", Options{Tail: -1}))
+}
+
+// removeOnWrite removes a module's first segments while the first chunk is written.
+type removeOnWrite struct {
+	bytes.Buffer
+	remove func()
+}
+
+func (r *removeOnWrite) Write(b []byte) (int, error) {
+	if r.remove != nil {
+		r.remove()
+		r.remove = nil
+	}
+	return r.Buffer.Write(b)
+}
+
+func TestRotationDuringACopyLosesNothing(t *testing.T) {
+	s := newStore(t)
+	w := newWriter(s, "m", 1, segment.Config{MaxSize: 400 << 10})
+	line := strings.Repeat("x", 999) + "\n"
+	for range 1000 {
+		w.Feed(segment.Stdout, []byte(line))
+	}
+	out := removeOnWrite{remove: func() {
+		for range 3000 {
+			w.Feed(segment.Stdout, []byte("new\n"+line))
+		}
+	}}
+	require.NoError(t, s.Copy(t.Context(), &out, "m", Options{Tail: -1}, nil))
+	w.Close()
+	require.Equal(t, strings.Repeat(line, 1000), out.String())
+}
+
+type failing struct{}
+
+var errClient = errors.New("client is gone")
+
+func (failing) Write([]byte) (int, error) { return 0, errClient }
+
+func TestCopyEndsWithItsClient(t *testing.T) {
+	s := fiveLines(t)
+	require.ErrorIs(t, s.Copy(t.Context(), failing{}, "m", Options{Tail: -1}, nil), errClient)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	require.ErrorIs(t, s.Copy(ctx, &bytes.Buffer{}, "m", Options{Tail: -1}, nil), context.Canceled)
+}
