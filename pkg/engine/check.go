@@ -1,0 +1,130 @@
+package engine
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/containerd/errdefs"
+	"github.com/docker/go-units"
+	"github.com/moby/sys/signal"
+
+	"github.com/edged/edged/pkg/module"
+)
+
+// Docker's defaults for what the supervisor acts on; log sizes are edged's, since
+// an unbounded log fills a device.
+const (
+	defaultStopTimeout = 10 * time.Second
+	defaultLogMaxSize  = 10_000_000
+	defaultLogMaxFiles = 3
+)
+
+// Check refuses what the spec alone shows to be impossible and reads the part of
+// createOptions that the supervisor acts on. Errors are errdefs.InvalidArgument.
+func (e *Engine) Check(spec *module.Spec) (module.Lifecycle, error) {
+	life := module.Lifecycle{StopTimeout: defaultStopTimeout, LogMaxSize: defaultLogMaxSize, LogMaxFiles: defaultLogMaxFiles}
+	if _, err := parseReference(spec.Image); err != nil {
+		return life, err
+	}
+	o, unknown, err := parseOptions(spec.CreateOptions)
+	if err != nil {
+		return life, err
+	}
+	if len(unknown) > 0 {
+		e.Log.WithField("module", spec.Name).Warnf("createOptions that Docker does not know are ignored: %s", strings.Join(unknown, ", "))
+	}
+	for _, check := range []func(*options) error{checkNetwork, checkSignal, e.limits.check, checkCaps} {
+		if err := check(o); err != nil {
+			return life, err
+		}
+	}
+	if _, err := e.mounts(spec, o, "", nil); err != nil {
+		return life, err
+	}
+	if o.StopTimeout != nil {
+		// Docker: a negative value waits for ever, which no operation here does.
+		life.StopTimeout = min(time.Duration(max(*o.StopTimeout, 0))*time.Second, maxStopTimeout)
+		if *o.StopTimeout < 0 {
+			life.StopTimeout = maxStopTimeout
+		}
+	}
+	if life.Restart, err = restartPolicy(o); err != nil {
+		return life, err
+	}
+	life.LogMaxSize, life.LogMaxFiles, err = logSizes(o)
+	return life, err
+}
+
+// maxStopTimeout keeps a stop within the supervisor's deadline of one operation.
+const maxStopTimeout = 4 * time.Minute
+
+func restartPolicy(o *options) (module.RestartPolicy, error) {
+	p := o.HostConfig.RestartPolicy
+	name := string(p.Name)
+	switch name {
+	case "", "no":
+		name = "no"
+	case "always", "unless-stopped", "on-unhealthy", "on-failure":
+	default:
+		return module.RestartPolicy{}, fmt.Errorf("invalid createOptions.HostConfig.RestartPolicy.Name %q: %w", name, errdefs.ErrInvalidArgument)
+	}
+	if p.MaximumRetryCount < 0 || p.MaximumRetryCount > 0 && name != "on-failure" {
+		return module.RestartPolicy{}, fmt.Errorf("invalid createOptions.HostConfig.RestartPolicy.MaximumRetryCount %d: it goes with on-failure: %w", p.MaximumRetryCount, errdefs.ErrInvalidArgument)
+	}
+	return module.RestartPolicy{Name: name, MaxRetries: p.MaximumRetryCount}, nil
+}
+
+// logSizes reads max-size and max-file of Docker's json-file driver; the other
+// drivers send logs elsewhere, which edged does not.
+func logSizes(o *options) (int64, int, error) {
+	size, files := int64(defaultLogMaxSize), defaultLogMaxFiles
+	switch t := o.HostConfig.LogConfig.Type; t {
+	case "", "json-file", "local":
+	default:
+		return 0, 0, fmt.Errorf("createOptions.HostConfig.LogConfig.Type %q is not supported: edged keeps logs itself, use \"json-file\" or leave it out: %w", t, errdefs.ErrInvalidArgument)
+	}
+	for key, value := range o.HostConfig.LogConfig.Config {
+		var err error
+		switch key {
+		case "max-size":
+			size, err = units.FromHumanSize(value)
+			if err == nil && size < 1 {
+				err = fmt.Errorf("it must be positive")
+			}
+		case "max-file":
+			files, err = strconv.Atoi(value)
+			if err == nil && (files < 1 || files > 1000) {
+				err = fmt.Errorf("it must be 1 to 1000")
+			}
+		case "compress", "mode", "max-buffer-size", "labels", "labels-regex", "env", "env-regex", "tag":
+			// They change how a Docker log looks on its own disk, not what is in it.
+		default:
+			err = fmt.Errorf("unknown option")
+		}
+		if err != nil {
+			return 0, 0, fmt.Errorf("invalid createOptions.HostConfig.LogConfig.Config[%q] %q: %w: %w", key, value, err, errdefs.ErrInvalidArgument)
+		}
+	}
+	return size, files, nil
+}
+
+func checkNetwork(o *options) error {
+	switch mode := string(o.HostConfig.NetworkMode); mode {
+	case "", "none", "host":
+		return nil
+	default:
+		return fmt.Errorf("createOptions.HostConfig.NetworkMode %q is not supported by this version of edged: it knows \"none\" and \"host\": %w", mode, errdefs.ErrInvalidArgument)
+	}
+}
+
+func checkSignal(o *options) error {
+	if o.StopSignal == "" {
+		return nil
+	}
+	if _, err := signal.ParseSignal(o.StopSignal); err != nil {
+		return fmt.Errorf("invalid createOptions.StopSignal %q: %w", o.StopSignal, errdefs.ErrInvalidArgument)
+	}
+	return nil
+}

@@ -1,0 +1,60 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/containerd/containerd/v2/core/leases"
+	"github.com/containerd/containerd/v2/core/snapshots"
+)
+
+// CleanUp gives up leases of operations that a crash cut and removes snapshots
+// that have no container. Leases of pulls stay: they are what a resumed pull stands on.
+func (e *Engine) CleanUp(ctx context.Context) error {
+	ctx, done := e.call(ctx)
+	defer done()
+	m := e.client.LeasesService()
+	list, err := m.List(ctx, fmt.Sprintf("labels.%q==%s", labelOwner, owner))
+	if err != nil {
+		return fmt.Errorf("cannot list leases: %w", classify(err))
+	}
+	var errs []error
+	for _, l := range list {
+		if id, ok := strings.CutPrefix(l.ID, opLease); ok && !e.isMaking(id) {
+			errs = append(errs, ignoreNotFound(m.Delete(ctx, leases.Lease{ID: l.ID})))
+		}
+	}
+	// Snapshots first: a container made meanwhile is then either not among them or
+	// already has its record when the records are listed.
+	s := e.client.SnapshotService(e.Snapshotter)
+	orphans := map[string]bool{}
+	err = s.Walk(ctx, func(_ context.Context, info snapshots.Info) error {
+		// Layers of a pull carry the label too; containers are made in active ones.
+		if info.Kind == snapshots.KindActive && !e.isMaking(info.Name) && !strings.HasPrefix(info.Name, "extract-") {
+			orphans[info.Name] = true
+		}
+		return nil
+	}, fmt.Sprintf("labels.%q==%s,kind==active", labelOwner, owner))
+	if err != nil {
+		return fmt.Errorf("cannot list snapshots: %w", classify(err))
+	}
+	containers, err := e.client.ContainerService().List(ctx)
+	if err != nil {
+		return fmt.Errorf("cannot list containers: %w", classify(err))
+	}
+	for _, c := range containers {
+		delete(orphans, c.SnapshotKey)
+	}
+	for name := range orphans {
+		errs = append(errs, ignoreNotFound(s.Remove(ctx, name)))
+	}
+	return errors.Join(errs...)
+}
+
+func (e *Engine) isMaking(id string) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.making[id]
+}

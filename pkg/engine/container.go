@@ -1,0 +1,199 @@
+package engine
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"strconv"
+	"time"
+
+	runcoptions "github.com/containerd/containerd/api/types/runc/options"
+	"github.com/containerd/containerd/v2/core/containers"
+	"github.com/containerd/containerd/v2/core/leases"
+	"github.com/containerd/containerd/v2/core/snapshots"
+	"github.com/containerd/containerd/v2/pkg/oci"
+	"github.com/containerd/errdefs"
+	"github.com/containerd/typeurl/v2"
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+
+	"github.com/edged/edged/pkg/module"
+)
+
+const (
+	runtimeName = "io.containerd.runc.v2"
+	// labelStopSignal is containerd's own name for it, so that its tools agree.
+	labelStopSignal = "io.containerd.image.config.stop-signal"
+	opLease         = "edged-op-"
+	opLeaseFor      = time.Hour
+)
+
+// Create makes snapshot and record under a lease that outlives neither success nor
+// an hour. What an earlier try left is removed first: names are unique to a
+// generation, so it is nobody else's.
+func (e *Engine) Create(ctx context.Context, c module.Container) error {
+	e.setMaking(c.ID, true)
+	defer e.setMaking(c.ID, false)
+	o, _, err := parseOptions(c.Spec.CreateOptions)
+	if err != nil {
+		return err
+	}
+	ctx, done := e.call(ctx)
+	defer done()
+	named, err := parseReference(c.Spec.Image)
+	if err != nil {
+		return err
+	}
+	record, err := e.client.ImageService().Get(ctx, named.String())
+	if err != nil {
+		return fmt.Errorf("cannot find image %s: %w", named, classify(err))
+	}
+	image, err := e.unpack(ctx, record)
+	if err != nil {
+		return err
+	}
+	if err := makeBindSources(o); err != nil {
+		return err
+	}
+	files, err := e.networkFiles(&c, o)
+	if err != nil {
+		return err
+	}
+	ctx, release, err := e.operationLease(ctx, c.ID)
+	if err != nil {
+		return err
+	}
+	defer release()
+	// gofail: var engineAfterLease struct{}
+	if err := e.prepareSnapshot(ctx, c.ID, image.chainID); err != nil {
+		return err
+	}
+	// gofail: var engineAfterSnapshot struct{}
+	if err := e.createRecord(ctx, &c, o, image, record.Name, files); err != nil {
+		// A record that did not come about leaves its snapshot: the retry would find it "already there".
+		_ = e.client.SnapshotService(e.Snapshotter).Remove(ctx, c.ID)
+		return err
+	}
+	return nil
+}
+
+func (e *Engine) prepareSnapshot(ctx context.Context, id, chainID string) error {
+	s := e.client.SnapshotService(e.Snapshotter)
+	owned := snapshots.WithLabels(map[string]string{labelOwner: owner})
+	_, err := s.Prepare(ctx, id, chainID, owned)
+	if errdefs.IsAlreadyExists(err) {
+		if err = e.Delete(ctx, id); err == nil {
+			_, err = s.Prepare(ctx, id, chainID, owned)
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("cannot make file system of container %s: %w", id, classify(err))
+	}
+	return nil
+}
+
+func (e *Engine) createRecord(ctx context.Context, c *module.Container, o *options, image unpacked, imageName string, files []specs.Mount) error {
+	opts, err := e.specOptions(c, o, image.config, files)
+	if err != nil {
+		return err
+	}
+	stop := o.StopSignal
+	if stop == "" {
+		stop = image.config.StopSignal
+	}
+	if stop == "" {
+		stop = "SIGTERM"
+	}
+	runtimeOptions, err := typeurl.MarshalAny(&runcoptions.Options{SystemdCgroup: e.SystemdCgroup})
+	if err != nil {
+		return err
+	}
+	record := containers.Container{
+		ID: c.ID, Image: imageName, Snapshotter: e.Snapshotter, SnapshotKey: c.ID,
+		Labels: map[string]string{
+			labelOwner: owner, labelModule: c.Spec.Name, labelSpec: c.SpecDigest,
+			labelGeneration: strconv.FormatInt(c.Generation, 10), labelStopSignal: stop,
+		},
+		Runtime: containers.RuntimeInfo{Name: runtimeName, Options: runtimeOptions},
+	}
+	spec, err := oci.GenerateSpec(ctx, e.client, &record, opts...)
+	if err != nil {
+		if errdefs.IsNotFound(err) || os.IsNotExist(err) || errdefs.IsInvalidArgument(err) {
+			return fmt.Errorf("cannot make container %s: %w: %w", c.ID, err, errdefs.ErrInvalidArgument)
+		}
+		return fmt.Errorf("cannot make container %s: %w", c.ID, classify(err))
+	}
+	if len(spec.Process.Args) == 0 {
+		return fmt.Errorf("no command: neither the image nor createOptions has Entrypoint or Cmd: %w", errdefs.ErrInvalidArgument)
+	}
+	if record.Spec, err = marshalSpec(spec); err != nil {
+		return err
+	}
+	if _, err := e.client.ContainerService().Create(ctx, record); err != nil {
+		return fmt.Errorf("cannot make container %s: %w", c.ID, classify(err))
+	}
+	return nil
+}
+
+func marshalSpec(spec *oci.Spec) (typeurl.Any, error) {
+	if _, err := json.Marshal(spec); err != nil {
+		return nil, fmt.Errorf("cannot write spec: %w", err)
+	}
+	return typeurl.MarshalAny(spec)
+}
+
+// operationLease keeps what an operation makes from containerd's garbage collector
+// until the record refers to it.
+func (e *Engine) operationLease(ctx context.Context, id string) (context.Context, func(), error) {
+	m := e.client.LeasesService()
+	create := func() (leases.Lease, error) {
+		return m.Create(ctx, leases.WithID(opLease+id), leases.WithExpiration(opLeaseFor), leases.WithLabels(map[string]string{labelOwner: owner}))
+	}
+	lease, err := create()
+	if errdefs.IsAlreadyExists(err) { // of a try that a crash cut
+		if err = ignoreNotFound(m.Delete(ctx, leases.Lease{ID: opLease + id})); err == nil {
+			lease, err = create()
+		}
+	}
+	if err != nil {
+		return ctx, nil, fmt.Errorf("cannot make lease of container %s: %w", id, classify(err))
+	}
+	release := func() {
+		ctx, cancel := e.call(context.WithoutCancel(ctx))
+		defer cancel()
+		if err := ignoreNotFound(m.Delete(ctx, lease)); err != nil {
+			e.Log.WithError(err).Debug("cannot give up an operation's lease; it expires")
+		}
+	}
+	return leases.WithLease(ctx, lease.ID), release, nil
+}
+
+// Delete removes task, snapshot, record and files of a container; each may be gone already.
+func (e *Engine) Delete(ctx context.Context, id string) error {
+	if err := e.DeleteTask(ctx, id); err != nil {
+		return err
+	}
+	ctx, done := e.call(ctx)
+	defer done()
+	if err := ignoreNotFound(e.client.ContainerService().Delete(ctx, id)); err != nil {
+		return fmt.Errorf("cannot delete container %s: %w", id, classify(err))
+	}
+	// gofail: var engineAfterRecord struct{}
+	if err := ignoreNotFound(e.client.SnapshotService(e.Snapshotter).Remove(ctx, id)); err != nil {
+		return fmt.Errorf("cannot delete file system of container %s: %w", id, classify(err))
+	}
+	if err := os.RemoveAll(e.filesDir(id)); err != nil {
+		return fmt.Errorf("cannot delete files of container %s: %w", id, err)
+	}
+	return nil
+}
+
+func (e *Engine) setMaking(id string, on bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if on {
+		e.making[id] = true
+	} else {
+		delete(e.making, id)
+	}
+}

@@ -1,0 +1,107 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/containerd/containerd/v2/client"
+	"github.com/containerd/containerd/v2/defaults"
+	"github.com/containerd/containerd/v2/pkg/namespaces"
+	"github.com/containerd/log"
+	"github.com/sirupsen/logrus"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
+
+	"github.com/edged/edged/pkg/module"
+)
+
+var _ module.Engine = (*Engine)(nil)
+
+// callTimeout bounds one call to containerd. Making a task runs runc, which on a
+// slow device under load takes seconds, not minutes; a shim that hangs never answers.
+const callTimeout = 2 * time.Minute
+
+// Labels by which edged finds its own; they are an index, not a record.
+const (
+	labelOwner      = "io.edged.owner"
+	labelModule     = "io.edged.module"
+	labelGeneration = "io.edged.gen"
+	labelSpec       = "io.edged.spec"
+	owner           = "edged"
+)
+
+// Config is what an Engine needs to know.
+type Config struct {
+	// Address of containerd's socket, and the containerd namespace that is edged's own.
+	Address, Namespace string
+	// Snapshotter; empty is containerd's default.
+	Snapshotter string
+	// SharedShim puts all modules into one shim process: less memory, one fate.
+	SharedShim bool
+	// SystemdCgroup makes runc ask systemd for a scope instead of writing cgroupfs.
+	SystemdCgroup bool
+	// Logger is the absolute path of edged-logger.
+	Logger string
+	// CertsDir holds registries' hosts.toml and CAs.
+	CertsDir string
+	// Home and Run are edged's own folders; Protected are further paths that no module
+	// may bind. AgentFolders, under Home, may be bound all the same.
+	Home, Run    string
+	Protected    []string
+	AgentFolders []string
+	Log          logrus.FieldLogger
+}
+
+// Engine drives one containerd.
+type Engine struct {
+	Config
+	client *client.Client
+	images imageCache
+	limits limits
+
+	mu     sync.Mutex
+	making map[string]bool // containers whose creation is under way: not for CleanUp
+}
+
+// New returns at once; containerd is dialled with the first call.
+func New(cfg Config) (*Engine, error) {
+	// The client logs through a logrus of its own; its warnings repeat errors that it returns.
+	if err := log.SetLevel("error"); err != nil {
+		return nil, err
+	}
+	if cfg.Snapshotter == "" {
+		cfg.Snapshotter = defaults.DefaultSnapshotter
+	}
+	hard, err := ownLimits()
+	if err != nil {
+		return nil, err
+	}
+	// The default back-off grows to two minutes: a restarted containerd would be missed for seconds.
+	dial := grpc.WithConnectParams(grpc.ConnectParams{
+		Backoff:           backoff.Config{BaseDelay: 50 * time.Millisecond, Multiplier: 1.5, MaxDelay: 500 * time.Millisecond},
+		MinConnectTimeout: 2 * time.Second,
+	})
+	c, err := client.New(cfg.Address, client.WithDefaultNamespace(cfg.Namespace), client.WithExtraDialOpts([]grpc.DialOption{dial}))
+	if err != nil {
+		return nil, fmt.Errorf("cannot use containerd at %s: %w", cfg.Address, err)
+	}
+	return &Engine{Config: cfg, client: c, limits: hard, making: map[string]bool{}}, nil
+}
+
+// Close ends the connection; containers go on.
+func (e *Engine) Close() error { return e.client.Close() }
+
+// Version asks containerd for its version.
+func (e *Engine) Version(ctx context.Context) (string, error) {
+	ctx, done := e.call(ctx)
+	defer done()
+	v, err := e.client.Version(ctx)
+	return v.Version, classify(err)
+}
+
+// call gives a context its namespace and the deadline of one operation.
+func (e *Engine) call(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(namespaces.WithNamespace(ctx, e.Namespace), callTimeout)
+}

@@ -1,0 +1,87 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+
+	"github.com/edged/edged/pkg/module"
+)
+
+// networkFiles writes hosts, hostname and resolv.conf of a container and returns
+// their mounts; images have none of their own that would be right.
+func (e *Engine) networkFiles(c *module.Container, o *options) ([]specs.Mount, error) {
+	dir := e.filesDir(c.ID)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("cannot make folder of container %s: %w", c.ID, err)
+	}
+	name := hostname(c, o)
+	hosts := []byte("127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n")
+	resolv := []byte{}
+	if o.HostConfig.NetworkMode == "host" {
+		var err error
+		if hosts, err = os.ReadFile("/etc/hosts"); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return nil, fmt.Errorf("cannot read hosts: %w", err)
+		}
+		if resolv, err = os.ReadFile("/etc/resolv.conf"); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return nil, fmt.Errorf("cannot read resolv.conf: %w", err)
+		}
+	} else {
+		hosts = append(hosts, "127.0.1.1\t"+name+"\n"...)
+	}
+	var mounts []specs.Mount
+	for _, f := range []struct {
+		name string
+		text []byte
+	}{{"hosts", hosts}, {"hostname", []byte(name + "\n")}, {"resolv.conf", resolv}} {
+		p := filepath.Join(dir, f.name)
+		err := os.WriteFile(p, f.text, 0o600)
+		if err == nil {
+			// Modules of any user read it, whatever umask edged runs under.
+			err = os.Chmod(p, 0o644) // #nosec G302
+		}
+		if err != nil {
+			return nil, fmt.Errorf("cannot write %s of container %s: %w", f.name, c.ID, err)
+		}
+		mounts = append(mounts, specs.Mount{Destination: "/etc/" + f.name, Source: p, Type: "bind", Options: []string{"rbind", "rprivate", "rw"}})
+	}
+	return mounts, nil
+}
+
+func (e *Engine) filesDir(id string) string { return filepath.Join(e.Home, "containers", id) }
+
+// makeBindSources makes the folders that Binds name and that are missing, as
+// Docker does for Binds alone.
+func makeBindSources(o *options) error {
+	for _, b := range o.HostConfig.Binds {
+		m, err := parseBind(b)
+		if err != nil {
+			return err
+		}
+		if _, err := os.Stat(m.Source); !errors.Is(err, os.ErrNotExist) {
+			continue
+		}
+		if err := makeOpenFolder(m.Source); err != nil {
+			return fmt.Errorf("cannot make bind source: %w", err)
+		}
+	}
+	return nil
+}
+
+// makeOpenFolder makes a folder and its parents with Docker's mode, whatever umask
+// edged runs under.
+func makeOpenFolder(dir string) error {
+	if _, err := os.Stat(dir); !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	if err := makeOpenFolder(filepath.Dir(dir)); err != nil {
+		return err
+	}
+	if err := os.Mkdir(dir, 0o755); err != nil { // #nosec G301 -- Docker's mode
+		return err
+	}
+	return os.Chmod(dir, 0o755) // #nosec G302
+}

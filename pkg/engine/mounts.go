@@ -1,0 +1,224 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/containerd/errdefs"
+	"github.com/moby/moby/api/types/mount"
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+
+	"github.com/edged/edged/pkg/module"
+)
+
+// mounts reads Binds and Mounts, adds edged's own, and puts the module's sockets
+// last, so that nothing a module asks for lies over them. Bind sources that are
+// missing are made at create, as Docker does, not here. Errors are
+// errdefs.InvalidArgument.
+func (e *Engine) mounts(spec *module.Spec, o *options, sockets string, own []module.Mount) ([]specs.Mount, error) {
+	var all []specs.Mount
+	for _, b := range o.HostConfig.Binds {
+		m, err := parseBind(b)
+		if err == nil {
+			m, err = e.guard(m, spec, sockets)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("invalid createOptions.HostConfig.Binds entry %q: %w: %w", b, err, errdefs.ErrInvalidArgument)
+		}
+		all = append(all, m)
+	}
+	for i := range o.HostConfig.Mounts {
+		m, err := parseMount(&o.HostConfig.Mounts[i])
+		if err == nil {
+			m, err = e.guard(m, spec, sockets)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("invalid createOptions.HostConfig.Mounts entry for %q: %w: %w", o.HostConfig.Mounts[i].Target, err, errdefs.ErrInvalidArgument)
+		}
+		all = append(all, m)
+	}
+	seen := map[string]bool{}
+	for _, m := range all {
+		if seen[m.Destination] && m.Source != sockets {
+			return nil, fmt.Errorf("duplicate mount point %q: %w", m.Destination, errdefs.ErrInvalidArgument)
+		}
+		seen[m.Destination] = true
+	}
+	all = slices.CompactFunc(all, func(a, b specs.Mount) bool { return a.Destination == b.Destination })
+	for _, m := range own {
+		mode := "rw"
+		if m.ReadOnly {
+			mode = "ro"
+		}
+		all = append(all, specs.Mount{Destination: m.Destination, Source: m.Source, Type: "bind", Options: []string{"rbind", "rprivate", mode, "nosuid", "nodev", "noexec"}})
+	}
+	return append(all, socketMount(module.SocketDir, sockets)), nil
+}
+
+// socketMount mounts the directory, not the sockets in it: a socket made anew is
+// then seen at once, where a mounted socket file would stay dead.
+func socketMount(destination, sockets string) specs.Mount {
+	return specs.Mount{Destination: destination, Source: sockets, Type: "bind", Options: []string{"bind", "rprivate", "ro", "nosuid", "nodev", "noexec"}}
+}
+
+// parseBind reads "source:destination[:options]".
+func parseBind(b string) (specs.Mount, error) {
+	parts := strings.Split(b, ":")
+	if len(parts) < 2 || len(parts) > 3 {
+		return specs.Mount{}, errors.New("it is source:destination[:options]")
+	}
+	m := specs.Mount{Source: parts[0], Destination: parts[1], Type: "bind"}
+	if !filepath.IsAbs(m.Source) {
+		return m, fmt.Errorf("named volumes are not supported by this version of edged: %q is not an absolute path", m.Source)
+	}
+	mode, propagation := "rw", "rprivate"
+	if len(parts) == 3 {
+		for opt := range strings.SplitSeq(parts[2], ",") {
+			switch opt {
+			case "rw", "ro":
+				mode = opt
+			case "z", "Z", "nocopy", "":
+				// SELinux relabelling is not needed for what edged mounts; nocopy is about volumes.
+			case "private", "rprivate", "shared", "rshared", "slave", "rslave":
+				propagation = opt
+			default:
+				return m, fmt.Errorf("unknown option %q", opt)
+			}
+		}
+	}
+	m.Options = []string{"rbind", propagation, mode}
+	return m, nil
+}
+
+func parseMount(in *mount.Mount) (specs.Mount, error) {
+	m := specs.Mount{Destination: in.Target, Type: string(in.Type), Source: in.Source}
+	mode := "rw"
+	if in.ReadOnly {
+		mode = "ro"
+	}
+	if in.VolumeOptions != nil || in.ImageOptions != nil || in.ClusterOptions != nil {
+		return m, errors.New("VolumeOptions, ImageOptions and ClusterOptions are not supported by this version of edged")
+	}
+	switch in.Type {
+	case mount.TypeBind:
+		if in.TmpfsOptions != nil || !filepath.IsAbs(in.Source) {
+			return m, errors.New("a bind has an absolute Source and no TmpfsOptions")
+		}
+		bind, propagation := "rbind", "rprivate"
+		create := false
+		if b := in.BindOptions; b != nil {
+			if b.Propagation != "" {
+				propagation = string(b.Propagation)
+			}
+			if b.NonRecursive {
+				bind = "bind"
+			}
+			if b.ReadOnlyNonRecursive || b.ReadOnlyForceRecursive {
+				return m, errors.New("BindOptions.ReadOnlyNonRecursive and ReadOnlyForceRecursive are not supported by this version of edged")
+			}
+			create = b.CreateMountpoint
+		}
+		if _, err := os.Stat(in.Source); err != nil && !create {
+			return m, fmt.Errorf("bind source path does not exist: %s", in.Source)
+		}
+		m.Options = []string{bind, propagation, mode}
+	case mount.TypeTmpfs:
+		if in.BindOptions != nil || in.Source != "" {
+			return m, errors.New("a tmpfs has neither Source nor BindOptions")
+		}
+		m.Source = "tmpfs"
+		m.Options = []string{"noexec", "nosuid", "nodev", mode}
+		if t := in.TmpfsOptions; t != nil {
+			if len(t.Options) > 0 {
+				return m, errors.New("TmpfsOptions.Options is not supported by this version of edged")
+			}
+			if t.SizeBytes > 0 {
+				m.Options = append(m.Options, "size="+strconv.FormatInt(t.SizeBytes, 10))
+			}
+			if t.Mode != 0 {
+				m.Options = append(m.Options, "mode="+strconv.FormatUint(uint64(t.Mode.Perm()), 8))
+			}
+		}
+	default:
+		return m, fmt.Errorf("mount type %q is not supported by this version of edged: it knows \"bind\" and \"tmpfs\"", in.Type)
+	}
+	return m, nil
+}
+
+// legacySockets are the paths under which manifests written for Azure IoT Edge
+// bind its sockets; such a bind gets edged's own.
+var legacySockets = []string{"/var/run/iotedge", "/run/iotedge", "/var/lib/aziot/edged/mnt", "/var/lib/iotedge/mnt"}
+
+// guard keeps mounts away from the sockets and from what is edged's or containerd's.
+func (e *Engine) guard(m specs.Mount, spec *module.Spec, sockets string) (specs.Mount, error) {
+	if !path.IsAbs(m.Destination) || path.Clean(m.Destination) == "/" {
+		return m, fmt.Errorf("mount point %q is not an absolute path below /", m.Destination)
+	}
+	m.Destination = path.Clean(m.Destination)
+	if m.Type == "bind" && slices.Contains(legacySockets, path.Dir(path.Clean(m.Source))) && strings.HasSuffix(m.Source, ".sock") {
+		return legacyMount(m, spec, sockets)
+	}
+	inside := m.Destination
+	if inside == "/var/run" || strings.HasPrefix(inside, "/var/run/") {
+		inside = inside[len("/var"):] // the same place in most images
+	}
+	if within(inside, module.SocketDir) || within(module.SocketDir, inside) {
+		return m, fmt.Errorf("mount point %s is on or over %s, where the module's sockets are", m.Destination, module.SocketDir)
+	}
+	if m.Type != "bind" {
+		return m, nil
+	}
+	real, err := resolve(m.Source)
+	if err != nil {
+		return m, err
+	}
+	for _, p := range append([]string{e.Home, e.Run}, e.Protected...) {
+		if p, err = resolve(p); err != nil {
+			return m, err
+		}
+		if within(real, p) && !slices.ContainsFunc(e.AgentFolders, func(f string) bool { return within(real, f) }) {
+			return m, fmt.Errorf("source %s is in %s, which is not for modules", m.Source, p)
+		}
+	}
+	// The path that was judged is the path that is mounted.
+	m.Source = real
+	return m, nil
+}
+
+// legacyMount gives a bind of the old daemon's socket the directory with edged's.
+func legacyMount(m specs.Mount, spec *module.Spec, sockets string) (specs.Mount, error) {
+	want := "workload.sock"
+	if path.Base(m.Source) == "mgmt.sock" {
+		want = "mgmt.sock"
+		if spec.Name != module.AgentName && !spec.Management {
+			return m, errors.New("the management socket goes only to modules whose settings.management is true")
+		}
+	}
+	if path.Base(m.Destination) != want {
+		return m, fmt.Errorf("the socket can be mounted under the name %s only", want)
+	}
+	return socketMount(path.Dir(m.Destination), sockets), nil
+}
+
+// within says whether path p is dir or below it; both are clean.
+func within(p, dir string) bool {
+	return p == dir || strings.HasPrefix(p, strings.TrimSuffix(dir, "/")+"/")
+}
+
+// resolve follows symbolic links as far as the path exists.
+func resolve(p string) (string, error) {
+	p = filepath.Clean(p)
+	real, err := filepath.EvalSymlinks(p)
+	if err == nil || !errors.Is(err, fs.ErrNotExist) {
+		return real, err
+	}
+	parent, err := resolve(filepath.Dir(p))
+	return filepath.Join(parent, filepath.Base(p)), err
+}

@@ -1,0 +1,151 @@
+package module
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/containerd/errdefs"
+)
+
+// Create makes a module that is not there yet, stopped. Errors: InvalidArgument
+// for the spec, AlreadyExists, Unavailable.
+func (s *Supervisor) Create(ctx context.Context, spec Spec) (*State, error) {
+	life, err := s.check(&spec)
+	if err != nil {
+		return nil, err
+	}
+	// Asked twice: here, so that a module that exists is refused before a pull that
+	// may take an hour, and in the worker, where it counts.
+	if _, err := s.Get(ctx, spec.Name); err == nil {
+		return nil, exists(spec.Name)
+	}
+	image, err := s.pull(ctx, &spec)
+	if err != nil {
+		return nil, err
+	}
+	err = s.do(ctx, spec.Name, true, func(ctx context.Context, w *worker, _ func(error)) error {
+		return w.create(ctx, spec, life, image)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return s.Get(ctx, spec.Name)
+}
+
+// Prepare makes the image of a spec be there, and nothing else.
+func (s *Supervisor) Prepare(ctx context.Context, spec Spec) error {
+	if _, err := s.check(&spec); err != nil {
+		return err
+	}
+	_, err := s.pull(ctx, &spec)
+	return err
+}
+
+func (s *Supervisor) check(spec *Spec) (Lifecycle, error) {
+	if err := spec.Validate(); err != nil {
+		return Lifecycle{}, err
+	}
+	return s.Engine.Check(spec)
+}
+
+// pull runs outside the module's queue: the generation that runs meanwhile keeps
+// its restart policy, however long the registry takes. The work has an owner of
+// its own and goes on when the client leaves.
+func (s *Supervisor) pull(ctx context.Context, spec *Spec) (Image, error) {
+	type result struct {
+		image Image
+		err   error
+	}
+	done := make(chan result, 1)
+	if s.ctx.Err() != nil {
+		return Image{}, fmt.Errorf("edged is stopping: %w", errdefs.ErrUnavailable)
+	}
+	s.wg.Go(func() {
+		ctx, cancel := context.WithTimeout(s.ctx, pullTimeout)
+		defer cancel()
+		image, err := s.Engine.EnsureImage(ctx, spec.Image, spec.PullPolicy, spec.Auth)
+		if err == nil {
+			err = s.Store.TouchImage(ctx, image.Ref, image.Digest)
+		}
+		done <- result{image, err}
+	})
+	select {
+	case r := <-done:
+		return r.image, r.err
+	case <-ctx.Done():
+		return Image{}, fmt.Errorf("the client left, the pull goes on: %w", context.Cause(ctx))
+	}
+}
+
+func exists(name string) error {
+	return fmt.Errorf("module %q already exists: %w", name, errdefs.ErrAlreadyExists)
+}
+
+// create writes the intent, makes the container, and writes that it is whole. A
+// crash in between leaves PhaseCreating, which the next start undoes: nobody was answered.
+func (w *worker) create(ctx context.Context, spec Spec, life Lifecycle, image Image) error {
+	if w.rec != nil {
+		return exists(w.name)
+	}
+	rec := &Record{Name: w.name, Phase: PhaseCreating, Current: Generation{
+		Number: 1, Spec: spec, ImageDigest: image.Digest, Created: time.Now().UTC(),
+	}}
+	if err := w.s.Store.SaveModule(ctx, rec); err != nil {
+		return err
+	}
+	// gofail: var createAfterIntent struct{}
+	err := w.makeContainer(ctx, &rec.Current)
+	// gofail: var createAfterContainer struct{}
+	if err == nil {
+		rec.Phase = PhaseReady
+		err = w.s.Store.SaveModule(ctx, rec)
+	}
+	if err != nil {
+		w.undoCreate(ctx, rec)
+		return err
+	}
+	// gofail: var createAfterCommit struct{}
+	w.rec, w.life = rec, life
+	w.note, w.broken = "", false
+	w.publish()
+	return nil
+}
+
+// undoCreate removes what a failed create left. If that fails too, the record
+// keeps PhaseCreating and the next start tries again.
+func (w *worker) undoCreate(ctx context.Context, rec *Record) {
+	err := w.s.Engine.Delete(ctx, ContainerID(rec.Name, rec.Current.Number))
+	if err == nil {
+		err = w.s.Sockets.Remove(rec.Name)
+	}
+	if err == nil {
+		err = w.s.Store.DeleteModule(ctx, rec.Name)
+	}
+	if err != nil {
+		w.s.Log.WithError(err).WithField("module", rec.Name).Warn("cannot undo a failed create; the next start will")
+	}
+}
+
+// makeContainer makes the container of a generation.
+func (w *worker) makeContainer(ctx context.Context, g *Generation) error {
+	id, err := w.s.Store.EnsureIdentity(ctx, w.name)
+	if err != nil {
+		return err
+	}
+	var mounts []Mount
+	var groups []uint32
+	if w.s.Extra != nil {
+		mounts, groups = w.s.Extra(w.name)
+	}
+	return w.s.Engine.Create(ctx, Container{
+		ID:         ContainerID(w.name, g.Number),
+		Generation: g.Number,
+		SpecDigest: g.Spec.Digest(),
+		Spec:       g.Spec,
+		Identity:   w.s.Identity.environment(w.name, id, wantsManagement(&g.Spec)),
+		Sockets:    w.s.Sockets.Dir(w.name),
+		Mounts:     mounts,
+		Groups:     groups,
+	})
+}

@@ -1,0 +1,68 @@
+package module
+
+import (
+	"context"
+)
+
+// Delete stops a module and removes its container, sockets, logs and record. Its
+// identity stays. Errors: NotFound, Unavailable; a delete that was begun is
+// finished by the next start.
+func (s *Supervisor) Delete(ctx context.Context, name string) error {
+	return s.do(ctx, name, false, func(ctx context.Context, w *worker, _ func(error)) error {
+		if w.rec == nil {
+			return notFound(name)
+		}
+		return w.remove(ctx)
+	})
+}
+
+func (w *worker) remove(ctx context.Context) error {
+	rec := *w.rec
+	rec.Phase, rec.Wanted = PhaseDeleting, false
+	if err := w.s.Store.SaveModule(ctx, &rec); err != nil {
+		return err
+	}
+	*w.rec = rec
+	// gofail: var deleteAfterIntent struct{}
+	if w.instance != nil {
+		exit, err := w.endTask(ctx)
+		if err == nil {
+			err = w.ended(ctx, exit, "deleted")
+		}
+		if err != nil {
+			return err
+		}
+	}
+	w.cancelRestart()
+	w.setRun(false)
+	return w.removeRest(ctx)
+}
+
+// removeRest is the part of a delete that a start after a crash does again.
+func (w *worker) removeRest(ctx context.Context) error {
+	w.publish()
+	for _, g := range []*Generation{&w.rec.Current, w.rec.Next} {
+		if g == nil {
+			continue
+		}
+		id := ContainerID(w.name, g.Number)
+		w.s.Table.Remove(id)
+		if err := w.s.Engine.Delete(ctx, id); err != nil {
+			return err
+		}
+	}
+	// gofail: var deleteAfterContainer struct{}
+	if err := w.s.Sockets.Remove(w.name); err != nil {
+		return err
+	}
+	if err := w.s.Logs.Remove(w.name); err != nil {
+		return err
+	}
+	// gofail: var deleteBeforeRow struct{}
+	if err := w.s.Store.DeleteModule(ctx, w.name); err != nil {
+		return err
+	}
+	w.rec, w.instance = nil, nil
+	w.publish()
+	return nil
+}

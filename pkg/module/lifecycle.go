@@ -1,0 +1,247 @@
+package module
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/containerd/errdefs"
+
+	"github.com/edged/edged/pkg/peer"
+)
+
+// Start makes a module run; one that runs is left alone.
+func (s *Supervisor) Start(ctx context.Context, name string) error {
+	return s.do(ctx, name, false, func(ctx context.Context, w *worker, _ func(error)) error {
+		if w.rec == nil {
+			return notFound(name)
+		}
+		return w.startByWish(ctx)
+	})
+}
+
+// Stop makes a module not run, and keeps it so over any restart. byHost marks the
+// wish of a host user, which holds the agent's watchdog.
+func (s *Supervisor) Stop(ctx context.Context, name string, byHost bool) error {
+	return s.do(ctx, name, false, func(ctx context.Context, w *worker, answer func(error)) error {
+		if w.rec == nil {
+			return notFound(name)
+		}
+		if name == AgentName && byHost {
+			s.held.Store(true)
+		}
+		return w.stopByWish(ctx, answer)
+	})
+}
+
+// Restart stops a module, if it runs, and starts it.
+func (s *Supervisor) Restart(ctx context.Context, name string) error {
+	return s.do(ctx, name, false, func(ctx context.Context, w *worker, _ func(error)) error {
+		if w.rec == nil {
+			return notFound(name)
+		}
+		if err := w.halt(ctx, nil); err != nil {
+			return err
+		}
+		return w.startByWish(ctx)
+	})
+}
+
+func (w *worker) startByWish(ctx context.Context) error {
+	if w.name == AgentName {
+		w.s.held.Store(false)
+	}
+	if w.instance != nil && !w.unsure {
+		if w.rec.Wanted {
+			return nil
+		}
+		w.rec.Wanted = true
+		return w.s.Store.SaveModule(ctx, w.rec)
+	}
+	w.cancelRestart()
+	w.backoff.reset()
+	w.rec.Restarts = 0
+	err := w.launch(ctx, &w.rec.Current)
+	if err != nil {
+		w.note = "cannot start: " + err.Error()
+	}
+	w.publish()
+	return err
+}
+
+func (w *worker) stopByWish(ctx context.Context, answer func(error)) error {
+	w.cancelRestart()
+	if w.rec.Wanted {
+		w.rec.Wanted = false
+		if err := w.s.Store.SaveModule(ctx, w.rec); err != nil {
+			return err
+		}
+	}
+	return w.halt(ctx, answer)
+}
+
+// launch starts a generation's container. The identity is recorded, in the table
+// and on the disk, while the first process is parked: there is no moment in which
+// a module runs and nobody knows who it is.
+func (w *worker) launch(ctx context.Context, g *Generation) error {
+	id := ContainerID(w.name, g.Number)
+	// A reboot empties the run folder, so the sockets are made again before each start.
+	if err := w.s.Sockets.Ensure(w.name, wantsManagement(&g.Spec)); err != nil {
+		return err
+	}
+	var in *peer.Instance
+	before := *w.rec
+	admit := func(pid int) error {
+		// gofail: var startAfterTask struct{}
+		facts, err := w.s.Recorder.Record(pid, id)
+		if err != nil {
+			return err
+		}
+		facts.Module, facts.Generation, facts.ContainerID = w.name, g.Number, id
+		if err := w.s.Table.Add(&facts); err != nil {
+			return err
+		}
+		in = &facts
+		rec := *w.rec
+		rec.Wanted, rec.Start = true, time.Now().UTC()
+		if err := w.s.Store.SaveStart(ctx, &rec, in); err != nil {
+			return err
+		}
+		*w.rec = rec
+		// gofail: var startAfterRecord struct{}
+		return nil
+	}
+	log := Log{Dir: w.s.Logs.GenerationDir(w.name, g.Number), MaxSize: w.life.LogMaxSize, MaxFiles: w.life.LogMaxFiles}
+	if err := w.s.Engine.Start(ctx, id, log, admit); err != nil {
+		if in != nil {
+			// A start that failed is no wish: the record is again what it was.
+			w.s.Table.Remove(id)
+			*w.rec = before
+			if e := w.s.Store.SaveExit(ctx, w.rec, id); e != nil {
+				w.s.Log.WithError(e).WithField("module", w.name).Warn("cannot forget an instance that did not start")
+			}
+		}
+		return err
+	}
+	// gofail: var startAfterRun struct{}
+	w.instance, w.unsure, w.oom, w.note, w.broken = in, false, false, "", false
+	w.setRun(true)
+	return nil
+}
+
+// halt ends the run, if there is one, and lets no restart follow. answer, when
+// given, is called as soon as the end is on the disk; what is left of the task is
+// removed after it.
+func (w *worker) halt(ctx context.Context, answer func(error)) error {
+	w.cancelRestart()
+	if w.instance == nil {
+		w.setRun(false)
+		w.publish()
+		return nil
+	}
+	exit, err := w.endTask(ctx)
+	if err != nil {
+		return err
+	}
+	// gofail: var stopAfterSignal struct{}
+	id := w.instance.ContainerID
+	if err := w.ended(ctx, exit, "stopped by request"); err != nil {
+		return err
+	}
+	w.setRun(false)
+	w.publish()
+	if answer != nil {
+		answer(nil)
+	}
+	// gofail: var stopBeforeTask struct{}
+	return w.s.Engine.DeleteTask(ctx, id)
+}
+
+// endTask asks the first process to stop, kills all when its time is up, and
+// returns how it ended. The event stream tells; asking now and then covers the
+// moments in which it is down.
+func (w *worker) endTask(ctx context.Context) (*Exit, error) {
+	id := w.instance.ContainerID
+	for len(w.exits) > 0 {
+		<-w.exits
+	}
+	timeout := w.life.StopTimeout
+	if err := w.s.Engine.Signal(ctx, id, false); err != nil && !errdefs.IsNotFound(err) {
+		return nil, err
+	}
+	if exit, err := w.awaitExit(ctx, id, timeout); exit != nil || err != nil {
+		return exit, err
+	}
+	if err := w.s.Engine.Signal(ctx, id, true); err != nil && !errdefs.IsNotFound(err) {
+		return nil, err
+	}
+	exit, err := w.awaitExit(ctx, id, killTimeout)
+	if err == nil && exit == nil {
+		err = fmt.Errorf("cannot stop module %q: it lives on after SIGKILL: %w", w.name, errdefs.ErrInternal)
+	}
+	return exit, err
+}
+
+// awaitExit returns nil without an error when the time is up.
+func (w *worker) awaitExit(ctx context.Context, id string, timeout time.Duration) (*Exit, error) {
+	deadline := time.NewTimer(timeout)
+	defer deadline.Stop()
+	ask := time.NewTicker(time.Second)
+	defer ask.Stop()
+	for {
+		select {
+		case ev := <-w.exits:
+			if w.concerns(ev) && ev.Exit != nil {
+				return ev.Exit, nil
+			}
+		case <-ask.C:
+			exit, err := w.s.Engine.Exited(ctx, id)
+			if errdefs.IsNotFound(err) {
+				return &Exit{Time: time.Now().UTC(), Code: 255, Lost: true}, nil
+			}
+			if err == nil && exit != nil {
+				return exit, nil
+			}
+			// An engine that does not answer now may in a second; the deadline bounds it.
+		case <-deadline.C:
+			return nil, nil
+		case <-ctx.Done():
+			return nil, fmt.Errorf("cannot stop module %q in time: %w", w.name, errdefs.ErrUnavailable)
+		}
+	}
+}
+
+// ended writes down the end of the run. The kill is read from the cgroup now,
+// because DeleteTask removes it.
+func (w *worker) ended(ctx context.Context, exit *Exit, note string) error {
+	in := w.instance
+	e := *exit
+	e.OOM = e.OOM || w.oom || w.s.Engine.OOMKilled(in)
+	rec := *w.rec
+	rec.Exit = &e
+	// gofail: var exitBeforeSave struct{}
+	if err := w.s.Store.SaveExit(ctx, &rec, in.ContainerID); err != nil {
+		return err
+	}
+	// gofail: var exitAfterSave struct{}
+	*w.rec = rec
+	w.s.Table.Remove(in.ContainerID)
+	if w.unsure {
+		w.unsure = false
+		w.s.unsure.Add(-1)
+	}
+	w.instance, w.oom = nil, false
+	w.note = describe(note, &e)
+	return nil
+}
+
+// describe words the end of a run for the operator.
+func describe(note string, e *Exit) string {
+	switch {
+	case e.Lost:
+		return note + ", exit code unknown"
+	case e.OOM:
+		return fmt.Sprintf("%s, out of memory, exit code %d", note, e.Code)
+	}
+	return fmt.Sprintf("%s, exit code %d", note, e.Code)
+}

@@ -1,0 +1,318 @@
+package module
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/containerd/errdefs"
+
+	"github.com/edged/edged/pkg/peer"
+)
+
+// load takes up what the database says of a module and, if its first process
+// still lives, its identity. It asks the engine nothing.
+func (w *worker) load(rec *Record, instances map[string]*peer.Instance) {
+	w.rec = rec
+	life, err := w.s.Engine.Check(&rec.Current.Spec)
+	if err != nil {
+		// It was accepted once; what it is now is for the operator to see.
+		w.note = err.Error()
+	}
+	w.life = life
+	for _, g := range []*Generation{rec.Next, &rec.Current} {
+		if g == nil {
+			continue
+		}
+		in := instances[ContainerID(w.name, g.Number)]
+		if in == nil {
+			continue
+		}
+		if w.s.Recorder.Alive(*in) {
+			if err := w.s.Table.Add(in); err != nil {
+				w.s.Log.WithError(err).WithField("module", w.name).Error("cannot take up a running instance")
+			}
+			if err := w.s.Sockets.Ensure(w.name, wantsManagement(&g.Spec)); err != nil {
+				w.s.Log.WithError(err).WithField("module", w.name).Error("cannot serve a running module's sockets")
+			}
+		} else if !w.unsure {
+			w.unsure = true
+			w.s.unsure.Add(1)
+		}
+		w.instance = in
+	}
+	if w.instance != nil {
+		w.setRun(true)
+	}
+	if w.instance == nil && rec.Exit != nil {
+		w.note = describe("exited", rec.Exit)
+		if !rec.Wanted {
+			w.note = describe("stopped by request", rec.Exit)
+		}
+	}
+	w.publish()
+}
+
+// watch follows the engine's events: first the stream, then a comparison, then
+// the events; and again from the start whenever the stream ends.
+func (s *Supervisor) watch(ctx context.Context) {
+	const first, longest = 50 * time.Millisecond, 2 * time.Second
+	wait, away := first, false
+	for ctx.Err() == nil {
+		err := s.Engine.Events(ctx, func() {
+			if away {
+				s.Log.Info("the engine is back")
+			}
+			wait, away = first, false
+			s.progress.Store(time.Now().UnixNano())
+			if err := s.reconcile(ctx); err != nil {
+				s.Log.WithError(err).Warn("cannot compare modules with the engine")
+			}
+		}, s.dispatch)
+		if ctx.Err() != nil {
+			return
+		}
+		if !away { // said once: containerd may be away for long
+			s.Log.WithError(err).Warn("the engine's events ended; modules run on")
+		}
+		away = true
+		select {
+		case <-ctx.Done():
+		case <-time.After(wait):
+		}
+		wait = min(2*wait, longest)
+	}
+}
+
+// reconcile compares what should be with what the engine has, each module in its
+// own worker.
+func (s *Supervisor) reconcile(ctx context.Context) error {
+	octx, cancel := context.WithTimeout(ctx, observeTimeout)
+	defer cancel()
+	observed, err := s.Engine.Observe(octx)
+	if err != nil {
+		return err
+	}
+	byModule := map[string]map[string]Observed{}
+	for _, o := range observed {
+		if byModule[o.Module] == nil {
+			byModule[o.Module] = map[string]Observed{}
+		}
+		byModule[o.Module][o.ContainerID] = o
+	}
+	s.mu.Lock()
+	for name := range s.workers {
+		if byModule[name] == nil {
+			byModule[name] = nil
+		}
+	}
+	s.mu.Unlock()
+	var waits []<-chan error
+	cut := s.PowerCut
+	for name, found := range byModule {
+		done, err := s.submit(name, true, func(ctx context.Context, w *worker, _ func(error)) error {
+			return w.reconcile(ctx, found, cut)
+		})
+		if err != nil {
+			return err
+		}
+		waits = append(waits, done)
+	}
+	s.wg.Go(func() { s.afterReconcile(ctx, waits) })
+	return nil
+}
+
+// afterReconcile waits for all workers, then opens the way for what must not run
+// before: the clean-up of remains, and the agent's watchdog.
+func (s *Supervisor) afterReconcile(ctx context.Context, waits []<-chan error) {
+	for _, done := range waits {
+		select {
+		case err := <-done:
+			if err != nil {
+				s.Log.WithError(err).Warn("cannot bring a module to what it should be")
+			}
+		case <-ctx.Done():
+			return
+		}
+	}
+	first := false
+	s.reconcileOne.Do(func() {
+		first = true
+		close(s.reconciled)
+	})
+	if !first {
+		return
+	}
+	cctx, cancel := context.WithTimeout(ctx, operationTimeout)
+	defer cancel()
+	if err := s.Engine.CleanUp(cctx); err != nil {
+		s.Log.WithError(err).Warn("cannot clean up after earlier operations")
+	}
+}
+
+// Compare compares all modules with the engine once more, for what has changed
+// without an event: an image that is there now.
+func (s *Supervisor) Compare(ctx context.Context) {
+	if err := s.reconcile(ctx); err != nil {
+		s.Log.WithError(err).Warn("cannot compare modules with the engine")
+	}
+}
+
+// Reconciled is closed once every module was compared with the engine.
+func (s *Supervisor) Reconciled() <-chan struct{} { return s.reconciled }
+
+// reconcile brings one module to what it should be. What was observed may be
+// older than what the worker did since, so every difference is asked for again.
+func (w *worker) reconcile(ctx context.Context, found map[string]Observed, cut bool) error {
+	for id := range found {
+		if !w.knows(id) {
+			// Made by an operation whose record is gone, or by a daemon with another database.
+			w.s.Table.Remove(id)
+			if err := w.s.Engine.Delete(ctx, id); err != nil {
+				return fmt.Errorf("cannot remove unknown container %s: %w", id, err)
+			}
+		}
+	}
+	if w.rec == nil {
+		return nil
+	}
+	switch w.rec.Phase {
+	case PhaseCreating:
+		w.undoCreate(ctx, w.rec)
+		w.rec = nil
+		w.publish()
+		return nil
+	case PhaseDeleting:
+		return w.removeRest(ctx)
+	case PhaseUpdating:
+		if err := w.settleUpdate(ctx); err != nil {
+			return err
+		}
+	}
+	if err := w.compareRun(ctx, cut); err != nil {
+		return err
+	}
+	if _, ok := found[ContainerID(w.name, w.rec.Current.Number)]; !ok && w.instance == nil {
+		if err := w.makeAgain(ctx); err != nil {
+			return err
+		}
+	}
+	return w.runIfDue(ctx)
+}
+
+func (w *worker) knows(id string) bool {
+	if w.rec == nil {
+		return false
+	}
+	return id == ContainerID(w.name, w.rec.Current.Number) ||
+		w.rec.Next != nil && id == ContainerID(w.name, w.rec.Next.Number)
+}
+
+// settleUpdate ends an update that a crash cut: if the new generation runs, the
+// switch was made and only its record is missing; else the old one stays.
+func (w *worker) settleUpdate(ctx context.Context) error {
+	next := w.rec.Next
+	if next == nil {
+		return fmt.Errorf("record of module %q is updating to nothing: %w", w.name, errdefs.ErrInternal)
+	}
+	id := ContainerID(w.name, next.Number)
+	if w.instance == nil || w.instance.ContainerID != id || w.unsure || !w.reallyRuns(ctx, id) {
+		if w.instance != nil && w.instance.ContainerID == id {
+			if err := w.ended(ctx, &Exit{Time: time.Now().UTC(), Lost: true, Code: 255}, "update was cut short"); err != nil {
+				return err
+			}
+		}
+		_ = w.abandon(ctx, nil)
+		return nil
+	}
+	old := w.rec.Current.Number
+	rec := *w.rec
+	rec.Phase, rec.Current, rec.Next = PhaseReady, *next, nil
+	if err := w.s.Store.SaveModule(ctx, &rec); err != nil {
+		return err
+	}
+	*w.rec = rec
+	if life, err := w.s.Engine.Check(&next.Spec); err == nil {
+		w.life = life
+	}
+	w.discard(ctx, old)
+	w.publish()
+	return nil
+}
+
+// reallyRuns asks the engine; a task that is parked before its first instruction does not run.
+func (w *worker) reallyRuns(ctx context.Context, id string) bool {
+	exit, err := w.s.Engine.Exited(ctx, id)
+	return err == nil && exit == nil
+}
+
+// compareRun finds out how a run ended that is not there any more.
+func (w *worker) compareRun(ctx context.Context, cut bool) error {
+	if w.instance == nil {
+		return nil
+	}
+	exit, err := w.s.Engine.Exited(ctx, w.instance.ContainerID)
+	switch {
+	case err == nil && exit == nil && !w.unsure:
+		return nil // it runs, as we knew
+	case err == nil && exit != nil:
+		return w.died(ctx, exit, "exited")
+	case err != nil && !errdefs.IsNotFound(err):
+		return err
+	}
+	// No task, or a parked one: the code is lost. After a power cut this was not the module's exit.
+	id := w.instance.ContainerID
+	if err := w.ended(ctx, &Exit{Time: time.Now().UTC(), Code: 255, Lost: true, Cut: cut}, "ended while edged or its engine was away"); err != nil {
+		return err
+	}
+	if err := w.s.Engine.DeleteTask(ctx, id); err != nil {
+		return err
+	}
+	if cut {
+		w.note = "was running when the power went"
+	} else {
+		w.applyPolicy()
+	}
+	w.publish()
+	return nil
+}
+
+// makeAgain makes a container that should be there and is not: the engine's own
+// data was lost. It works offline when the image is there.
+func (w *worker) makeAgain(ctx context.Context) error {
+	err := w.makeContainer(ctx, &w.rec.Current)
+	w.broken = err != nil
+	if err != nil {
+		w.note = "its container is gone and cannot be made again: " + err.Error()
+	}
+	w.publish()
+	return err
+}
+
+// runIfDue starts a module that is wanted and does not run: it ran when the power
+// went, or its restart was due when edged ended.
+func (w *worker) runIfDue(ctx context.Context) error {
+	if w.instance != nil || !w.rec.Wanted || w.restart != nil || w.broken {
+		return nil
+	}
+	if exit := w.rec.Exit; exit == nil || !exit.Cut && !w.policy().Wants(exit, w.rec.Restarts) {
+		return nil
+	}
+	if err := w.launch(ctx, &w.rec.Current); err != nil {
+		w.note = "cannot start: " + err.Error()
+		w.retryLater(time.Time{})
+		w.publish()
+		return err
+	}
+	w.publish()
+	return nil
+}
+
+// recheck looks at a run whose end could not be recorded.
+func (w *worker) recheck(ctx context.Context) error {
+	err := w.compareRun(ctx, false)
+	if err != nil {
+		w.later(time.Second, func(ctx context.Context, w *worker) error { return w.recheck(ctx) })
+	}
+	return err
+}

@@ -1,0 +1,260 @@
+package module
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/containerd/errdefs"
+	"github.com/sirupsen/logrus"
+
+	"github.com/edged/edged/pkg/peer"
+)
+
+// Deadlines of what the supervisor asks for. An operation's is long enough for a
+// slow stop on a slow device; a pull has one of its own because a large image
+// over a bad line takes hours and loses nothing when it is tried again.
+const (
+	operationTimeout = 5 * time.Minute
+	pullTimeout      = 2 * time.Hour
+	killTimeout      = 30 * time.Second
+	observeTimeout   = 30 * time.Second
+)
+
+// Config is what a Supervisor needs. All fields but Agent and Folders are required.
+type Config struct {
+	Store    Store
+	Engine   Engine
+	Recorder Recorder
+	Table    *peer.Table
+	Sockets  Sockets
+	Logs     Logs
+	// Identity is the environment, without the names, that every module gets.
+	Identity IdentityEnv
+	// Extra returns edged's own mounts and groups for a module (the agent's folders).
+	Extra func(module string) ([]Mount, []uint32)
+	// PowerCut says that the machine started anew since edged last ran: what ran then is
+	// to run again, whatever its restart policy.
+	PowerCut bool
+	Log      logrus.FieldLogger
+}
+
+// Supervisor keeps modules as they are wished to be.
+type Supervisor struct {
+	Config
+	ctx  context.Context
+	stop context.CancelFunc
+	wg   sync.WaitGroup
+
+	mu      sync.Mutex
+	workers map[string]*worker
+
+	// list is the sorted picture of all modules; a change makes its version old.
+	list    atomic.Pointer[picture]
+	version atomic.Int64
+
+	// reconciled is closed after the first comparison with the engine.
+	reconciled   chan struct{}
+	reconcileOne sync.Once
+	unsure       atomic.Int64
+	born         time.Time
+	progress     atomic.Int64 // unix nanoseconds of the event loop's last sign of life
+	held         atomic.Bool  // a host user stopped the agent
+}
+
+// Open reads the store and takes up, from kernel facts alone, the instances that
+// still run; it asks the engine nothing. Run does the rest.
+func Open(ctx context.Context, cfg Config) (*Supervisor, error) {
+	s := &Supervisor{Config: cfg, workers: map[string]*worker{}, reconciled: make(chan struct{}), born: time.Now()}
+	s.ctx, s.stop = context.WithCancel(context.WithoutCancel(ctx))
+	records, err := s.Store.Modules(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("cannot read modules: %w", err)
+	}
+	instances, err := s.Store.Instances(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("cannot read instances: %w", err)
+	}
+	byID := make(map[string]*peer.Instance, len(instances))
+	for i := range instances {
+		byID[instances[i].ContainerID] = &instances[i]
+	}
+	for i := range records {
+		w := newWorker(s, records[i].Name)
+		w.load(&records[i], byID)
+		s.workers[w.name] = w
+	}
+	return s, nil
+}
+
+// Run starts the workers and the watch on the engine's events. It returns at
+// once; Close ends it.
+func (s *Supervisor) Run() {
+	s.mu.Lock()
+	for _, w := range s.workers {
+		s.wg.Go(func() { w.loop(s.ctx) })
+	}
+	s.mu.Unlock()
+	s.wg.Go(func() { s.watch(s.ctx) })
+}
+
+// Close stops working and waits for what is under way, at most until ctx ends;
+// then it cancels it. Modules go on running.
+func (s *Supervisor) Close(ctx context.Context) {
+	idle := make(chan struct{})
+	go func() {
+		s.drain(ctx)
+		close(idle)
+	}()
+	select {
+	case <-idle:
+	case <-ctx.Done():
+	}
+	s.stop()
+	s.wg.Wait()
+	<-idle
+}
+
+// drain waits until each worker has done what was queued before now.
+func (s *Supervisor) drain(ctx context.Context) {
+	s.mu.Lock()
+	names := make([]string, 0, len(s.workers))
+	for name := range s.workers {
+		names = append(names, name)
+	}
+	s.mu.Unlock()
+	var wg sync.WaitGroup
+	for _, name := range names {
+		wg.Go(func() {
+			_ = s.do(ctx, name, false, func(context.Context, *worker, func(error)) error { return nil })
+		})
+	}
+	wg.Wait()
+}
+
+// do queues fn at the module's worker and waits for its answer, or for ctx: the
+// work itself has a context of its own and goes on without the client.
+func (s *Supervisor) do(ctx context.Context, name string, create bool, fn func(ctx context.Context, w *worker, answer func(error)) error) error {
+	done, err := s.submit(name, create, fn)
+	if err != nil {
+		return err
+	}
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return fmt.Errorf("the client left, the work goes on: %w", context.Cause(ctx))
+	}
+}
+
+func (s *Supervisor) submit(name string, create bool, fn func(context.Context, *worker, func(error)) error) (<-chan error, error) {
+	j := &job{run: fn, done: make(chan error, 1)}
+	j.ctx, j.cancel = context.WithTimeout(s.ctx, operationTimeout)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	w := s.workers[name]
+	err := s.ctx.Err()
+	switch {
+	case err != nil:
+		err = fmt.Errorf("edged is stopping: %w", errdefs.ErrUnavailable)
+	case w == nil && !create:
+		err = notFound(name)
+	default:
+		if w == nil {
+			w = newWorker(s, name)
+			s.workers[name] = w
+			s.wg.Go(func() { w.loop(s.ctx) })
+		}
+		err = w.submit(j)
+	}
+	if err != nil {
+		j.cancel()
+		return nil, err
+	}
+	return j.done, nil
+}
+
+// retire forgets a worker that has no module and no jobs.
+func (s *Supervisor) retire(w *worker) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if len(w.queue) > 0 {
+		return false
+	}
+	if s.workers[w.name] == w {
+		delete(s.workers, w.name)
+	}
+	return true
+}
+
+func notFound(name string) error {
+	return fmt.Errorf("module %q not found: %w", name, errdefs.ErrNotFound)
+}
+
+// picture is all modules as they were at a version.
+type picture struct {
+	version int64
+	states  []*State
+}
+
+func (s *Supervisor) changed() { s.version.Add(1) }
+
+// List returns all modules by name. The slice is shared: do not write to it.
+func (s *Supervisor) List(ctx context.Context) []*State {
+	s.awaitSure(ctx)
+	if p := s.list.Load(); p != nil && p.version == s.version.Load() {
+		return p.states
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	version := s.version.Load()
+	states := make([]*State, 0, len(s.workers))
+	for _, w := range s.workers {
+		if st := w.state.Load(); st != nil {
+			states = append(states, st)
+		}
+	}
+	slices.SortFunc(states, func(a, b *State) int { return strings.Compare(a.Spec.Name, b.Spec.Name) })
+	s.list.Store(&picture{version: version, states: states})
+	return states
+}
+
+// Get returns one module by its canonical name; errdefs.NotFound.
+func (s *Supervisor) Get(ctx context.Context, name string) (*State, error) {
+	s.awaitSure(ctx)
+	s.mu.Lock()
+	w := s.workers[name]
+	s.mu.Unlock()
+	if w != nil {
+		if st := w.state.Load(); st != nil {
+			return st, nil
+		}
+	}
+	return nil, notFound(name)
+}
+
+// awaitSure holds a question back, for five seconds after the start at most,
+// while the state of some module is not known for certain: the database said that
+// it ran and its process is gone, so only the engine knows how it ended.
+func (s *Supervisor) awaitSure(ctx context.Context) {
+	if s.unsure.Load() == 0 {
+		return
+	}
+	wait := time.Until(s.born.Add(5 * time.Second))
+	if wait <= 0 {
+		return
+	}
+	t := time.NewTimer(wait)
+	defer t.Stop()
+	select {
+	case <-s.reconciled:
+	case <-t.C:
+	case <-ctx.Done():
+	}
+}

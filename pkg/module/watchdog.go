@@ -1,0 +1,77 @@
+package module
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/containerd/errdefs"
+)
+
+// Notes remembers small facts over restarts.
+type Notes interface {
+	Note(ctx context.Context, key string) (string, error)
+	SetNote(ctx context.Context, key, value string) error
+}
+
+// agentNote is the digest of the [agent] that was last applied. What the agent
+// made of itself since stays until the configuration changes.
+const agentNote = "agent-applied"
+
+// agentCheck is how often the agent is looked for; its own death is seen at once,
+// by its restart policy.
+const agentCheck = 10 * time.Second
+
+// KeepAgent makes the module edgeAgent from spec when it is absent, updates it when
+// spec changes, and starts it when it does not run and no host user stopped it. It
+// returns when ctx ends; a failure is logged and tried again, with back-off.
+func (s *Supervisor) KeepAgent(ctx context.Context, spec Spec, notes Notes) {
+	failed := time.Duration(0)
+	for {
+		wait := agentCheck
+		if err := s.ensureAgent(ctx, spec, notes); err != nil && ctx.Err() == nil {
+			failed = min(max(2*failed, time.Second), 5*time.Minute)
+			wait = failed
+			s.Log.WithError(err).Errorf("cannot keep %s running, trying again in %s", AgentName, wait)
+		} else {
+			failed = 0
+		}
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (s *Supervisor) ensureAgent(ctx context.Context, spec Spec, notes Notes) error {
+	if err := spec.Validate(); err != nil {
+		return fmt.Errorf("[agent] in the configuration: %w", err)
+	}
+	applied, err := notes.Note(ctx, agentNote)
+	if err != nil {
+		return err
+	}
+	wish := spec.Digest()
+	state, err := s.Get(ctx, AgentName)
+	switch {
+	case errdefs.IsNotFound(err):
+		if _, err := s.Create(ctx, spec); err != nil {
+			return err
+		}
+	case err != nil:
+		return err
+	case applied != wish:
+		if _, err := s.Update(ctx, spec, true, false); err != nil {
+			return err
+		}
+	case state.Wanted || s.held.Load():
+		return nil // its restart policy keeps it running, or somebody wants it down
+	}
+	if applied != wish {
+		if err := notes.SetNote(ctx, agentNote, wish); err != nil {
+			return err
+		}
+	}
+	return s.Start(ctx, AgentName)
+}
