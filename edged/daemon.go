@@ -1,0 +1,268 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/sirupsen/logrus"
+
+	"github.com/edged/edged/mgmt"
+	"github.com/edged/edged/pkg/access"
+	"github.com/edged/edged/pkg/audit"
+	"github.com/edged/edged/pkg/config"
+	"github.com/edged/edged/pkg/engine"
+	"github.com/edged/edged/pkg/httpapi"
+	"github.com/edged/edged/pkg/listen"
+	"github.com/edged/edged/pkg/module"
+	"github.com/edged/edged/pkg/modulelog"
+	"github.com/edged/edged/pkg/peer"
+	"github.com/edged/edged/pkg/store"
+	"github.com/edged/edged/workload"
+)
+
+// closeTimeout bounds a stop; systemd's own is longer.
+const closeTimeout = 20 * time.Second
+
+// daemon is edged wired together. Its fields are in the order in which they are
+// made; close goes the other way.
+type daemon struct {
+	cfg        *config.Config
+	log        *logrus.Logger
+	notifier   *listen.Notifier
+	activation *listen.Activation
+
+	audit      *audit.Log
+	store      *store.Store
+	peers      *peer.Peers
+	kernel     *peer.Kernel
+	logs       *modulelog.Store
+	engine     *engine.Engine
+	decider    *access.Decider
+	sockets    *sockets
+	supervisor *module.Supervisor
+
+	cancel context.CancelFunc
+	wg     sync.WaitGroup
+	failed chan error
+}
+
+// newDaemon starts edged and returns once it answers.
+func newDaemon(ctx context.Context, cfg *config.Config, activation *listen.Activation, notifier *listen.Notifier, log *logrus.Logger) (_ *daemon, err error) {
+	d := &daemon{cfg: cfg, log: log, notifier: notifier, activation: activation, failed: make(chan error, 1)}
+	ctx, d.cancel = context.WithCancel(context.WithoutCancel(ctx))
+	defer func() {
+		if err != nil {
+			d.close()
+		}
+	}()
+	if err := d.makeFolders(); err != nil {
+		return nil, err
+	}
+	d.audit = audit.New(os.Stderr)
+	sealer, err := store.NewFileSealer(filepath.Join(cfg.Home, "keys", "seal"))
+	if err != nil {
+		return nil, err
+	}
+	if d.store, err = store.Open(ctx, cfg.Home, sealer); err != nil {
+		return nil, err
+	}
+	if d.kernel, err = peer.NewKernel(); err != nil {
+		return nil, err
+	}
+	table := peer.NewTable(cfg.Containerd.Namespace)
+	if d.peers, err = peer.New(peer.Config{
+		Table: table, Kernel: d.kernel, RequirePIDFD: cfg.Peer.RequirePIDFD,
+		Limits: peer.Limits{PerListener: cfg.Limits.Connections, PerUID: cfg.Limits.ConnectionsCaller, RootReserve: cfg.Limits.ConnectionsRoot},
+	}); err != nil {
+		return nil, err
+	}
+	if d.engine, err = d.newEngine(); err != nil {
+		return nil, err
+	}
+	d.logs = modulelog.NewStore(filepath.Join(cfg.Home, "logs"))
+	d.decider = access.New(d.grants(cfg))
+	d.sockets = newSockets(d)
+	if d.supervisor, err = module.Open(ctx, module.Config{
+		Store: d.store, Engine: d.engine, Recorder: d.kernel, Table: table, Sockets: d.sockets, Logs: d.logs,
+		Identity: module.IdentityEnv{DeviceID: deviceID(cfg), Hub: cfg.Device.Hub, Gateway: cfg.Device.Gateway, Hostname: hostname(cfg)},
+		Extra:    d.agentFolders, PowerCut: d.powerCut(), Log: log,
+	}); err != nil {
+		return nil, err
+	}
+	if err := d.serve(); err != nil {
+		return nil, err
+	}
+	for _, name := range activation.CloseStale() {
+		log.Infof("closed stored socket %s: its module is gone", name)
+	}
+	d.supervisor.Run()
+	d.goes(func() { d.afterStart(ctx) })
+	d.goes(func() { notifier.Watchdog(ctx, d.probe) })
+	log.Infof("edged %s answers; callers are proven by %s", version, d.peers.Proof())
+	if d.peers.Proof() != peer.ProofPIDFD {
+		log.Warn("this kernel has no SO_PEERPIDFD: callers are proven by process id, and modules only on their own sockets")
+	}
+	return d, notifier.Ready()
+}
+
+// goes runs a goroutine that close waits for.
+func (d *daemon) goes(f func()) { d.wg.Go(f) }
+
+// makeFolders makes what the package's tmpfiles would have made.
+func (d *daemon) makeFolders() error {
+	for dir, mode := range map[string]os.FileMode{d.cfg.Home: 0o700, d.cfg.Run: 0o755} {
+		if err := os.MkdirAll(dir, mode); err != nil {
+			return fmt.Errorf("cannot make folder: %w", err)
+		}
+	}
+	return d.makeAgentFolders()
+}
+
+func (d *daemon) newEngine() (*engine.Engine, error) {
+	logger, err := findLogger()
+	if err != nil {
+		return nil, err
+	}
+	c := d.cfg.Containerd
+	return engine.New(engine.Config{
+		Address: c.Address, Namespace: c.Namespace, Snapshotter: c.Snapshotter, SharedShim: c.SharedShim,
+		SystemdCgroup: systemdOwnsCgroups(), Logger: logger, CertsDir: "/etc/containerd/certs.d",
+		Home: d.cfg.Home, Run: d.cfg.Run,
+		Protected:    []string{c.Address, "/run/containerd", "/var/lib/containerd"},
+		AgentFolders: []string{d.desiredFolder(), d.statusFolder()},
+		Log:          d.log,
+	})
+}
+
+// serve opens the two shared sockets. What is known of modules is in the table by now.
+func (d *daemon) serve() error {
+	limits := httpapi.Limits{
+		Body: int64(d.cfg.Limits.JSONBody), BodyRate: int64(d.cfg.Limits.BodyRate), Headers: int(d.cfg.Limits.Headers),
+		HeaderTimeout: d.cfg.Limits.HeaderTimeout.Duration, IdleTimeout: d.cfg.Limits.IdleTimeout.Duration,
+	}
+	views := mgmt.NewViews()
+	d.sockets.handle(listen.Management, httpapi.NewServer(mgmt.New(mgmt.Config{
+		Supervisor: d.supervisor, Logs: d.logs, Views: views, Decider: d.decider, Audit: d.audit, Limits: limits,
+		DockerFraming: d.cfg.Management.LogFraming == config.FramingDocker,
+		SystemInfo:    d.systemInfo, Metrics: d.writeMetrics,
+	}), limits, d.log))
+	d.sockets.handle(listen.Workload, httpapi.NewServer(workload.New(workload.Config{
+		Supervisor: d.supervisor, Views: views, Decider: d.decider, Audit: d.audit, Limits: limits,
+	}), limits, d.log))
+	group, _ := edgedGroup()
+	for _, s := range []struct {
+		name, uri string
+		perm      listen.Perm
+	}{
+		{listen.Management, d.cfg.Listen.Management, listen.Perm{Mode: 0o660, GID: group}},
+		{listen.Workload, d.cfg.Listen.Workload, listen.Perm{Mode: 0o666, GID: -1}},
+	} {
+		l, err := listen.Open(s.uri, d.activation, s.perm)
+		if err != nil {
+			return err
+		}
+		if d.peers.Proof() != peer.ProofPIDFD {
+			// Whoever waited in the backlog may have exited and left its number to another.
+			if _, err := d.peers.DrainBacklog(l); err != nil {
+				return err
+			}
+		}
+		d.sockets.serve(listen.ModuleListener{Name: s.name, UnixListener: l})
+	}
+	return d.sockets.start()
+}
+
+// afterStart does what needs containerd, which may be away for long: images that
+// came with the device, then the agent.
+func (d *daemon) afterStart(ctx context.Context) {
+	select {
+	case <-d.supervisor.Reconciled():
+	case <-ctx.Done():
+		return
+	}
+	if err := d.markBoot(); err != nil {
+		d.log.WithError(err).Warn("cannot note that this boot's modules were started")
+	}
+	imported, err := d.engine.Preload(ctx, d.cfg.PreloadFolders(), d.store)
+	if err != nil {
+		d.log.WithError(err).Error("cannot import all image archives")
+	}
+	if imported > 0 {
+		d.supervisor.Compare(ctx)
+	}
+	d.supervisor.KeepAgent(ctx, d.agentSpec(), d.store)
+}
+
+// probe is what the watchdog is fed by: the supervisor's lock can be had, and the
+// database answers. What containerd does is not edged's to be restarted for.
+func (d *daemon) probe(ctx context.Context) error {
+	d.supervisor.List(ctx)
+	_, err := d.store.Note(ctx, "watchdog")
+	if err != nil {
+		d.log.WithError(err).Error("the database does not answer")
+	}
+	return err
+}
+
+// reload takes over what may change while edged runs: grants.
+func (d *daemon) reload(file string) {
+	if err := d.notifier.Reloading(); err != nil {
+		d.log.WithError(err).Debug("cannot tell the service manager")
+	}
+	cfg, err := config.Load(file)
+	if err != nil {
+		d.log.WithError(err).Error("cannot reload; the old configuration stays")
+	} else {
+		d.decider.SetGrants(d.grants(cfg))
+		d.log.Info("reloaded grants")
+	}
+	if err := d.notifier.Ready(); err != nil {
+		d.log.WithError(err).Debug("cannot tell the service manager")
+	}
+}
+
+// close ends edged: no new requests, those under way are finished, then what they
+// stand on goes. Modules run on.
+func (d *daemon) close() {
+	_ = d.notifier.Stopping()
+	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+	defer cancel()
+	d.cancel()
+	if d.sockets != nil {
+		d.sockets.close(ctx)
+	}
+	if d.supervisor != nil {
+		d.supervisor.Close(ctx)
+	}
+	d.wg.Wait()
+	if d.logs != nil {
+		d.warn(d.logs.Close())
+	}
+	if d.engine != nil {
+		d.warn(d.engine.Close())
+	}
+	if d.peers != nil {
+		d.peers.Close()
+	}
+	if d.kernel != nil {
+		d.kernel.Close()
+	}
+	if d.store != nil {
+		d.warn(d.store.Close())
+	}
+	if d.audit != nil {
+		d.audit.Close()
+	}
+}
+
+func (d *daemon) warn(err error) {
+	if err != nil && !errors.Is(err, http.ErrServerClosed) {
+		d.log.WithError(err).Warn("while stopping")
+	}
+}

@@ -1,0 +1,100 @@
+// Command edged is the security daemon of an edge device: see ARCHITECTURE.md.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"syscall"
+
+	"github.com/sirupsen/logrus"
+
+	"github.com/edged/edged/pkg/config"
+	"github.com/edged/edged/pkg/listen"
+)
+
+// version is set by the build.
+var version = "0.0.0-dev"
+
+// defaultConfig may be missing; a file that --config names may not.
+const defaultConfig = "/etc/edged/config.toml"
+
+func main() {
+	// What edged keeps is small and long-lived: a tighter heap costs it little and the device less.
+	debug.SetGCPercent(50)
+	if err := run(os.Args[1:]); err != nil {
+		if errors.Is(err, flag.ErrHelp) {
+			return
+		}
+		fmt.Fprintln(os.Stderr, "edged:", err)
+		os.Exit(1)
+	}
+}
+
+func run(args []string) error {
+	flags := flag.NewFlagSet("edged", flag.ContinueOnError)
+	file := flags.String("config", defaultConfig, "configuration `file`")
+	level := flags.String("log-level", "info", "error, warn, info or debug")
+	showVersion := flags.Bool("version", false, "print the version and exit")
+	check := flags.Bool("check-config", false, "check the configuration and exit")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	if flags.NArg() > 0 {
+		return fmt.Errorf("unexpected argument %q", flags.Arg(0))
+	}
+	if *showVersion {
+		fmt.Println("edged", version)
+		return nil
+	}
+	// First of all: no child may inherit these sockets.
+	activation, err := listen.FromEnvironment()
+	if err != nil {
+		return err
+	}
+	notifier, err := listen.NewNotifier()
+	if err != nil {
+		return err
+	}
+	cfg, err := config.Load(*file)
+	if err != nil {
+		return err
+	}
+	if *check {
+		fmt.Println("configuration is fine")
+		return nil
+	}
+	log := logrus.New()
+	log.SetFormatter(formatter())
+	parsed, err := logrus.ParseLevel(*level)
+	if err != nil {
+		return err
+	}
+	log.SetLevel(parsed)
+
+	ctx, cancel := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	defer cancel()
+	d, err := newDaemon(ctx, cfg, activation, notifier, log)
+	if err != nil {
+		return err
+	}
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	for {
+		select {
+		case <-hup:
+			d.reload(*file)
+		case err := <-d.failed:
+			d.close()
+			return err
+		case <-ctx.Done():
+			cancel() // a second signal ends edged at once
+			d.close()
+			return nil
+		}
+	}
+}

@@ -1,0 +1,131 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"sync"
+
+	"github.com/edged/edged/pkg/httpapi"
+	"github.com/edged/edged/pkg/listen"
+	"github.com/edged/edged/pkg/peer"
+)
+
+// sockets serves every listener, the shared ones and the modules', by its name. It
+// is the supervisor's module.Sockets.
+type sockets struct {
+	d       *daemon
+	modules *listen.ModuleSockets
+
+	mu      sync.Mutex
+	servers map[string]*http.Server
+	started bool
+	waiting []listen.ModuleListener
+	serving map[*net.UnixListener]bool
+	wg      sync.WaitGroup
+}
+
+func newSockets(d *daemon) *sockets {
+	return &sockets{
+		d: d, modules: listen.NewModuleSockets(d.cfg.Run),
+		servers: map[string]*http.Server{}, serving: map[*net.UnixListener]bool{},
+	}
+}
+
+// handle sets the server of a listener name; before start.
+func (s *sockets) handle(name string, server *http.Server) { s.servers[name] = server }
+
+// Dir is the directory of a module's sockets.
+func (s *sockets) Dir(module string) string { return s.modules.Dir(module) }
+
+// Ensure makes a module's sockets and serves them. The service manager keeps a copy
+// of each, so that they go on taking connections while edged restarts.
+func (s *sockets) Ensure(module string, management bool) error {
+	listeners, err := s.modules.Ensure(module, management, s.d.activation)
+	if err != nil {
+		return err
+	}
+	for _, l := range listeners {
+		if s.serve(l) {
+			if err := s.d.notifier.Store(listen.FDName(module), l.UnixListener); err != nil {
+				s.d.log.WithError(err).WithField("module", module).Warn("cannot store a socket with the service manager")
+			}
+		}
+	}
+	return nil
+}
+
+// Remove closes and removes a module's sockets.
+func (s *sockets) Remove(module string) error {
+	if err := s.d.notifier.Forget(listen.FDName(module)); err != nil {
+		s.d.log.WithError(err).WithField("module", module).Warn("cannot make the service manager forget a socket")
+	}
+	return s.modules.Remove(module)
+}
+
+// serve takes a listener in, once; it says whether it is new. Before start it only waits:
+// nobody is answered before all that is known of modules is in the table.
+func (s *sockets) serve(l listen.ModuleListener) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.serving[l.UnixListener] {
+		return false
+	}
+	s.serving[l.UnixListener] = true
+	if s.started {
+		s.accept(l)
+	} else {
+		s.waiting = append(s.waiting, l)
+	}
+	return true
+}
+
+// start answers on all listeners, those that waited and those that come.
+func (s *sockets) start() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, l := range s.waiting {
+		if l.Module != "" && s.d.peers.Proof() != peer.ProofPIDFD {
+			if _, err := s.d.peers.DrainBacklog(l.UnixListener); err != nil {
+				return err
+			}
+		}
+		s.accept(l)
+	}
+	s.started, s.waiting = true, nil
+	return nil
+}
+
+// accept runs the accept loop of one listener until it is closed.
+func (s *sockets) accept(l listen.ModuleListener) {
+	server := s.servers[l.Name]
+	captured := httpapi.RepairHosts(s.d.peers.Listen(l.UnixListener, peer.Scope{Name: l.Name, Module: l.Module}))
+	s.wg.Go(func() {
+		err := server.Serve(captured)
+		s.mu.Lock()
+		delete(s.serving, l.UnixListener)
+		s.mu.Unlock()
+		if l.Module == "" && !errors.Is(err, http.ErrServerClosed) {
+			// Without a shared socket edged is of no use; the service manager starts it again.
+			select {
+			case s.d.failed <- err:
+			default:
+			}
+		}
+	})
+}
+
+// close lets requests under way end, until ctx does, and then cuts them off.
+func (s *sockets) close(ctx context.Context) {
+	var wg sync.WaitGroup
+	for _, server := range s.servers {
+		wg.Go(func() {
+			if server.Shutdown(ctx) != nil {
+				_ = server.Close()
+			}
+		})
+	}
+	wg.Wait()
+	s.wg.Wait()
+}

@@ -1,0 +1,100 @@
+// Package mgmt is the HTTP of the management socket: the one route table, then a
+// file a resource. It knows no containerd and no SQL.
+package mgmt
+
+import (
+	"context"
+	"io"
+	"net/http"
+
+	"github.com/edged/edged/pkg/access"
+	"github.com/edged/edged/pkg/audit"
+	"github.com/edged/edged/pkg/client/wire"
+	"github.com/edged/edged/pkg/httpapi"
+	"github.com/edged/edged/pkg/module"
+	"github.com/edged/edged/pkg/modulelog"
+)
+
+// Supervisor is what the routes ask of the domain.
+type Supervisor interface {
+	List(ctx context.Context) []*module.State
+	Get(ctx context.Context, name string) (*module.State, error)
+	Create(ctx context.Context, spec module.Spec) (*module.State, error)
+	Update(ctx context.Context, spec module.Spec, start, self bool) (*module.State, error)
+	Delete(ctx context.Context, name string) error
+	Prepare(ctx context.Context, spec module.Spec) error
+	Start(ctx context.Context, name string) error
+	Stop(ctx context.Context, name string, byHost bool) error
+	Restart(ctx context.Context, name string) error
+}
+
+// Logs reads a module's log.
+type Logs interface {
+	Copy(ctx context.Context, w io.Writer, module string, opt modulelog.Options, done <-chan struct{}) error
+}
+
+// Config is what the API needs.
+type Config struct {
+	Supervisor Supervisor
+	Logs       Logs
+	Views      *Views
+	Decider    *access.Decider
+	Audit      *audit.Log
+	Limits     httpapi.Limits
+	// DockerFraming frames logs as Docker does for every client, not only for those that ask.
+	DockerFraming bool
+	// SystemInfo answers GET /systeminfo.
+	SystemInfo func(ctx context.Context) wire.SystemInfo
+	// Metrics writes them in Prometheus' text format.
+	Metrics func(w io.Writer)
+}
+
+type api struct{ Config }
+
+// routes is the whole management API with who may use it. A wrong rule is a wrong
+// word here, and testdata/access.golden shows every route against every caller.
+func (a *api) routes() []httpapi.Route {
+	const v2018, v2019 = "2018-06-28", "2019-01-30"
+	return []httpapi.Route{
+		{Method: http.MethodGet, Path: "/modules", Since: v2018, Rule: access.Known, Handle: a.listModules},
+		{Method: http.MethodPost, Path: "/modules", Since: v2018, Rule: access.Agent, Change: true, Handle: a.createModule},
+		{Method: http.MethodGet, Path: "/modules/{name}", Since: v2018, Rule: access.Known, Handle: a.getModule},
+		{Method: http.MethodPut, Path: "/modules/{name}", Since: v2018, Rule: access.Agent, Change: true, Handle: a.updateModule},
+		{Method: http.MethodDelete, Path: "/modules/{name}", Since: v2018, Rule: access.Agent, Change: true, Handle: a.deleteModule},
+		{Method: http.MethodPost, Path: "/modules/{name}/prepareupdate", Since: v2019, Rule: access.Agent, Change: true, Handle: a.prepareUpdate},
+		{Method: http.MethodPost, Path: "/modules/{name}/start", Since: v2018, Rule: access.Known, Change: true, Handle: a.startModule},
+		{Method: http.MethodPost, Path: "/modules/{name}/stop", Since: v2018, Rule: access.Lifecycle, Change: true, Handle: a.stopModule},
+		{Method: http.MethodPost, Path: "/modules/{name}/restart", Since: v2018, Rule: access.Lifecycle, Change: true, Handle: a.restartModule},
+		{Method: http.MethodGet, Path: "/modules/{name}/logs", Since: v2018, Rule: access.Known, Handle: a.logs},
+		{Method: http.MethodGet, Path: "/systeminfo", Since: v2018, Rule: access.Known, Handle: a.systemInfo},
+	}
+}
+
+// plainRoutes are not part of the contract and have no api-version.
+func (a *api) plainRoutes() []httpapi.Route {
+	return []httpapi.Route{
+		{Method: http.MethodGet, Path: "/metrics", Rule: access.Known, Handle: a.metrics},
+	}
+}
+
+// New returns the handler of the management socket.
+func New(cfg Config) http.Handler {
+	a := &api{cfg}
+	contract := a.mount(a.routes(), true).Handler()
+	plain := a.mount(a.plainRoutes(), false).Handler()
+	// The mount is chosen by path first: api-version belongs to the contract alone.
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/metrics" {
+			plain.ServeHTTP(w, r)
+			return
+		}
+		contract.ServeHTTP(w, r)
+	})
+}
+
+func (a *api) mount(routes []httpapi.Route, versions bool) *httpapi.Mount {
+	return &httpapi.Mount{
+		Routes: routes, Versions: versions, WriteError: httpapi.MessageError,
+		Decider: a.Decider, Audit: a.Audit, Limits: a.Limits,
+	}
+}

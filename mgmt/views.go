@@ -1,0 +1,121 @@
+package mgmt
+
+import (
+	"encoding/json"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/edged/edged/pkg/client/wire"
+	"github.com/edged/edged/pkg/module"
+)
+
+// Views keeps the JSON of each module ready, once with its environment and once
+// without. A State never changes, so a view is good as long as the pointer is the same.
+type Views struct {
+	mu   sync.RWMutex
+	made map[string]*view
+}
+
+type view struct {
+	state      *module.State
+	full, bare []byte
+}
+
+// NewViews returns an empty set.
+func NewViews() *Views { return &Views{made: map[string]*view{}} }
+
+// One returns a module's JSON. The bytes are shared: do not write to them.
+func (v *Views) One(state *module.State, env bool) []byte {
+	name := state.Spec.Name
+	v.mu.RLock()
+	made := v.made[name]
+	v.mu.RUnlock()
+	if made == nil || made.state != state {
+		made = &view{state: state, full: render(state, true), bare: render(state, false)}
+		v.mu.Lock()
+		v.made[name] = made
+		v.mu.Unlock()
+	}
+	if env {
+		return made.full
+	}
+	return made.bare
+}
+
+// List returns the answer of a list of modules.
+func (v *Views) List(states []*module.State, env bool) []byte {
+	const head, tail = `{"modules":[`, `]}`
+	parts := make([][]byte, len(states))
+	size := len(head) + len(tail)
+	for i, s := range states {
+		parts[i] = v.One(s, env)
+		size += len(parts[i]) + 1
+	}
+	out := append(make([]byte, 0, size), head...)
+	for i, p := range parts {
+		if i > 0 {
+			out = append(out, ',')
+		}
+		out = append(out, p...)
+	}
+	v.forget(states)
+	return append(out, tail...)
+}
+
+// forget drops the views of modules that are gone.
+func (v *Views) forget(states []*module.State) {
+	v.mu.RLock()
+	n := len(v.made)
+	v.mu.RUnlock()
+	if n <= len(states) {
+		return
+	}
+	there := make(map[string]bool, len(states))
+	for _, s := range states {
+		there[s.Spec.Name] = true
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	for name := range v.made {
+		if !there[name] {
+			delete(v.made, name)
+		}
+	}
+}
+
+func render(s *module.State, env bool) []byte {
+	b, err := json.Marshal(encode(s, env))
+	if err != nil {
+		// CreateOptions was parsed when it came in; nothing else here can fail.
+		return []byte(`{}`)
+	}
+	return b
+}
+
+// encode gives a State the shape of the contract. No password is in it, for anybody.
+func encode(s *module.State, env bool) wire.Module {
+	m := wire.Module{ID: s.Spec.Name, Name: s.Spec.Name, Type: s.Spec.Type}
+	settings := &m.Config.Settings
+	settings.Image, settings.ImageHash, settings.Management = s.Spec.Image, s.Spec.ImageHash, s.Spec.Management
+	settings.CreateOptions = s.Spec.CreateOptions
+	if a := s.Spec.Auth; a != nil {
+		settings.Auth = &wire.Auth{Username: a.Username, ServerAddress: a.ServerAddress}
+	}
+	m.Config.Env = []wire.EnvVar{}
+	if env {
+		for _, e := range s.Spec.Env {
+			m.Config.Env = append(m.Config.Env, wire.EnvVar{Key: e.Key, Value: e.Value})
+		}
+	} else {
+		settings.CreateOptions = withoutEnv(s.Spec.CreateOptions)
+	}
+	m.Status.RuntimeStatus = wire.RuntimeStatus{Status: string(s.Status.Runtime), Description: s.Status.Description}
+	if !s.Status.StartTime.IsZero() {
+		m.Status.StartTime = s.Status.StartTime.Format(time.RFC3339Nano)
+	}
+	if e := s.Status.Exit; e != nil {
+		m.Status.ExitStatus = &wire.ExitStatus{ExitTime: e.Time.UTC().Format(time.RFC3339Nano), StatusCode: strconv.Itoa(e.Code)}
+	}
+	return m
+}

@@ -1,0 +1,194 @@
+// Package audit writes who did what, and who was refused: to the journal's own
+// fields when stderr is a journal, else as JSON lines with "audit":true on stderr.
+//
+// Refusals are cheap to provoke. They are gathered per caller, route and reason
+// for a minute and have a quota apart from changes, so that a loop of 403s neither
+// pushes evidence out nor wears the flash.
+package audit
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/coreos/go-systemd/v22/journal"
+	"github.com/edged/edged/pkg/peer"
+)
+
+// Window is how long refusals that are alike are gathered; quota is how many
+// different ones are written in a window.
+const (
+	Window = time.Minute
+	quota  = 64
+)
+
+// Event is one decision.
+type Event struct {
+	Caller peer.Caller
+	// Route is the route's template, never the URL: a path can hold anything.
+	Method, Route string
+	// Module is the one the path names.
+	Module string
+	// Status is what was answered.
+	Status int
+	// Rule and Reason say why a request was refused; empty for changes.
+	Rule, Reason string
+}
+
+// Log writes events. Close writes what was gathered.
+type Log struct {
+	write func(fields map[string]string)
+	now   func() time.Time
+
+	mu      sync.Mutex
+	begun   time.Time
+	refused map[string]*gathered
+	over    int
+
+	stop chan struct{}
+	done chan struct{}
+}
+
+type gathered struct {
+	event Event
+	more  int
+}
+
+// New returns a Log on stderr, or on the journal that stderr is connected to.
+func New(stderr io.Writer) *Log {
+	if ok, err := journal.StderrIsJournalStream(); err == nil && ok {
+		return start(toJournal, time.Now)
+	}
+	return start(toJSON(stderr), time.Now)
+}
+
+func start(write func(map[string]string), now func() time.Time) *Log {
+	l := &Log{write: write, now: now, refused: map[string]*gathered{}, begun: now(), stop: make(chan struct{}), done: make(chan struct{})}
+	go l.run()
+	return l
+}
+
+func (l *Log) run() {
+	defer close(l.done)
+	tick := time.NewTicker(Window)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			l.flush()
+		case <-l.stop:
+			l.flush()
+			return
+		}
+	}
+}
+
+// Close writes what was gathered and ends the log's goroutine.
+func (l *Log) Close() {
+	close(l.stop)
+	<-l.done
+}
+
+// Change records what a caller was allowed to change.
+func (l *Log) Change(e Event) { l.write(fields(e, "change", 0)) }
+
+// Refusal records a refusal: the first of its kind at once, the others as a count
+// at the end of the window.
+func (l *Log) Refusal(e Event) {
+	key := strings.Join([]string{e.Caller.Kind.String(), e.Caller.Module(), fmt.Sprint(e.Caller.UID), e.Method, e.Route, e.Reason}, "\x00")
+	l.mu.Lock()
+	g := l.refused[key]
+	first := false
+	switch {
+	case g != nil:
+		g.more++
+	case len(l.refused) >= quota:
+		l.over++
+	default:
+		l.refused[key] = &gathered{event: e}
+		first = true
+	}
+	l.mu.Unlock()
+	if first {
+		l.write(fields(e, "refusal", 0))
+	}
+}
+
+func (l *Log) flush() {
+	l.mu.Lock()
+	refused, over := l.refused, l.over
+	l.refused, l.over = map[string]*gathered{}, 0
+	l.mu.Unlock()
+	for _, key := range slices.Sorted(maps.Keys(refused)) {
+		if g := refused[key]; g.more > 0 {
+			l.write(fields(g.event, "refusal", g.more))
+		}
+	}
+	if over > 0 {
+		l.write(map[string]string{"audit": "refusal", "repeated": fmt.Sprint(over), "reason": "more kinds of refusal than are written one by one"})
+	}
+}
+
+func fields(e Event, kind string, repeated int) map[string]string {
+	f := map[string]string{
+		"audit": kind, "method": e.Method, "route": e.Route, "status": fmt.Sprint(e.Status),
+		"caller": e.Caller.Kind.String(), "caller_uid": fmt.Sprint(e.Caller.UID), "caller_pid": fmt.Sprint(e.Caller.PID),
+		"proof": string(e.Caller.Proof), "listener": e.Caller.Listener,
+	}
+	optional := map[string]string{"module": e.Module, "rule": e.Rule, "reason": e.Reason, "caller_module": e.Caller.Module()}
+	if e.Caller.Instance != nil {
+		optional["caller_container"] = e.Caller.Instance.ContainerID
+	}
+	if repeated > 0 {
+		optional["repeated"] = fmt.Sprint(repeated)
+	}
+	for k, v := range optional {
+		if v != "" {
+			f[k] = v
+		}
+	}
+	return f
+}
+
+// toJournal gives every field a name of its own, EDGED_..., so that journalctl can ask for it.
+func toJournal(f map[string]string) {
+	vars := make(map[string]string, len(f))
+	for k, v := range f {
+		vars["EDGED_"+strings.ToUpper(k)] = v
+	}
+	// A journal that does not take it is not a reason to refuse service.
+	_ = journal.Send(summary(f), journal.PriNotice, vars)
+}
+
+func toJSON(w io.Writer) func(map[string]string) {
+	var mu sync.Mutex
+	return func(f map[string]string) {
+		line := map[string]any{"audit": true, "time": time.Now().UTC().Format(time.RFC3339Nano)}
+		for k, v := range f {
+			if k == "audit" {
+				k = "event"
+			}
+			line[k] = v
+		}
+		b, err := json.Marshal(line)
+		if err != nil {
+			return
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		_, _ = w.Write(append(b, '\n'))
+	}
+}
+
+func summary(f map[string]string) string {
+	who := f["caller"]
+	if m := f["caller_module"]; m != "" {
+		who += " " + m
+	}
+	return fmt.Sprintf("%s: %s (uid %s) %s %s: %s %s", f["audit"], who, f["caller_uid"], f["method"], f["route"], f["status"], f["reason"])
+}

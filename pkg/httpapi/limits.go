@@ -1,0 +1,80 @@
+package httpapi
+
+import (
+	"io"
+	"log"
+	"net/http"
+	"time"
+
+	"github.com/sirupsen/logrus"
+
+	"github.com/edged/edged/pkg/peer"
+)
+
+// Limits are what a client may ask of a mount.
+type Limits struct {
+	// Body is the largest JSON body in bytes; BodyRate the fewest bytes a second at
+	// which it must come.
+	Body, BodyRate int64
+	// Headers is the most bytes of a request's headers, and HeaderTimeout their time.
+	Headers       int
+	HeaderTimeout time.Duration
+	// IdleTimeout is how long a kept connection may be silent.
+	IdleTimeout time.Duration
+}
+
+// bodyGrace is what a slow body is given beyond its rate.
+const bodyGrace = 5 * time.Second
+
+// body reads the request's body within the limits.
+func (req *Request) body() io.Reader {
+	return http.MaxBytesReader(req.w, &pacedBody{
+		ReadCloser: req.Body, begun: time.Now(), rate: req.limits.BodyRate,
+		deadline: http.NewResponseController(req.w).SetReadDeadline,
+	}, req.limits.Body)
+}
+
+// pacedBody moves the read deadline on as bytes come in: a body may be slow, but
+// it must move.
+type pacedBody struct {
+	io.ReadCloser
+	begun    time.Time
+	read     int64
+	rate     int64
+	deadline func(time.Time) error
+}
+
+func (b *pacedBody) Read(p []byte) (int, error) {
+	if b.rate > 0 {
+		earned := time.Duration(b.read * int64(time.Second) / b.rate)
+		// Without deadlines, as in a test, the body is read as it comes.
+		_ = b.deadline(b.begun.Add(bodyGrace + earned))
+	}
+	n, err := b.ReadCloser.Read(p)
+	b.read += int64(n)
+	if err == io.EOF {
+		// The deadline was the body's; the rest of the connection has its own.
+		_ = b.deadline(time.Time{})
+	}
+	return n, err
+}
+
+// NewServer returns a server whose connections know who is at their other end.
+func NewServer(h http.Handler, l Limits, logger logrus.FieldLogger) *http.Server {
+	return &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: l.HeaderTimeout,
+		IdleTimeout:       l.IdleTimeout,
+		MaxHeaderBytes:    l.Headers,
+		ConnContext:       peer.ConnContext,
+		// What the server itself complains of is what clients did to their own connection.
+		ErrorLog: log.New(debugWriter{logger}, "", 0),
+	}
+}
+
+type debugWriter struct{ logrus.FieldLogger }
+
+func (w debugWriter) Write(b []byte) (int, error) {
+	w.Debug(string(b))
+	return len(b), nil
+}

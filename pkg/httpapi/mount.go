@@ -1,0 +1,258 @@
+package httpapi
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/gorilla/mux"
+
+	"github.com/edged/edged/pkg/access"
+	"github.com/edged/edged/pkg/audit"
+	"github.com/edged/edged/pkg/module"
+	"github.com/edged/edged/pkg/peer"
+)
+
+// Handler serves one route. An error becomes an answer in the mount's own shape.
+type Handler func(w http.ResponseWriter, r *Request) error
+
+// Route is one line of a mount's table.
+type Route struct {
+	Method string
+	// Path is a gorilla/mux template. {name} is a module's name.
+	Path string
+	// Since is the api-version that brought the route; empty for mounts without versions.
+	Since string
+	// Rule says who may use it. A route without one panics at registration.
+	Rule access.Rule
+	// Change marks routes whose success goes to the audit log.
+	Change bool
+	Handle Handler
+}
+
+// Mount is one API on a socket: routes, an error shape, and whether it has api-versions.
+type Mount struct {
+	Routes []Route
+	// Versions makes every request name one of the known api-versions.
+	Versions bool
+	// WriteError answers with an error in this API's own shape.
+	WriteError func(w http.ResponseWriter, status int, err error)
+
+	Decider *access.Decider
+	Audit   *audit.Log
+	Limits  Limits
+}
+
+// Request is an HTTP request whose caller is known and allowed.
+type Request struct {
+	*http.Request
+	Caller peer.Caller
+	// Module is the canonical name of the module that the path names.
+	Module string
+	Query  url.Values
+	limits Limits
+	w      http.ResponseWriter
+}
+
+// resource is the routes of one path.
+type resource struct {
+	mount  *Mount
+	path   string
+	routes []Route
+}
+
+// Handler builds the mount's router. It panics on a table that is wrong: a defect
+// that no test can miss.
+func (m *Mount) Handler() http.Handler {
+	router := mux.NewRouter().UseEncodedPath().SkipClean(true)
+	byPath := map[string]*resource{}
+	for _, route := range m.Routes {
+		switch {
+		case route.Rule.IsZero():
+			panic(fmt.Sprintf("route %s %s has no access rule", route.Method, route.Path))
+		case route.Handle == nil:
+			panic(fmt.Sprintf("route %s %s has no handler", route.Method, route.Path))
+		case m.Versions && versionIndex(route.Since) < 0:
+			panic(fmt.Sprintf("route %s %s has no api-version", route.Method, route.Path))
+		}
+		res := byPath[route.Path]
+		if res == nil {
+			res = &resource{mount: m, path: route.Path}
+			byPath[route.Path] = res
+			router.Handle(pattern(route.Path), res)
+		}
+		if slices.ContainsFunc(res.routes, func(r Route) bool { return r.Method == route.Method }) {
+			panic(fmt.Sprintf("route %s %s is registered twice", route.Method, route.Path))
+		}
+		res.routes = append(res.routes, route)
+	}
+	router.NotFoundHandler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if _, err := m.version(r.URL.Query()); err != nil {
+			m.fail(w, err)
+			return
+		}
+		m.fail(w, errNotFound)
+	})
+	return router
+}
+
+var errNotFound = &statusError{http.StatusNotFound, "not found"}
+
+// pattern makes the words behind a variable match in any case, and a collection
+// match with a slash at its end: clients in the field send both.
+func pattern(path string) string {
+	parts := strings.Split(path, "/")
+	variable := false
+	for i, p := range parts {
+		switch {
+		case strings.HasPrefix(p, "{"):
+			variable = true
+		case variable && p != "":
+			parts[i] = fmt.Sprintf("{_%d:(?i:%s)}", i, p)
+		}
+	}
+	if len(parts) == 2 && parts[1] != "" {
+		return "/" + parts[1] + "{_slash:/?}"
+	}
+	return strings.Join(parts, "/")
+}
+
+func (res *resource) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	m := res.mount
+	query := r.URL.Query()
+	version, err := m.version(query)
+	if err != nil {
+		m.fail(w, err)
+		return
+	}
+	if hasDotSegment(r.URL) {
+		m.fail(w, errNotFound)
+		return
+	}
+	route := res.route(r.Method, version)
+	if route == nil {
+		if allow := res.allow(version); allow != "" {
+			w.Header().Set("Allow", allow)
+			m.fail(w, &statusError{http.StatusMethodNotAllowed, "method not allowed"})
+		} else {
+			m.fail(w, errNotFound)
+		}
+		return
+	}
+	req := &Request{Request: r, Query: query, limits: m.Limits, w: w}
+	nameErr := req.name()
+	if err := m.admit(req, route); err != nil {
+		m.refuse(w, req, route, err)
+		return
+	}
+	if nameErr != nil {
+		m.fail(w, nameErr)
+		return
+	}
+	answer := &answerWriter{ResponseWriter: w, status: http.StatusOK}
+	if err := route.Handle(answer, req); err != nil {
+		if answer.begun {
+			// A stream that broke: the client sees it end, there is no status to give any more.
+			panic(http.ErrAbortHandler)
+		}
+		m.fail(answer, err)
+	}
+	if route.Change {
+		m.Audit.Change(audit.Event{Caller: req.Caller, Method: route.Method, Route: route.Path, Module: req.Module, Status: answer.status})
+	}
+}
+
+// route finds the route of a method that the version knows.
+func (res *resource) route(method string, version int) *Route {
+	for i := range res.routes {
+		if r := &res.routes[i]; r.Method == method && versionIndex(r.Since) <= version {
+			return r
+		}
+	}
+	return nil
+}
+
+// allow lists the methods that the version knows.
+func (res *resource) allow(version int) string {
+	var methods []string
+	for _, r := range res.routes {
+		if versionIndex(r.Since) <= version {
+			methods = append(methods, r.Method)
+		}
+	}
+	slices.Sort(methods)
+	return strings.Join(methods, ", ")
+}
+
+// name reads {name} from the path, unescaping it once: the same value goes to the
+// rule and to the handler.
+func (req *Request) name() error {
+	escaped, ok := mux.Vars(req.Request)["name"]
+	if !ok {
+		return nil
+	}
+	name, err := url.PathUnescape(escaped)
+	if err != nil {
+		return BadRequest("invalid module name in the path")
+	}
+	req.Module, err = module.CanonicalName(name)
+	return err
+}
+
+// admit finds out who is asking and whether they may.
+func (m *Mount) admit(req *Request, route *Route) error {
+	caller, err := peer.FromContext(req.Context())
+	if err != nil {
+		caller = peer.Caller{Reason: "no_identity"}
+	}
+	req.Caller = caller
+	return m.Decider.Decide(route.Rule, caller, req.Module)
+}
+
+// refuse answers a refusal and records why. The client is told nothing, and a
+// client whose process is gone loses its connection, so that the next one on it is
+// not refused for what its predecessor was.
+func (m *Mount) refuse(w http.ResponseWriter, req *Request, route *Route, err error) {
+	if peer.CloseAfter(req.Context()) {
+		w.Header().Set("Connection", "close")
+	}
+	event := audit.Event{Caller: req.Caller, Method: route.Method, Route: route.Path, Module: req.Module, Status: http.StatusForbidden}
+	if r, ok := err.(*access.Refusal); ok { //nolint:errorlint // Decide returns it bare
+		event.Rule, event.Reason = r.Rule, r.Reason
+	}
+	m.Audit.Refusal(event)
+	m.fail(w, err)
+}
+
+func (m *Mount) fail(w http.ResponseWriter, err error) {
+	m.WriteError(w, Status(err), err)
+}
+
+// hasDotSegment finds "." and ".." standing in the path as they are: paths are
+// never cleaned, so nothing may be reached through them.
+func hasDotSegment(u *url.URL) bool {
+	p := u.EscapedPath()
+	return strings.Contains(p, "/./") || strings.Contains(p, "/../") || strings.HasSuffix(p, "/.") || strings.HasSuffix(p, "/..")
+}
+
+// answerWriter remembers what was answered.
+type answerWriter struct {
+	http.ResponseWriter
+	status int
+	begun  bool
+}
+
+func (w *answerWriter) WriteHeader(status int) {
+	w.status, w.begun = status, true
+	w.ResponseWriter.WriteHeader(status)
+}
+
+func (w *answerWriter) Write(b []byte) (int, error) {
+	w.begun = true
+	return w.ResponseWriter.Write(b)
+}
+
+// Unwrap lets http.ResponseController reach the connection.
+func (w *answerWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
