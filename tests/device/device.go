@@ -1,0 +1,282 @@
+// Package device is a whole device for tests: a private containerd, edged on it,
+// and modules that are real containers.
+package device
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// Version is in URLs of the management and workload APIs.
+const Version = "api-version=2022-08-03"
+
+// Device is one containerd with one edged. Everything is under Root.
+type Device struct {
+	tb   testing.TB
+	Root string
+	Home string
+	Run  string
+	// Namespace of containerd: its own for each device, because runc's state is shared
+	// by all containerds of a machine.
+	Namespace  string
+	Containerd *Process
+	Edged      *Process
+	opt        Options
+}
+
+// Options change how a device is made.
+type Options struct {
+	// Config is appended to edged's configuration file.
+	Config string
+	// NoAgent leaves edgeAgent out: its image is not there.
+	NoAgent bool
+	// Env is given to edged besides its own.
+	Env []string
+	// Binary is edged's program, by default bin/edged.
+	Binary string
+	// Home, when set, is used instead of <Root>/home.
+	Home string
+}
+
+// New makes a device, with the probe as its edgeAgent, and removes it when the test ends.
+func New(tb testing.TB, opt Options) *Device {
+	tb.Helper()
+	require.Zero(tb, os.Getuid(), "system tests run as root: use the Makefile")
+	// Socket paths have 108 bytes at most, so the folder is not in the test's own.
+	root, err := os.MkdirTemp("", "edt")
+	require.NoError(tb, err)
+	d := &Device{
+		tb: tb, Root: root, Home: filepath.Join(root, "home"), Run: filepath.Join(root, "run"),
+		Namespace: "t" + filepath.Base(root), opt: opt,
+	}
+	if opt.Home != "" {
+		d.Home = opt.Home
+	}
+	tb.Cleanup(d.remove)
+	d.writeFiles()
+	d.StartContainerd()
+	d.StartEdged()
+	if !opt.NoAgent {
+		d.WaitFor("edgeAgent", "running")
+	}
+	return d
+}
+
+func (d *Device) writeFiles() {
+	images := filepath.Join(d.Home, "images")
+	require.NoError(d.tb, os.MkdirAll(images, 0o700))
+	writeImages(d.tb, filepath.Join(images, "probe.tar"))
+	for _, dir := range []string{d.ProbeDir("edgeAgent"), filepath.Join(d.Root, "containerd")} {
+		require.NoError(d.tb, os.MkdirAll(dir, 0o777))
+	}
+	agentImage := Image
+	if d.opt.NoAgent {
+		agentImage = "edged.local/none:1"
+	}
+	d.write("containerd.toml", fmt.Sprintf(`version = 2
+root = %q
+state = %q
+disabled_plugins = ["io.containerd.grpc.v1.cri", "io.containerd.cri.v1.images", "io.containerd.cri.v1.runtime", "io.containerd.nri.v1.nri", "io.containerd.internal.v1.opt", "io.containerd.snapshotter.v1.aufs", "io.containerd.snapshotter.v1.btrfs", "io.containerd.snapshotter.v1.devmapper", "io.containerd.snapshotter.v1.zfs"]
+[grpc]
+  address = %q
+[debug]
+  level = "warn"
+`, filepath.Join(d.Root, "containerd", "root"), filepath.Join(d.Root, "containerd", "state"), d.Address()))
+	options := fmt.Sprintf(`{"HostConfig":{"Binds":[%q]}}`, d.ProbeDir("edgeAgent")+":/probe")
+	d.write("config.toml", fmt.Sprintf(`version = 1
+home = %q
+run = %q
+[listen]
+management = %q
+workload = %q
+[containerd]
+address = %q
+namespace = %q
+%s
+[agent]
+image = %q
+create_options = '%s'
+`, d.Home, d.Run, d.Management(), d.Workload(), d.Address(), d.Namespace, d.containerdConfig(), agentImage, options)+d.opt.Config)
+}
+
+// containerdConfig lets Options.Config begin with keys of [containerd].
+func (d *Device) containerdConfig() string {
+	if rest, ok := strings.CutPrefix(d.opt.Config, "[containerd]"); ok {
+		head, tail, _ := strings.Cut(rest, "\n[")
+		d.opt.Config = ""
+		if tail != "" {
+			d.opt.Config = "[" + tail
+		}
+		return head
+	}
+	return ""
+}
+
+func (d *Device) write(name, text string) {
+	require.NoError(d.tb, os.WriteFile(filepath.Join(d.Root, name), []byte(text), 0o600))
+}
+
+// Address is containerd's socket; Management and Workload are edged's.
+func (d *Device) Address() string    { return filepath.Join(d.Root, "c.sock") }
+func (d *Device) Management() string { return filepath.Join(d.Run, "mgmt.sock") }
+func (d *Device) Workload() string   { return filepath.Join(d.Run, "workload.sock") }
+
+// ProbeDir is the folder that a probe module shares with the test.
+func (d *Device) ProbeDir(module string) string {
+	return filepath.Join(d.Root, "probe", strings.ReplaceAll(module, "/", "_"))
+}
+
+// StartContainerd starts containerd and waits until it answers.
+func (d *Device) StartContainerd() {
+	d.Containerd = start(d.tb, filepath.Join(d.Root, "containerd.log"), nil, "containerd", "--config", filepath.Join(d.Root, "containerd.toml"))
+	d.Eventually("containerd answers", func() bool {
+		return exec.Command("ctr", "-a", d.Address(), "version").Run() == nil
+	})
+}
+
+// StartEdged starts edged and waits until it answers.
+func (d *Device) StartEdged() {
+	binary := d.opt.Binary
+	if binary == "" {
+		binary = filepath.Join(Repository(), "bin", "edged")
+	}
+	d.Edged = start(d.tb, filepath.Join(d.Root, "edged.log"), d.opt.Env, binary, "--config", filepath.Join(d.Root, "config.toml"), "--log-level", "debug")
+	d.Eventually("edged answers", func() bool {
+		res, err := d.client().Get("http://localhost/modules?" + Version)
+		if err != nil {
+			return false
+		}
+		_, _ = io.Copy(io.Discard, res.Body)
+		_ = res.Body.Close()
+		return res.StatusCode == http.StatusOK
+	})
+}
+
+// SetEnv changes what edged is started with the next time.
+func (d *Device) SetEnv(env ...string) { d.opt.Env = env }
+
+// remove ends everything the device started, the modules' shims among it.
+func (d *Device) remove() {
+	if d.tb.Failed() {
+		for _, name := range []string{"edged.log", "containerd.log"} {
+			b, _ := os.ReadFile(filepath.Join(d.Root, name))
+			if len(b) > 12000 {
+				b = b[len(b)-12000:]
+			}
+			d.tb.Logf("---- %s ----\n%s", name, b)
+		}
+	}
+	if d.Edged != nil {
+		d.Edged.Signal(syscall.SIGKILL)
+	}
+	d.KillShims()
+	if d.Containerd != nil {
+		d.Containerd.Signal(syscall.SIGKILL)
+	}
+	d.unmount()
+	_ = os.RemoveAll(filepath.Join("/run/containerd/runc", d.Namespace))
+	if err := os.RemoveAll(d.Root); err != nil {
+		d.tb.Errorf("cannot remove %s: %v", d.Root, err)
+	}
+}
+
+// KillShims kills the shims of this device's namespace, and with them its modules.
+func (d *Device) KillShims() {
+	for _, pid := range processes(func(args []string) bool {
+		return len(args) > 2 && strings.Contains(args[0], "containerd-shim") && contains(args, d.Namespace)
+	}) {
+		_ = syscall.Kill(pid, syscall.SIGKILL)
+	}
+	// A killed shim leaves its container: the cgroup says what is left.
+	for _, pid := range pidsInCgroup(d.Namespace) {
+		_ = syscall.Kill(pid, syscall.SIGKILL)
+	}
+	deadline := time.Now().Add(10 * time.Second)
+	for len(pidsInCgroup(d.Namespace)) > 0 && time.Now().Before(deadline) {
+		time.Sleep(10 * time.Millisecond)
+	}
+}
+
+func (d *Device) unmount() {
+	b, _ := os.ReadFile("/proc/self/mounts")
+	lines := strings.Split(string(b), "\n")
+	for i := len(lines) - 1; i >= 0; i-- {
+		if f := strings.Fields(lines[i]); len(f) > 1 && strings.HasPrefix(f[1], d.Root+"/") {
+			_ = syscall.Unmount(f[1], syscall.MNT_DETACH)
+		}
+	}
+}
+
+// Reboot is a power cut: nothing that runs or lies under /run outlives it.
+func (d *Device) Reboot() {
+	d.Edged.Signal(syscall.SIGKILL)
+	d.Containerd.Signal(syscall.SIGKILL)
+	d.KillShims()
+	d.unmount()
+	require.NoError(d.tb, os.RemoveAll(d.Run))
+	require.NoError(d.tb, os.RemoveAll(filepath.Join(d.Root, "containerd", "state")))
+	require.NoError(d.tb, os.RemoveAll(filepath.Join("/run/containerd/runc", d.Namespace)))
+	d.StartContainerd()
+	d.StartEdged()
+}
+
+// Eventually waits for a condition, for a minute at most.
+func (d *Device) Eventually(what string, cond func() bool) {
+	d.tb.Helper()
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+		if cond() {
+			return
+		}
+	}
+	require.FailNow(d.tb, "it never came about: "+what)
+}
+
+func (d *Device) client() *http.Client { return UnixClient(d.Management()) }
+
+// UnixClient is an HTTP client on a Unix socket, without kept connections.
+func UnixClient(socket string) *http.Client {
+	return &http.Client{Timeout: time.Minute, Transport: &http.Transport{
+		DisableKeepAlives: true,
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "unix", socket)
+		},
+	}}
+}
+
+// Host makes a request as the host user who runs the tests.
+func (d *Device) Host(method, path, body string) Answer {
+	d.tb.Helper()
+	req, err := http.NewRequest(method, "http://localhost"+path, strings.NewReader(body))
+	require.NoError(d.tb, err)
+	if body != "" {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	res, err := d.client().Do(req)
+	require.NoError(d.tb, err)
+	defer res.Body.Close()
+	b, err := io.ReadAll(res.Body)
+	require.NoError(d.tb, err)
+	return Answer{Status: res.StatusCode, Header: res.Header, Body: string(b)}
+}
+
+func mustJSON(tb testing.TB, v any) string {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	require.NoError(tb, e.Encode(v))
+	return strings.TrimSpace(b.String())
+}
