@@ -64,7 +64,7 @@ func (f *fakeKernel) kernel() kernel {
 		name:     func(fd int) (string, error) { return f.fds[fd].path, nil },
 		file:     func(fd int) (inode, error) { return f.fds[fd].file, f.fds[fd].fileErr },
 		listener: func(int, string) (*net.UnixListener, error) { return new(net.UnixListener), nil },
-		close:    func(fd int) error { f.closed[fd] = true; return nil },
+		close:    func(fd int) { f.closed[fd] = true },
 	}
 }
 

@@ -45,7 +45,7 @@ func bindAt(dir int, path, name string, perm Perm) (_ *net.UnixListener, err err
 	}
 	defer func() {
 		if err != nil {
-			unix.Unlinkat(dir, name, 0)
+			_ = unix.Unlinkat(dir, name, 0)
 		}
 	}()
 	if err := setPerm(dir, name, perm); err != nil {

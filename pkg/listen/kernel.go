@@ -31,7 +31,7 @@ type kernel struct {
 	file        func(fd int) (inode, error)
 	// listener takes fd over; nothing of it stays open on an error.
 	listener func(fd int, name string) (*net.UnixListener, error)
-	close    func(fd int) error
+	close    func(fd int)
 }
 
 // host is the real kernel and process.
@@ -51,7 +51,7 @@ func host() kernel {
 		name:     socketName,
 		file:     boundFile,
 		listener: takeListener,
-		close:    unix.Close,
+		close:    func(fd int) { unix.Close(fd) },
 	}
 }
 

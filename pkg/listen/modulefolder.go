@@ -111,5 +111,5 @@ func serves(l ModuleListener, there inode) bool {
 	}); err != nil {
 		return false
 	}
-	_, _ = file, fileErr; return true
+	return fileErr != nil || file == there
 }

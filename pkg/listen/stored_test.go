@@ -40,7 +40,7 @@ func restart(t *testing.T, change func(*kernel), listeners ...ModuleListener) *A
 	k.name = func(fd int) (string, error) { return real.name(at(fd)) }
 	k.file = func(fd int) (inode, error) { return real.file(at(fd)) }
 	k.listener = func(fd int, name string) (*net.UnixListener, error) { return real.listener(at(fd), name) }
-	k.close = func(fd int) error { return real.close(at(fd)) }
+	k.close = func(fd int) { real.close(at(fd)) }
 	if change != nil {
 		change(&k)
 	}
