@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
@@ -99,7 +100,10 @@ func newDaemon(ctx context.Context, cfg *config.Config, activation *listen.Activ
 		return nil, err
 	}
 	for _, name := range activation.CloseStale() {
-		log.Infof("closed stored socket %s: its module is gone", name)
+		log.Infof("closed stored socket %s: its module does not run", name)
+		if err := notifier.Forget(name); err != nil {
+			log.WithError(err).Warn("cannot make the service manager forget a socket")
+		}
 	}
 	d.supervisor.Run()
 	d.goes(func() { d.afterStart(ctx) })
@@ -174,6 +178,9 @@ func (d *daemon) serve() error {
 			}
 		}
 		d.sockets.serve(listen.ModuleListener{Name: s.name, UnixListener: l})
+	}
+	if left := d.activation.Untaken(); len(left) > 0 {
+		return fmt.Errorf("cannot use socket %s: the configuration's [listen] names another; clients of it would wait for ever", strings.Join(left, ", "))
 	}
 	return d.sockets.start()
 }

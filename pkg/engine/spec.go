@@ -14,6 +14,7 @@ import (
 	"github.com/containerd/containerd/v2/core/containers"
 	apparmorhost "github.com/containerd/containerd/v2/pkg/apparmor"
 	"github.com/containerd/containerd/v2/pkg/oci"
+	"github.com/containerd/errdefs"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
@@ -156,6 +157,9 @@ func withUser(o *options, image ocispec.ImageConfig) oci.SpecOpts {
 	return func(ctx context.Context, c oci.Client, ctr *ociContainer, s *oci.Spec) error {
 		if user != "" {
 			if err := oci.WithUser(user)(ctx, c, ctr, s); err != nil {
+				if err = classify(err); !errdefs.IsUnavailable(err) {
+					err = fmt.Errorf("%w: %w", err, errdefs.ErrInvalidArgument) // the image does not know it
+				}
 				return fmt.Errorf("cannot use User %q: %w", user, err)
 			}
 		}

@@ -221,6 +221,13 @@ func (d *Device) unmount() {
 	}
 }
 
+// Wipe removes all that containerd knows, after it was ended.
+func (d *Device) Wipe() {
+	d.unmount()
+	require.NoError(d.tb, os.RemoveAll(filepath.Join(d.Root, "containerd")))
+	require.NoError(d.tb, os.RemoveAll(filepath.Join("/run/containerd/runc", d.Namespace)))
+}
+
 // Reboot is a power cut: nothing that runs or lies under /run outlives it.
 func (d *Device) Reboot() {
 	d.Edged.Signal(syscall.SIGKILL)
@@ -260,10 +267,25 @@ func UnixClient(socket string) *http.Client {
 // Host makes a request as the host user who runs the tests.
 func (d *Device) Host(method, path, body string) Answer {
 	d.tb.Helper()
+	header := map[string]string{}
+	if body != "" {
+		header["Content-Type"] = "application/json"
+	}
+	return d.send(method, path, body, header)
+}
+
+// HostWith makes a request without a body and with these headers.
+func (d *Device) HostWith(method, path string, header map[string]string) Answer {
+	d.tb.Helper()
+	return d.send(method, path, "", header)
+}
+
+func (d *Device) send(method, path, body string, header map[string]string) Answer {
+	d.tb.Helper()
 	req, err := http.NewRequest(method, "http://localhost"+path, strings.NewReader(body))
 	require.NoError(d.tb, err)
-	if body != "" {
-		req.Header.Set("Content-Type", "application/json")
+	for k, v := range header {
+		req.Header.Set(k, v)
 	}
 	res, err := d.client().Do(req)
 	require.NoError(d.tb, err)
@@ -279,4 +301,31 @@ func mustJSON(tb testing.TB, v any) string {
 	e.SetEscapeHTML(false)
 	require.NoError(tb, e.Encode(v))
 	return strings.TrimSpace(b.String())
+}
+
+// EdgedLog is all that edged has logged.
+func (d *Device) EdgedLog() string {
+	b, err := os.ReadFile(filepath.Join(d.Root, "edged.log"))
+	require.NoError(d.tb, err)
+	return string(b)
+}
+
+// Ctr runs containerd's own tool in the device's namespace.
+func (d *Device) Ctr(args ...string) string {
+	d.tb.Helper()
+	out, err := exec.Command("ctr", append([]string{"-a", d.Address(), "-n", d.Namespace}, args...)...).CombinedOutput()
+	require.NoError(d.tb, err, string(out))
+	return string(out)
+}
+
+// Containers lists the ids of containers that begin with a prefix.
+func (d *Device) Containers(prefix string) []string {
+	d.tb.Helper()
+	var ids []string
+	for _, id := range strings.Fields(d.Ctr("containers", "ls", "-q")) {
+		if strings.HasPrefix(id, prefix) {
+			ids = append(ids, id)
+		}
+	}
+	return ids
 }

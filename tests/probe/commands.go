@@ -21,7 +21,10 @@ var commands = map[string]func(args []string){
 	// stubborn ignores SIGTERM.
 	"stubborn": func([]string) {
 		signal.Ignore(syscall.SIGTERM)
-		select {}
+		fmt.Println("ready")
+		for {
+			time.Sleep(time.Hour)
+		}
 	},
 	"exit": func(args []string) {
 		code, _ := strconv.Atoi(args[0])
@@ -31,13 +34,7 @@ var commands = map[string]func(args []string){
 	"lines": func(args []string) {
 		n, _ := strconv.Atoi(args[0])
 		size, _ := strconv.Atoi(args[1])
-		line := append(bytes.Repeat([]byte("x"), size-1), '\n')
-		block := bytes.Repeat(line, max(1, (32<<10)/size))
-		for n > 0 {
-			k := min(n, len(block)/size)
-			_, _ = os.Stdout.Write(block[:k*size])
-			n -= k
-		}
+		writeLines(n, size)
 		sleep()
 	},
 	// ticker prints a numbered line every args[0].
@@ -54,6 +51,17 @@ var commands = map[string]func(args []string){
 			}
 		}
 	},
+}
+
+// writeLines writes n lines of a size to standard output, in pieces of up to 32 KiB.
+func writeLines(n, size int) {
+	line := append(bytes.Repeat([]byte("x"), size-1), '\n')
+	block := bytes.Repeat(line, max(1, (32<<10)/size))
+	for n > 0 {
+		k := min(n, len(block)/size)
+		_, _ = os.Stdout.Write(block[:k*size])
+		n -= k
+	}
 }
 
 func sleep() {

@@ -53,6 +53,8 @@ func serve() {
 	mux.HandleFunc("POST /exit", p.exit)
 	mux.HandleFunc("POST /exec", p.exec)
 	mux.HandleFunc("POST /allocate", p.allocate)
+	mux.HandleFunc("POST /loop", p.loop)
+	mux.HandleFunc("POST /flood", p.flood)
 	mux.HandleFunc("GET /environ", p.environ)
 	mux.HandleFunc("GET /file", p.file)
 	go func() { _ = http.Serve(l, mux) }()
@@ -96,6 +98,10 @@ func (p *probe) do(ctx context.Context, c Call) Answer {
 	if c.Conn == "" {
 		defer client.CloseIdleConnections()
 	}
+	return request(ctx, client, c)
+}
+
+func request(ctx context.Context, client *http.Client, c Call) Answer {
 	req, err := http.NewRequestWithContext(ctx, c.Method, "http://localhost"+c.Path, strings.NewReader(c.Body))
 	if err != nil {
 		return Answer{Error: err.Error()}
