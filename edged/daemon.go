@@ -77,10 +77,12 @@ func newDaemon(ctx context.Context, cfg *config.Config, activation *listen.Activ
 		return nil, err
 	}
 	table := peer.NewTable(cfg.Containerd.Namespace)
-	if d.peers, err = peer.New(peer.Config{
+	peers := peer.Config{
 		Table: table, Kernel: d.kernel, RequirePIDFD: cfg.Peer.RequirePIDFD,
 		Limits: peer.Limits{PerListener: cfg.Limits.Connections, PerUID: cfg.Limits.ConnectionsCaller, RootReserve: cfg.Limits.ConnectionsRoot},
-	}); err != nil {
+	}
+	weaken(&peers)
+	if d.peers, err = peer.New(peers); err != nil {
 		return nil, err
 	}
 	if d.engine, err = d.newEngine(); err != nil {

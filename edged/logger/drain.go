@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"syscall"
 	"unsafe"
 
@@ -58,7 +59,7 @@ func drain(w *segment.Writer, in, out buffer) {
 			used = true
 			n, err := syscall.Read(int(fds[i].fd), in)
 			switch {
-			case err == syscall.EINTR || err == syscall.EAGAIN:
+			case errors.Is(err, syscall.EINTR) || errors.Is(err, syscall.EAGAIN):
 			case err != nil || n <= 0:
 				fds[i].fd = -1 // poll(2) leaves negative ones out
 			default:

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/containerd/containerd/api/services/tasks/v1"
@@ -131,7 +132,7 @@ func (e *Engine) DeleteTask(ctx context.Context, id string) error {
 		return errgrpc.ToNative(err)
 	}
 	err := remove()
-	for wait := 5 * time.Millisecond; errdefs.IsFailedPrecondition(err) && wait < 10*time.Second; wait *= 2 {
+	for wait := 5 * time.Millisecond; stillRuns(err) && wait < 10*time.Second; wait *= 2 {
 		// It is alive, or the shim has not noticed its end yet.
 		if err := e.kill(ctx, id, unix.SIGKILL, true); err != nil && !errdefs.IsNotFound(err) {
 			e.Log.WithError(err).WithField("container", id).Debug("cannot kill what is being removed")
@@ -147,6 +148,12 @@ func (e *Engine) DeleteTask(ctx context.Context, id string) error {
 		return fmt.Errorf("cannot remove task of container %s: %w", id, classify(err))
 	}
 	return nil
+}
+
+// stillRuns knows a shim's refusal to delete what runs; before containerd 2 it is
+// text without a class.
+func stillRuns(err error) bool {
+	return err != nil && (errdefs.IsFailedPrecondition(err) || strings.Contains(err.Error(), "cannot delete a running process"))
 }
 
 // OOMKilled reads the kernel's own count of a container's cgroup; the event says

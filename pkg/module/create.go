@@ -58,10 +58,7 @@ func (s *Supervisor) pull(ctx context.Context, spec *Spec) (Image, error) {
 		err   error
 	}
 	done := make(chan result, 1)
-	if s.ctx.Err() != nil {
-		return Image{}, fmt.Errorf("edged is stopping: %w", errdefs.ErrUnavailable)
-	}
-	s.wg.Go(func() {
+	if !s.goes(func() {
 		ctx, cancel := context.WithTimeout(s.ctx, pullTimeout)
 		defer cancel()
 		image, err := s.Engine.EnsureImage(ctx, spec.Image, spec.PullPolicy, spec.Auth)
@@ -69,7 +66,9 @@ func (s *Supervisor) pull(ctx context.Context, spec *Spec) (Image, error) {
 			err = s.Store.TouchImage(ctx, image.Ref, image.Digest)
 		}
 		done <- result{image, err}
-	})
+	}) {
+		return Image{}, fmt.Errorf("edged is stopping: %w", errdefs.ErrUnavailable)
+	}
 	select {
 	case r := <-done:
 		return r.image, r.err
@@ -85,6 +84,9 @@ func exists(name string) error {
 // create writes the intent, makes the container, and writes that it is whole. A
 // crash in between leaves PhaseCreating, which the next start undoes: nobody was answered.
 func (w *worker) create(ctx context.Context, spec Spec, life Lifecycle, image Image) error {
+	if err := w.settleRemains(ctx); err != nil {
+		return err
+	}
 	if w.rec != nil {
 		return exists(w.name)
 	}
@@ -109,6 +111,20 @@ func (w *worker) create(ctx context.Context, spec Spec, life Lifecycle, image Im
 	w.rec, w.life = rec, life
 	w.note, w.broken = "", false
 	w.publish()
+	return nil
+}
+
+// settleRemains finishes what a failed delete or a crash left of a module that
+// nobody can see any more, so that its name is free.
+func (w *worker) settleRemains(ctx context.Context) error {
+	if w.rec == nil || w.whole() {
+		return nil
+	}
+	if w.rec.Phase == PhaseDeleting {
+		return w.removeRest(ctx)
+	}
+	w.undoCreate(ctx, w.rec)
+	w.rec = nil
 	return nil
 }
 

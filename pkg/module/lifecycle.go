@@ -13,7 +13,7 @@ import (
 // Start makes a module run; one that runs is left alone.
 func (s *Supervisor) Start(ctx context.Context, name string) error {
 	return s.do(ctx, name, false, func(ctx context.Context, w *worker, _ func(error)) error {
-		if w.rec == nil {
+		if !w.whole() {
 			return notFound(name)
 		}
 		return w.startByWish(ctx)
@@ -24,7 +24,7 @@ func (s *Supervisor) Start(ctx context.Context, name string) error {
 // wish of a host user, which holds the agent's watchdog.
 func (s *Supervisor) Stop(ctx context.Context, name string, byHost bool) error {
 	return s.do(ctx, name, false, func(ctx context.Context, w *worker, answer func(error)) error {
-		if w.rec == nil {
+		if !w.whole() {
 			return notFound(name)
 		}
 		if name == AgentName && byHost {
@@ -37,7 +37,7 @@ func (s *Supervisor) Stop(ctx context.Context, name string, byHost bool) error {
 // Restart stops a module, if it runs, and starts it.
 func (s *Supervisor) Restart(ctx context.Context, name string) error {
 	return s.do(ctx, name, false, func(ctx context.Context, w *worker, _ func(error)) error {
-		if w.rec == nil {
+		if !w.whole() {
 			return notFound(name)
 		}
 		if err := w.halt(ctx, nil); err != nil {
@@ -52,11 +52,7 @@ func (w *worker) startByWish(ctx context.Context) error {
 		w.s.held.Store(false)
 	}
 	if w.instance != nil && !w.unsure {
-		if w.rec.Wanted {
-			return nil
-		}
-		w.rec.Wanted = true
-		return w.s.Store.SaveModule(ctx, w.rec)
+		return w.saveWish(ctx, true)
 	}
 	w.cancelRestart()
 	w.backoff.reset()
@@ -64,20 +60,41 @@ func (w *worker) startByWish(ctx context.Context) error {
 	err := w.launch(ctx, &w.rec.Current)
 	if err != nil {
 		w.note = "cannot start: " + err.Error()
+		if w.rec.Wanted && w.rec.Exit != nil {
+			// It ran until a restart was asked for: its policy goes on from here.
+			w.applyPolicy()
+		}
 	}
 	w.publish()
 	return err
 }
 
 func (w *worker) stopByWish(ctx context.Context, answer func(error)) error {
-	w.cancelRestart()
-	if w.rec.Wanted {
-		w.rec.Wanted = false
-		if err := w.s.Store.SaveModule(ctx, w.rec); err != nil {
-			return err
-		}
+	if err := w.saveWish(ctx, false); err != nil {
+		return err
 	}
 	return w.halt(ctx, answer)
+}
+
+// saveWish writes what is wished before anything is done about it. A wish that
+// could not be written is none.
+func (w *worker) saveWish(ctx context.Context, wanted bool) error {
+	if w.rec.Wanted == wanted {
+		return nil
+	}
+	rec := *w.rec
+	rec.Wanted = wanted
+	if err := w.s.Store.SaveModule(ctx, &rec); err != nil {
+		return err
+	}
+	*w.rec = rec
+	return nil
+}
+
+// whole says that there is a module: one that a failed create or delete left in the
+// middle is none.
+func (w *worker) whole() bool {
+	return w.rec != nil && w.rec.Phase != PhaseCreating && w.rec.Phase != PhaseDeleting
 }
 
 // launch starts a generation's container. The identity is recorded, in the table
@@ -163,7 +180,9 @@ func (w *worker) halt(ctx context.Context, answer func(error)) error {
 func (w *worker) endTask(ctx context.Context) (*Exit, error) {
 	id := w.instance.ContainerID
 	for len(w.exits) > 0 {
-		<-w.exits
+		if ev := <-w.exits; w.concerns(ev) && ev.Exit != nil {
+			return ev.Exit, nil // it ended before anybody asked
+		}
 	}
 	timeout := w.life.StopTimeout
 	if err := w.s.Engine.Signal(ctx, id, false); err != nil && !errdefs.IsNotFound(err) {

@@ -118,7 +118,7 @@ func (s *Supervisor) reconcile(ctx context.Context) error {
 		}
 		waits = append(waits, done)
 	}
-	s.wg.Go(func() { s.afterReconcile(ctx, waits) })
+	s.goes(func() { s.afterReconcile(ctx, waits) })
 	return nil
 }
 
@@ -262,7 +262,7 @@ func (w *worker) compareRun(ctx context.Context, cut bool) error {
 	}
 	// No task, or a parked one: the code is lost. After a power cut this was not the module's exit.
 	id := w.instance.ContainerID
-	if err := w.ended(ctx, &Exit{Time: time.Now().UTC(), Code: 255, Lost: true, Cut: cut}, "ended while edged or its engine was away"); err != nil {
+	if err := w.ended(ctx, &Exit{Time: time.Now().UTC(), Code: 255, Lost: true, Resume: cut}, "ended while edged or its engine was away"); err != nil {
 		return err
 	}
 	if err := w.s.Engine.DeleteTask(ctx, id); err != nil {
@@ -295,7 +295,7 @@ func (w *worker) runIfDue(ctx context.Context) error {
 	if w.instance != nil || !w.rec.Wanted || w.restart != nil || w.broken {
 		return nil
 	}
-	if exit := w.rec.Exit; exit == nil || !exit.Cut && !w.policy().Wants(exit, w.rec.Restarts) {
+	if exit := w.rec.Exit; exit == nil || !exit.Resume && !w.policy().Wants(exit, w.rec.Restarts) {
 		return nil
 	}
 	if err := w.launch(ctx, &w.rec.Current); err != nil {

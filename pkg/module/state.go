@@ -23,8 +23,9 @@ type Exit struct {
 	Code int `json:"code"`
 	// Lost says that the code could not be had (containerd restarted meanwhile, or power went).
 	Lost bool `json:"lost,omitempty"`
-	// Cut says that the machine went down while the module ran: it is to run again.
-	Cut bool `json:"cut,omitempty"`
+	// Resume says that the module did not end by itself (the power went, or an update
+	// was replacing it) and is to run again, whatever its restart policy.
+	Resume bool `json:"resume,omitempty"`
 	// OOM says that the kernel killed a process of the module for its memory limit.
 	OOM bool `json:"oom,omitempty"`
 }

@@ -3,6 +3,7 @@ package module
 import (
 	"context"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"sync"
@@ -114,9 +115,22 @@ func (s *Supervisor) Close(ctx context.Context) {
 	case <-idle:
 	case <-ctx.Done():
 	}
+	s.mu.Lock() // what is begun under the lock is begun before, and waited for
 	s.stop()
+	s.mu.Unlock()
 	s.wg.Wait()
 	<-idle
+}
+
+// goes runs a goroutine that Close waits for; false when Close was called already.
+func (s *Supervisor) goes(f func()) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ctx.Err() != nil {
+		return false
+	}
+	s.wg.Go(f)
+	return true
 }
 
 // drain waits until each worker has done what was queued before now.
@@ -130,7 +144,14 @@ func (s *Supervisor) drain(ctx context.Context) {
 	var wg sync.WaitGroup
 	for _, name := range names {
 		wg.Go(func() {
-			_ = s.do(ctx, name, false, func(context.Context, *worker, func(error)) error { return nil })
+			done, err := s.submit(name, false, func(context.Context, *worker, func(error)) error { return nil })
+			if err != nil {
+				return
+			}
+			select {
+			case <-done:
+			case <-ctx.Done():
+			}
 		})
 	}
 	wg.Wait()
@@ -139,7 +160,7 @@ func (s *Supervisor) drain(ctx context.Context) {
 // do queues fn at the module's worker and waits for its answer, or for ctx: the
 // work itself has a context of its own and goes on without the client.
 func (s *Supervisor) do(ctx context.Context, name string, create bool, fn func(ctx context.Context, w *worker, answer func(error)) error) error {
-	done, err := s.submit(name, create, fn)
+	done, err := s.enqueue(name, create, maxQueue, fn)
 	if err != nil {
 		return err
 	}
@@ -151,7 +172,12 @@ func (s *Supervisor) do(ctx context.Context, name string, create bool, fn func(c
 	}
 }
 
+// submit queues what edged itself has to do, which no crowd of clients may keep out.
 func (s *Supervisor) submit(name string, create bool, fn func(context.Context, *worker, func(error)) error) (<-chan error, error) {
+	return s.enqueue(name, create, math.MaxInt, fn)
+}
+
+func (s *Supervisor) enqueue(name string, create bool, limit int, fn func(context.Context, *worker, func(error)) error) (<-chan error, error) {
 	j := &job{run: fn, done: make(chan error, 1)}
 	j.ctx, j.cancel = context.WithTimeout(s.ctx, operationTimeout)
 	s.mu.Lock()
@@ -169,7 +195,7 @@ func (s *Supervisor) submit(name string, create bool, fn func(context.Context, *
 			s.workers[name] = w
 			s.wg.Go(func() { w.loop(s.ctx) })
 		}
-		err = w.submit(j)
+		err = w.submit(j, limit)
 	}
 	if err != nil {
 		j.cancel()

@@ -25,8 +25,14 @@ func (s *Supervisor) Update(ctx context.Context, spec Spec, start, self bool) (*
 		return nil, err
 	}
 	err = s.do(ctx, spec.Name, false, func(ctx context.Context, w *worker, answer func(error)) error {
-		if w.rec == nil {
+		if !w.whole() {
 			return notFound(spec.Name)
+		}
+		if w.rec.Phase == PhaseUpdating {
+			// An update that could not be written to its end: N+1 may be what runs.
+			if err := w.settleUpdate(ctx); err != nil {
+				return err
+			}
 		}
 		next := &Generation{Number: w.rec.Current.Number + 1, Spec: spec, ImageDigest: image.Digest, Created: time.Now().UTC()}
 		return w.update(ctx, next, life, start, self, answer)
@@ -52,7 +58,7 @@ func (w *worker) update(ctx context.Context, next *Generation, life Lifecycle, s
 	if self {
 		answer(nil)
 	}
-	ran := w.instance != nil
+	ran, due := w.instance != nil, w.restart != nil
 	w.cancelRestart()
 	if ran {
 		exit, err := w.endTask(ctx)
@@ -60,7 +66,11 @@ func (w *worker) update(ctx context.Context, next *Generation, life Lifecycle, s
 			err = w.leave(ctx, exit)
 		}
 		if err != nil {
-			return w.abandon(ctx, err)
+			err = w.abandon(ctx, err)
+			if w.instance == nil {
+				w.resume(ctx, &w.rec.Current)
+			}
+			return err
 		}
 	}
 	// gofail: var updateAfterStop struct{}
@@ -71,8 +81,12 @@ func (w *worker) update(ctx context.Context, next *Generation, life Lifecycle, s
 			w.life = oldLife
 			w.note = fmt.Sprintf("generation %d did not start: %v", next.Number, err)
 			err = w.abandon(ctx, fmt.Errorf("cannot start generation %d of module %q: %w", next.Number, w.name, err))
-			if ran {
+			switch {
+			case ran:
 				w.resume(ctx, &old)
+			case due: // between two tries of its restart policy
+				w.retryLater(time.Time{})
+				w.publish()
 			}
 			return err
 		}
@@ -80,6 +94,11 @@ func (w *worker) update(ctx context.Context, next *Generation, life Lifecycle, s
 	// gofail: var updateAfterLaunch struct{}
 	rec = *w.rec
 	rec.Phase, rec.Current, rec.Next, rec.Wanted, rec.Restarts = PhaseReady, *next, nil, start, 0
+	if rec.Exit != nil {
+		exit := *rec.Exit
+		exit.Resume = false
+		rec.Exit = &exit
+	}
 	if err := w.s.Store.SaveModule(ctx, &rec); err != nil {
 		return err
 	}
@@ -98,6 +117,7 @@ func (w *worker) update(ctx context.Context, next *Generation, life Lifecycle, s
 // wanted, so that a crash in the middle starts the module again.
 func (w *worker) leave(ctx context.Context, exit *Exit) error {
 	id := w.instance.ContainerID
+	exit.Resume = true
 	if err := w.ended(ctx, exit, "replaced"); err != nil {
 		return err
 	}

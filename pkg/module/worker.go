@@ -35,7 +35,6 @@ type worker struct {
 	mu    sync.Mutex
 	queue []*job
 	wake  chan struct{}
-	gone  bool // retired: the name has no worker any more
 
 	// exits carries the end of the container that an operation waits for.
 	exits chan Event
@@ -64,10 +63,10 @@ func newWorker(s *Supervisor, name string) *worker {
 
 // submit queues a job. It is called with s.mu held, which is what keeps a job
 // from being queued at a worker that retires at that moment.
-func (w *worker) submit(j *job) error {
+func (w *worker) submit(j *job, limit int) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if len(w.queue) >= maxQueue {
+	if len(w.queue) >= limit {
 		return fmt.Errorf("too many operations wait for module %q: %w", w.name, errdefs.ErrUnavailable)
 	}
 	w.queue = append(w.queue, j)

@@ -179,7 +179,7 @@ func (r *reader) discover(limit int, live bool) (bool, error) {
 // drain writes what there is of a generation, and says whether there was anything. With final, an unfinished line at its
 // very end is written too.
 func (r *reader) drain(ctx context.Context, c *cursor, final bool) (bool, error) {
-	any := false
+	news := false
 	if len(c.spans) == 0 && c.live {
 		if err := c.peek(); err != nil {
 			return false, r.failed(err)
@@ -189,13 +189,13 @@ func (r *reader) drain(ctx context.Context, c *cursor, final bool) (bool, error)
 		s := c.spans[0]
 		last := len(c.spans) == 1
 		more, err := r.span(ctx, c, s, final || !last)
-		any = any || more
+		news = news || more
 		if err != nil {
-			return any, err
+			return news, err
 		}
 		if c.live {
 			if err := c.peek(); err != nil {
-				return any, r.failed(err)
+				return news, r.failed(err)
 			}
 		}
 		if len(c.spans) == 1 {
@@ -204,22 +204,22 @@ func (r *reader) drain(ctx context.Context, c *cursor, final bool) (bool, error)
 		// There is a newer one, so this one is complete now; it was perhaps not when it was read.
 		if last {
 			if _, err := r.span(ctx, c, s, true); err != nil {
-				return any, err
+				return news, err
 			}
 		}
 		_ = s.f.Close()
 		c.spans = c.spans[1:]
 	}
-	return any, nil
+	return news, nil
 }
 
 // span writes what there is of a segment from where it was left, and says whether there was anything. An unfinished line
 // at its end is written only if it is complete, which is: nobody goes on with it.
 func (r *reader) span(ctx context.Context, c *cursor, s *span, complete bool) (bool, error) {
-	any := false
+	news := false
 	for !r.out.over {
 		if err := ctx.Err(); err != nil {
-			return any, err
+			return news, err
 		}
 		b := r.bufs.in
 		if s.end >= 0 && s.end-s.off < int64(len(b)) {
@@ -227,28 +227,31 @@ func (r *reader) span(ctx context.Context, c *cursor, s *span, complete bool) (b
 		}
 		n, err := readAt(s.f, b, s.off)
 		if err != nil {
-			return any, r.failed(err)
+			return news, r.failed(err)
 		}
 		if n == 0 {
-			return any, nil
+			return news, nil
 		}
 		whole := bytes.LastIndexByte(b[:n], '\n') + 1
 		if whole == 0 {
 			if !complete && n < len(r.bufs.in) {
-				return any, nil
+				return news, nil
 			}
 			whole = n
 		}
 		s.off += int64(whole)
-		any = true
+		news = true
 		if err := r.out.block(b[:whole]); err != nil {
-			return any, err
+			return news, err
+		}
+		if n < len(b) && (!complete || whole == n) {
+			return news, nil // the end of the file, without asking again
 		}
 		if c.live {
 			if err := c.peek(); err != nil {
-				return any, r.failed(err)
+				return news, r.failed(err)
 			}
 		}
 	}
-	return any, nil
+	return news, nil
 }

@@ -9,6 +9,9 @@ import (
 const (
 	// pace is the time between two looks at a log that is being written. The first line after a pause does not wait.
 	pace = 20 * time.Millisecond
+	// steadyPace is pace once lines have come at steadyAfter looks in a row: waking up is most of what a follower costs.
+	steadyPace  = 40 * time.Millisecond
+	steadyAfter = 10
 	// farewell is how long a follower waits for the loggers to end, once the module has.
 	farewell = 2 * time.Second
 	// discoverEvery is the number of looks, while lines come, for one that sees new generations as well.
@@ -17,7 +20,7 @@ const (
 	blindPace = 250 * time.Millisecond
 )
 
-// follow writes what comes until it is over. While lines come it looks every pace; when none came it asks to be woken, looks a
+// follow writes what comes until it is over. While lines come it looks at the pace; when none came it asks to be woken, looks a
 // last time, so that nothing falls between, and waits.
 func (r *reader) follow(ctx context.Context, done <-chan struct{}) error {
 	sub := r.store.watch.subscribe()
@@ -25,10 +28,14 @@ func (r *reader) follow(ctx context.Context, done <-chan struct{}) error {
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
 	var deadline time.Time // of the farewell; zero: the module has not ended
+	busy := 0              // looks in a row that found something
 	for armed := false; ; {
 		news, err := r.round(ctx, false)
 		if err != nil {
 			return err
+		}
+		if busy++; !news {
+			busy = 0
 		}
 		switch {
 		case r.out.over || !r.opt.Until.IsZero() && time.Now().After(r.opt.Until):
@@ -45,6 +52,9 @@ func (r *reader) follow(ctx context.Context, done <-chan struct{}) error {
 			sub.drain()
 			armed = false
 			timer.Reset(pace)
+			if busy > steadyAfter {
+				timer.Reset(steadyPace)
+			}
 		case r.opt.Until.IsZero():
 			timer.Reset(time.Hour)
 		default:

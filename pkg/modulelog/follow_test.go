@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -248,90 +247,6 @@ func TestFollowThroughADeadLoggersTornLine(t *testing.T) {
 	require.Equal(t, "to\nnext\n", f.wait(t, "next\n"))
 	w.Close()
 	require.Empty(t, f.end(t))
-}
-
-// lineCounter checks that the numbers it gets have no gap.
-type lineCounter struct {
-	next int
-}
-
-func (l *lineCounter) Write(b []byte) (int, error) {
-	n := len(b)
-	for len(b) > 0 {
-		line, rest, whole := bytes.Cut(b, []byte{'\n'})
-		if !whole {
-			return 0, fmt.Errorf("chunk ends within a line: %q", line)
-		}
-		var i int
-		if _, err := fmt.Sscanf(string(line[:8]), "%d", &i); err != nil || i != l.next {
-			return 0, fmt.Errorf("got %q, want %d", line, l.next)
-		}
-		l.next, b = i+1, rest
-	}
-	return n, nil
-}
-
-func TestRotationAtFullSpeedUnderAFollowerLosesNoLine(t *testing.T) {
-	s := newStore(t)
-	w := newWriter(s, "m", 1, segment.Config{MaxSize: 2 << 20})
-	counter := &lineCounter{}
-	done, ended := make(chan struct{}), make(chan error, 1)
-	go func() { ended <- s.Copy(context.Background(), counter, "m", Options{Tail: -1, Follow: true}, done) }()
-	const batches, lines = 400, 300
-	pad := strings.Repeat("x", 91)
-	b := make([]byte, 0, 64<<10)
-	for i := range batches {
-		b = b[:0]
-		for k := range lines {
-			b = fmt.Appendf(b, "%08d%s\n", i*lines+k, pad)
-		}
-		w.Feed(segment.Stdout, b)
-	}
-	w.Close()
-	close(done)
-	require.NoError(t, <-ended)
-	require.Equal(t, batches*lines, counter.next)
-	names, err := filepath.Glob(filepath.Join(s.GenerationDir("m", 1), "*.log"))
-	require.NoError(t, err)
-	require.Len(t, names, segment.DefaultMaxFile)
-	require.NoFileExists(t, filepath.Join(s.GenerationDir("m", 1), "0.log"))
-}
-
-// gate lets a client stop reading.
-type gate struct {
-	bytes.Buffer
-	first  chan struct{}
-	resume chan struct{}
-	once   sync.Once
-}
-
-func (g *gate) Write(b []byte) (int, error) {
-	g.once.Do(func() {
-		close(g.first)
-		<-g.resume
-	})
-	return g.Buffer.Write(b)
-}
-
-func TestFollowerThatFellBehindGoesOnWithTheOldest(t *testing.T) {
-	s := newStore(t)
-	w := newWriter(s, "m", 1, segment.Config{MaxSize: 64 << 10})
-	w.Feed(segment.Stdout, []byte("first\n"))
-	g := &gate{first: make(chan struct{}), resume: make(chan struct{})}
-	done, ended := make(chan struct{}), make(chan error, 1)
-	go func() { ended <- s.Copy(context.Background(), g, "m", Options{Tail: -1, Follow: true}, done) }()
-	<-g.first
-	for i := range 10000 {
-		w.Feed(segment.Stdout, fmt.Appendf(nil, "%d\n", i))
-	}
-	w.Close()
-	stored := mustRead(t, s, "m", Options{Tail: -1})
-	close(g.resume)
-	close(done)
-	require.NoError(t, <-ended)
-	require.True(t, strings.HasPrefix(g.String(), "first\n"))
-	require.True(t, strings.HasSuffix(g.String(), stored))
-	require.Less(t, strings.Count(g.String(), "\n"), 10000, "the test is to lose some")
 }
 
 func TestIdleFollowersCostNothing(t *testing.T) {

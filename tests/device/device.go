@@ -36,6 +36,8 @@ type Device struct {
 	Containerd *Process
 	Edged      *Process
 	opt        Options
+	// parent owns the processes, which a sub-test may restart.
+	parent *Device
 }
 
 // Options change how a device is made.
@@ -142,7 +144,10 @@ func (d *Device) ProbeDir(module string) string {
 
 // StartContainerd starts containerd and waits until it answers.
 func (d *Device) StartContainerd() {
-	d.Containerd = start(d.tb, filepath.Join(d.Root, "containerd.log"), nil, "containerd", "--config", filepath.Join(d.Root, "containerd.toml"))
+	p := start(d.tb, filepath.Join(d.Root, "containerd.log"), nil, "containerd", "--config", filepath.Join(d.Root, "containerd.toml"))
+	for o := d; o != nil; o = o.parent {
+		o.Containerd = p
+	}
 	d.Eventually("containerd answers", func() bool {
 		return exec.Command("ctr", "-a", d.Address(), "version").Run() == nil
 	})
@@ -154,7 +159,10 @@ func (d *Device) StartEdged() {
 	if binary == "" {
 		binary = filepath.Join(Repository(), "bin", "edged")
 	}
-	d.Edged = start(d.tb, filepath.Join(d.Root, "edged.log"), d.opt.Env, binary, "--config", filepath.Join(d.Root, "config.toml"), "--log-level", "debug")
+	p := start(d.tb, filepath.Join(d.Root, "edged.log"), d.opt.Env, binary, "--config", filepath.Join(d.Root, "config.toml"), "--log-level", "debug")
+	for o := d; o != nil; o = o.parent {
+		o.Edged = p
+	}
 	d.Eventually("edged answers", func() bool {
 		res, err := d.client().Get("http://localhost/modules?" + Version)
 		if err != nil {
@@ -219,6 +227,16 @@ func (d *Device) unmount() {
 			_ = syscall.Unmount(f[1], syscall.MNT_DETACH)
 		}
 	}
+}
+
+// For is the same device for a sub-test, which fails by itself.
+func (d *Device) For(tb testing.TB) *Device {
+	sub := *d
+	sub.tb = tb
+	if d.parent == nil {
+		sub.parent = d
+	}
+	return &sub
 }
 
 // Wipe removes all that containerd knows, after it was ended.

@@ -2,6 +2,7 @@ package segment
 
 import (
 	"bytes"
+	"errors"
 	"slices"
 	"syscall"
 )
@@ -48,7 +49,7 @@ func openDir(path string) (int, error) {
 	}
 	for i := 1; i <= len(path); i++ {
 		if i == len(path) || path[i] == '/' {
-			if err := syscall.Mkdir(path[:i], 0o700); err != nil && err != syscall.EEXIST && i == len(path) {
+			if err := syscall.Mkdir(path[:i], 0o700); err != nil && !errors.Is(err, syscall.EEXIST) && i == len(path) {
 				return -1, err
 			}
 		}
@@ -69,7 +70,7 @@ func (d *folder) list() ([]int64, error) {
 	var segs []int64
 	for {
 		n, err := syscall.ReadDirent(d.fd, buf)
-		if err == syscall.EINTR {
+		if errors.Is(err, syscall.EINTR) {
 			continue
 		}
 		if err != nil {
@@ -169,10 +170,10 @@ func (w *Writer) rotate() bool {
 			w.segs = append(w.segs, next)
 			w.trim()
 			return true
-		case err == syscall.EEXIST: // of another logger, which is about to end
+		case errors.Is(err, syscall.EEXIST): // of another logger, which is about to end
 			next++
-		case err == syscall.EINTR:
-		case err == syscall.ENOSPC && len(w.segs) > 1:
+		case errors.Is(err, syscall.EINTR):
+		case errors.Is(err, syscall.ENOSPC) && len(w.segs) > 1:
 			w.removeOldest()
 		default:
 			w.lost.because(err)

@@ -2,6 +2,7 @@ package segment
 
 import (
 	"bytes"
+	"errors"
 	"syscall"
 )
 
@@ -23,7 +24,8 @@ func (l *lost) add(b []byte) {
 
 // because keeps the first cause: it is the one that began it.
 func (l *lost) because(err error) {
-	if errno, ok := err.(syscall.Errno); ok && l.cause == 0 {
+	var errno syscall.Errno
+	if l.cause == 0 && errors.As(err, &errno) {
 		l.cause = errno
 	}
 }

@@ -2,6 +2,7 @@ package segment
 
 import (
 	"bytes"
+	"errors"
 	"syscall"
 )
 
@@ -179,7 +180,7 @@ func (w *Writer) write(b []byte) int {
 	done := 0
 	for done < len(b) {
 		n, err := syscall.Write(w.fd, b[done:])
-		if err == syscall.EINTR {
+		if errors.Is(err, syscall.EINTR) {
 			continue
 		}
 		if n > 0 {
