@@ -98,7 +98,7 @@ func newDaemon(ctx context.Context, cfg *config.Config, activation *listen.Activ
 	}); err != nil {
 		return nil, err
 	}
-	if err := d.serve(); err != nil {
+	if err := d.serve(ctx); err != nil {
 		return nil, err
 	}
 	for _, name := range activation.CloseStale() {
@@ -147,7 +147,7 @@ func (d *daemon) newEngine() (*engine.Engine, error) {
 }
 
 // serve opens the two shared sockets. What is known of modules is in the table by now.
-func (d *daemon) serve() error {
+func (d *daemon) serve(ctx context.Context) error {
 	limits := httpapi.Limits{
 		Body: int64(d.cfg.Limits.JSONBody), BodyRate: int64(d.cfg.Limits.BodyRate), Headers: int(d.cfg.Limits.Headers),
 		HeaderTimeout: d.cfg.Limits.HeaderTimeout.Duration, IdleTimeout: d.cfg.Limits.IdleTimeout.Duration,
@@ -156,6 +156,7 @@ func (d *daemon) serve() error {
 	d.sockets.handle(listen.Management, httpapi.NewServer(mgmt.New(mgmt.Config{
 		Supervisor: d.supervisor, Logs: d.logs, Views: views, Decider: d.decider, Audit: d.audit, Limits: limits,
 		DockerFraming: d.cfg.Management.LogFraming == config.FramingDocker,
+		Stopping:      ctx,
 		SystemInfo:    d.systemInfo, Metrics: d.writeMetrics,
 	}), limits, d.log))
 	d.sockets.handle(listen.Workload, httpapi.NewServer(workload.New(workload.Config{

@@ -43,6 +43,8 @@ type Config struct {
 	Limits     httpapi.Limits
 	// DockerFraming frames logs as Docker does for every client, not only for those that ask.
 	DockerFraming bool
+	// Stopping ends when edged begins to stop: followed logs end with it, all else is finished.
+	Stopping context.Context //nolint:containedctx // it is a signal to all requests, not one's own context
 	// SystemInfo answers GET /systeminfo.
 	SystemInfo func(ctx context.Context) wire.SystemInfo
 	// Metrics writes them in Prometheus' text format.

@@ -1,6 +1,7 @@
 package mgmt
 
 import (
+	"context"
 	"net/http"
 	"strings"
 	"time"
@@ -38,7 +39,14 @@ func (a *api) logs(w http.ResponseWriter, r *httpapi.Request) error {
 		// A client that waits for the first line should at least see the answer's head.
 		out.Flush()
 	}
-	return a.Logs.Copy(r.Context(), out, r.Module, opt, state.Run)
+	ctx := r.Context()
+	if opt.Follow && a.Stopping != nil {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithCancel(ctx)
+		defer cancel()
+		defer context.AfterFunc(a.Stopping, cancel)()
+	}
+	return a.Logs.Copy(ctx, out, r.Module, opt, state.Run)
 }
 
 func logOptions(r *httpapi.Request) (opt modulelog.Options, err error) {

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/edged/edged/pkg/client/wire"
@@ -15,6 +16,21 @@ import (
 type Views struct {
 	mu   sync.RWMutex
 	made map[string]*view
+	// lists are the last answers of a list, without environments and with them.
+	lists [2]atomic.Pointer[listing]
+}
+
+// listing is an answer and what it was made of, which holds that slice: as long as
+// the listing is there, no other slice can lie in its place.
+type listing struct {
+	states []*module.State
+	body   []byte
+}
+
+// of says whether the answer is still that of these states. Nobody writes to the
+// slice, so it is the same one or a new one.
+func (l *listing) of(states []*module.State) bool {
+	return l != nil && len(l.states) == len(states) && (len(states) == 0 || &l.states[0] == &states[0])
 }
 
 type view struct {
@@ -43,8 +59,22 @@ func (v *Views) One(state *module.State, env bool) []byte {
 	return made.bare
 }
 
-// List returns the answer of a list of modules.
+// List returns the answer of a list of modules, made anew when the slice is another
+// than the last one. The bytes are shared: do not write to them.
 func (v *Views) List(states []*module.State, env bool) []byte {
+	last := &v.lists[0]
+	if env {
+		last = &v.lists[1]
+	}
+	made := last.Load()
+	if !made.of(states) {
+		made = &listing{states, v.join(states, env)}
+		last.Store(made)
+	}
+	return made.body
+}
+
+func (v *Views) join(states []*module.State, env bool) []byte {
 	const head, tail = `{"modules":[`, `]}`
 	parts := make([][]byte, len(states))
 	size := len(head) + len(tail)

@@ -23,6 +23,7 @@ func (w *worker) remove(ctx context.Context) error {
 		return err
 	}
 	*w.rec = rec
+	w.publish() // from here on it is not found: what was begun is finished, sooner or later
 	// gofail: var deleteAfterIntent struct{}
 	if w.instance != nil {
 		exit, err := w.endTask(ctx)
@@ -33,13 +34,14 @@ func (w *worker) remove(ctx context.Context) error {
 			return err
 		}
 	}
-	w.cancelRestart()
-	w.setRun(false)
 	return w.removeRest(ctx)
 }
 
 // removeRest is the part of a delete that a start after a crash does again.
 func (w *worker) removeRest(ctx context.Context) error {
+	w.cancelRestart()
+	w.setRun(false)
+	w.sure()
 	w.publish()
 	for _, g := range []*Generation{&w.rec.Current, w.rec.Next} {
 		if g == nil {

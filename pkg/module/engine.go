@@ -135,6 +135,8 @@ type Sockets interface {
 // Logs is what the supervisor asks of the log store.
 type Logs interface {
 	GenerationDir(module string, generation int64) string
+	// LoggerAlive says whether somebody stores what this generation prints.
+	LoggerAlive(module string, generation int64) bool
 	Prune(module string, keep ...int64) error
 	Remove(module string) error
 }

@@ -141,7 +141,8 @@ func (w *worker) launch(ctx context.Context, g *Generation) error {
 		return err
 	}
 	// gofail: var startAfterRun struct{}
-	w.instance, w.unsure, w.oom, w.note, w.broken = in, false, false, "", false
+	w.sure()
+	w.instance, w.oom, w.note, w.broken = in, false, "", false
 	w.setRun(true)
 	return nil
 }
@@ -152,6 +153,9 @@ func (w *worker) launch(ctx context.Context, g *Generation) error {
 func (w *worker) halt(ctx context.Context, answer func(error)) error {
 	w.cancelRestart()
 	if w.instance == nil {
+		if w.rec.Exit != nil {
+			w.note = describe("stopped by request", w.rec.Exit) // and no longer "restart due"
+		}
 		w.setRun(false)
 		w.publish()
 		return nil
@@ -245,13 +249,18 @@ func (w *worker) ended(ctx context.Context, exit *Exit, note string) error {
 	// gofail: var exitAfterSave struct{}
 	*w.rec = rec
 	w.s.Table.Remove(in.ContainerID)
+	w.sure()
+	w.instance, w.oom = nil, false
+	w.note = describe(note, &e)
+	return nil
+}
+
+// sure ends the doubt about a run, and the waiting of those who ask.
+func (w *worker) sure() {
 	if w.unsure {
 		w.unsure = false
 		w.s.unsure.Add(-1)
 	}
-	w.instance, w.oom = nil, false
-	w.note = describe(note, &e)
-	return nil
 }
 
 // describe words the end of a run for the operator.

@@ -218,7 +218,9 @@ func (w *worker) settleUpdate(ctx context.Context) error {
 	id := ContainerID(w.name, next.Number)
 	if w.instance == nil || w.instance.ContainerID != id || w.unsure || !w.reallyRuns(ctx, id) {
 		if w.instance != nil && w.instance.ContainerID == id {
-			if err := w.ended(ctx, &Exit{Time: time.Now().UTC(), Lost: true, Code: 255}, "update was cut short"); err != nil {
+			// What ran before the update, and was stopped for it, is to run again.
+			resume := w.rec.Exit != nil && w.rec.Exit.Resume
+			if err := w.ended(ctx, &Exit{Time: time.Now().UTC(), Lost: true, Code: 255, Resume: resume}, "update was cut short"); err != nil {
 				return err
 			}
 		}

@@ -101,6 +101,7 @@ func (s *Supervisor) Run() {
 	}
 	s.mu.Unlock()
 	s.wg.Go(func() { s.watch(s.ctx) })
+	s.wg.Go(func() { s.watchLoggers(s.ctx) })
 }
 
 // Close stops working and waits for what is under way, at most until ctx ends;

@@ -94,3 +94,15 @@ func pidsInCgroup(namespace string) []int {
 	}
 	return pids
 }
+
+// KillLogger kills the logger of a module.
+func (d *Device) KillLogger(module string) {
+	d.tb.Helper()
+	pids := processes(func(args []string) bool {
+		return len(args) > 0 && strings.HasSuffix(args[0], "edged-logger") && slices.ContainsFunc(args, func(a string) bool {
+			return strings.HasPrefix(a, d.Home+"/logs/"+module+"-")
+		})
+	})
+	require.Len(d.tb, pids, 1)
+	require.NoError(d.tb, syscall.Kill(pids[0], syscall.SIGKILL))
+}

@@ -15,7 +15,8 @@ import (
 
 // commands are what the probe can be started as instead of as a server.
 var commands = map[string]func(args []string){
-	"call": callOnce,
+	"call":   callOnce,
+	"puppet": runPuppet,
 	// sleep waits for SIGTERM and exits 0: the plainest module.
 	"sleep": func([]string) { sleep() },
 	// stubborn ignores SIGTERM.

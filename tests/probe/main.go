@@ -52,6 +52,7 @@ func serve() {
 	mux.HandleFunc("POST /print", p.print)
 	mux.HandleFunc("POST /exit", p.exit)
 	mux.HandleFunc("POST /exec", p.exec)
+	mux.HandleFunc("POST /spawn", p.spawn)
 	mux.HandleFunc("POST /allocate", p.allocate)
 	mux.HandleFunc("POST /loop", p.loop)
 	mux.HandleFunc("POST /flood", p.flood)

@@ -194,3 +194,30 @@ func TestAFullDiskStillLetsModulesStopAndGo(t *testing.T) {
 	require.NoError(t, os.Remove(filepath.Join(home, "filler")))
 	require.Equal(t, http.StatusCreated, d.Agent().Manage("POST", "/modules", d.Body(d.CommandSpec("three", "sleep"))).Status)
 }
+
+func TestAModuleWhoseLoggerDiedIsRestarted(t *testing.T) {
+	d := device.New(t, device.Options{})
+	d.CreateAndStart(d.Spec("mute"))
+	d.Probe("mute")
+	before, _ := d.Get("mute")
+	d.KillLogger("mute")
+	d.Eventually("it runs again", func() bool {
+		m, _ := d.Get("mute")
+		return m.Status.RuntimeStatus.Status == "running" && m.Status.StartTime != before.Status.StartTime
+	})
+	d.Probe("mute").Do("POST", "/print?n=1&text=heard", "")
+	d.Eventually("it is heard again", func() bool { return strings.Contains(d.Logs("mute", ""), "heard") })
+	require.Contains(t, d.EdgedLog(), "logger died")
+}
+
+func TestAFollowedLogDoesNotDelayAStop(t *testing.T) {
+	d := device.New(t, device.Options{})
+	res, err := device.UnixClient(d.Management()).Get("http://x/modules/edgeAgent/logs?follow=true&" + device.Version)
+	require.NoError(t, err)
+	defer res.Body.Close()
+	began := time.Now()
+	d.Edged.Signal(syscall.SIGTERM)
+	require.Less(t, time.Since(began), 10*time.Second)
+	require.Zero(t, d.Edged.State().ExitCode())
+	d.StartEdged()
+}

@@ -1,0 +1,334 @@
+package module
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/containerd/errdefs"
+
+	"github.com/edged/edged/pkg/peer"
+)
+
+// journal is the order in which the supervisor did things to its surroundings.
+type journal struct {
+	mu    sync.Mutex
+	lines []string
+}
+
+func (j *journal) note(format string, args ...any) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.lines = append(j.lines, fmt.Sprintf(format, args...))
+}
+
+func (j *journal) all() []string {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return slices.Clone(j.lines)
+}
+
+func (j *journal) count(line string) int {
+	n := 0
+	for _, l := range j.all() {
+		if l == line {
+			n++
+		}
+	}
+	return n
+}
+
+// before says that the last a came before the last b, and that both came.
+func (j *journal) before(a, b string) bool {
+	at := func(s string) int {
+		lines := j.all()
+		for i := len(lines) - 1; i >= 0; i-- {
+			if lines[i] == s {
+				return i
+			}
+		}
+		return -1
+	}
+	return at(a) >= 0 && at(a) < at(b)
+}
+
+type fakeTask struct {
+	pid    int
+	parked bool
+	exit   *Exit
+}
+
+// fakeEngine is a containerd that obeys at once. Its fields are set before they
+// are of use, or under mu.
+type fakeEngine struct {
+	j      *journal
+	events chan Event
+	cut    chan struct{} // closed and made anew: the event stream ends
+
+	mu         sync.Mutex
+	containers map[string]Container
+	tasks      map[string]*fakeTask
+	pid        int
+	life       map[string]Lifecycle // by image
+	fail       map[string]error     // by "verb id", or "verb"
+	deaf       map[string]bool      // containers whose process ignores its stop signal
+	stopCode   int
+	oom        bool
+	pull       func(ctx context.Context, ref string) error
+	started    func(id string) // called after a start, outside the lock
+}
+
+func newFakeEngine(j *journal) *fakeEngine {
+	return &fakeEngine{
+		j: j, events: make(chan Event, 1024), cut: make(chan struct{}), containers: map[string]Container{}, tasks: map[string]*fakeTask{},
+		pid: 1000, life: map[string]Lifecycle{}, fail: map[string]error{}, deaf: map[string]bool{}, stopCode: 143,
+	}
+}
+
+// failing returns the error that a test wants of a call.
+func (e *fakeEngine) failing(verb, id string) error {
+	if err := e.fail[verb+" "+id]; err != nil {
+		return err
+	}
+	return e.fail[verb]
+}
+
+func (e *fakeEngine) set(what string, err error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.fail[what] = err
+}
+
+func (e *fakeEngine) policy(image string, p RestartPolicy) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.life[image] = Lifecycle{Restart: p, StopTimeout: 10 * time.Second}
+}
+
+func (e *fakeEngine) Check(spec *Spec) (Lifecycle, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if strings.HasPrefix(spec.Image, "invalid") {
+		return Lifecycle{}, fmt.Errorf("invalid image: %w", errdefs.ErrInvalidArgument)
+	}
+	if life, ok := e.life[spec.Image]; ok {
+		return life, nil
+	}
+	return Lifecycle{Restart: RestartPolicy{Name: "no"}, StopTimeout: 10 * time.Second}, nil
+}
+
+func (e *fakeEngine) EnsureImage(ctx context.Context, ref string, _ PullPolicy, _ *Auth) (Image, error) {
+	e.mu.Lock()
+	pull, err := e.pull, e.failing("pull", ref)
+	e.mu.Unlock()
+	if err == nil && pull != nil {
+		err = pull(ctx, ref)
+	}
+	return Image{Ref: ref, Digest: "sha256:" + ref}, err
+}
+
+func (e *fakeEngine) Create(_ context.Context, c Container) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if err := e.failing("create", c.ID); err != nil {
+		return err
+	}
+	e.j.note("create %s", c.ID)
+	e.containers[c.ID] = c
+	return nil
+}
+
+func (e *fakeEngine) Start(_ context.Context, id string, _ Log, admit func(int) error) error {
+	e.mu.Lock()
+	if _, ok := e.containers[id]; !ok {
+		e.mu.Unlock()
+		return fmt.Errorf("no container %s: %w", id, errdefs.ErrNotFound)
+	}
+	if err := e.failing("task", id); err != nil {
+		e.mu.Unlock()
+		return err
+	}
+	e.pid++
+	task := &fakeTask{pid: e.pid, parked: true}
+	e.tasks[id] = task
+	e.mu.Unlock()
+	err := admit(task.pid)
+	e.mu.Lock()
+	if err == nil {
+		err = e.failing("start", id)
+	}
+	if err != nil {
+		delete(e.tasks, id)
+		e.mu.Unlock()
+		return err
+	}
+	task.parked = false
+	started := e.started
+	e.mu.Unlock()
+	e.j.note("start %s", id)
+	if started != nil {
+		started(id)
+	}
+	return nil
+}
+
+// die ends a running task, as its process would.
+func (e *fakeEngine) die(id string, code int) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.end(id, code)
+}
+
+func (e *fakeEngine) end(id string, code int) {
+	task := e.tasks[id]
+	task.exit = &Exit{Time: time.Now().UTC(), Code: code}
+	e.events <- Event{ContainerID: id, PID: task.pid, Exit: &Exit{Time: task.exit.Time, Code: code}}
+}
+
+func (e *fakeEngine) Signal(_ context.Context, id string, kill bool) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.j.note("signal %s kill=%t", id, kill)
+	if err := e.failing("signal", id); err != nil {
+		return err
+	}
+	task := e.tasks[id]
+	switch {
+	case task == nil || task.exit != nil:
+		return fmt.Errorf("no process: %w", errdefs.ErrNotFound)
+	case kill:
+		e.end(id, 137)
+	case !e.deaf[id]:
+		e.end(id, e.stopCode)
+	}
+	return nil
+}
+
+func (e *fakeEngine) Exited(_ context.Context, id string) (*Exit, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if err := e.failing("exited", id); err != nil {
+		return nil, err
+	}
+	task := e.tasks[id]
+	if task == nil || task.parked {
+		return nil, fmt.Errorf("no task: %w", errdefs.ErrNotFound)
+	}
+	return task.exit, nil
+}
+
+func (e *fakeEngine) OOMKilled(*peer.Instance) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.oom
+}
+
+func (e *fakeEngine) DeleteTask(_ context.Context, id string) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if err := e.failing("deletetask", id); err != nil {
+		return err
+	}
+	delete(e.tasks, id)
+	return nil
+}
+
+func (e *fakeEngine) Delete(_ context.Context, id string) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if err := e.failing("delete", id); err != nil {
+		return err
+	}
+	e.j.note("delete %s", id)
+	delete(e.tasks, id)
+	delete(e.containers, id)
+	return nil
+}
+
+func (e *fakeEngine) Observe(context.Context) ([]Observed, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if err := e.failing("observe", ""); err != nil {
+		return nil, err
+	}
+	var all []Observed
+	for id, c := range e.containers {
+		o := Observed{ContainerID: id, Module: c.Spec.Name, Generation: c.Generation}
+		if task := e.tasks[id]; task != nil {
+			o.PID, o.Running, o.Exited = task.pid, !task.parked && task.exit == nil, task.exit
+		}
+		all = append(all, o)
+	}
+	return all, nil
+}
+
+func (e *fakeEngine) Events(ctx context.Context, subscribed func(), on func(Event)) error {
+	e.mu.Lock()
+	err, cut := e.failing("events", ""), e.cut
+	e.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	subscribed()
+	for {
+		select {
+		case ev := <-e.events:
+			on(ev)
+		case <-cut:
+			return fmt.Errorf("stream cut: %w", errdefs.ErrUnavailable)
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// cutStream ends the event stream; events that were not delivered are lost.
+func (e *fakeEngine) cutStream() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	close(e.cut)
+	e.cut = make(chan struct{})
+	for len(e.events) > 0 {
+		<-e.events
+	}
+}
+
+func (e *fakeEngine) CleanUp(context.Context) error {
+	e.j.note("cleanup")
+	return nil
+}
+
+// runs says whether a container has a process that is past its first instruction.
+func (e *fakeEngine) runs(id string) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	task := e.tasks[id]
+	return task != nil && !task.parked && task.exit == nil
+}
+
+func (e *fakeEngine) has(id string) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	_, ok := e.containers[id]
+	return ok
+}
+
+// Record and Alive make the engine the kernel as well: it knows its processes.
+func (e *fakeEngine) Record(pid int, id string) (peer.Instance, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if err := e.failing("record", id); err != nil {
+		return peer.Instance{}, err
+	}
+	return peer.Instance{PID: pid, Paths: []string{"/edged/" + id}}, nil
+}
+
+func (e *fakeEngine) Alive(in peer.Instance) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	task := e.tasks[in.ContainerID]
+	return task != nil && task.pid == in.PID && task.exit == nil
+}

@@ -1,0 +1,405 @@
+package module
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/containerd/errdefs"
+	"github.com/stretchr/testify/require"
+)
+
+func TestCreateMakesAStoppedModule(t *testing.T) {
+	onDevice(t, func(t *testing.T, d *device) {
+		st, err := d.s.Create(t.Context(), spec("temp"))
+		require.NoError(t, err)
+		require.Equal(t, Stopped, st.Status.Runtime)
+		require.Equal(t, "created", st.Status.Description)
+		require.False(t, st.Wanted)
+		require.True(t, st.Status.StartTime.IsZero())
+		require.Nil(t, st.Status.Exit)
+		require.True(t, d.engine.has(st.ContainerID))
+		c := d.engine.containers[st.ContainerID]
+		require.Equal(t, "/run/x/temp", c.Sockets)
+		require.Contains(t, c.Identity, "IOTEDGE_MODULEGENERATIONID=genid-temp")
+		require.Contains(t, c.Identity, "EDGED_DEVICEID=dev")
+		rec, _ := d.store.record("temp")
+		require.Equal(t, PhaseReady, rec.Phase)
+	})
+}
+
+func TestCreateWritesItsIntentBeforeTheContainer(t *testing.T) {
+	onDevice(t, func(t *testing.T, d *device) {
+		d.create(spec("temp"))
+		require.True(t, d.j.before("save temp creating wanted=false", "create "+ContainerID("temp", 1)))
+		require.True(t, d.j.before("create "+ContainerID("temp", 1), "save temp ready wanted=false"))
+	})
+}
+
+func TestCreateOfWhatExistsIsRefusedBeforeAPull(t *testing.T) {
+	onDevice(t, func(t *testing.T, d *device) {
+		d.create(spec("temp"))
+		d.engine.mu.Lock()
+		d.engine.pull = func(context.Context, string) error { return errors.New("the registry was asked") }
+		d.engine.mu.Unlock()
+		_, err := d.s.Create(t.Context(), spec("$temp"))
+		require.True(t, errdefs.IsAlreadyExists(err), "%v", err)
+	})
+}
+
+func TestTwoCreatesAtOnceMakeOneModule(t *testing.T) {
+	onDevice(t, func(t *testing.T, d *device) {
+		errs := make(chan error, 2)
+		for range 2 {
+			go func() {
+				_, err := d.s.Create(t.Context(), spec("temp"))
+				errs <- err
+			}()
+		}
+		one, two := <-errs, <-errs
+		if one != nil {
+			one, two = two, one
+		}
+		require.NoError(t, one)
+		require.True(t, errdefs.IsAlreadyExists(two), "%v", two)
+	})
+}
+
+func TestACreateThatFailsLeavesNothing(t *testing.T) {
+	onDevice(t, func(t *testing.T, d *device) {
+		d.engine.set("create", fmt.Errorf("no room: %w", errdefs.ErrUnavailable))
+		_, err := d.s.Create(t.Context(), spec("temp"))
+		require.True(t, errdefs.IsUnavailable(err), "%v", err)
+		d.absent("temp")
+		_, kept := d.store.record("temp")
+		require.False(t, kept)
+		d.engine.set("create", nil)
+		d.create(spec("temp"))
+	})
+}
+
+func TestWhatIsNotThereIsNotFound(t *testing.T) {
+	onDevice(t, func(t *testing.T, d *device) {
+		ctx := t.Context()
+		for name, do := range map[string]func() error{
+			"start":   func() error { return d.s.Start(ctx, "temp") },
+			"stop":    func() error { return d.s.Stop(ctx, "temp", true) },
+			"restart": func() error { return d.s.Restart(ctx, "temp") },
+			"delete":  func() error { return d.s.Delete(ctx, "temp") },
+			"update":  func() error { _, err := d.s.Update(ctx, spec("temp"), true, false); return err },
+			"get":     func() error { _, err := d.s.Get(ctx, "temp"); return err },
+		} {
+			require.True(t, errdefs.IsNotFound(do()), name)
+		}
+	})
+}
+
+func TestAnInvalidSpecIsRefused(t *testing.T) {
+	onDevice(t, func(t *testing.T, d *device) {
+		bad := spec("temp")
+		bad.Image = "invalid"
+		_, err := d.s.Create(t.Context(), bad)
+		require.True(t, errdefs.IsInvalidArgument(err), "%v", err)
+		require.True(t, errdefs.IsInvalidArgument(d.s.Prepare(t.Context(), bad)))
+		_, err = d.s.Update(t.Context(), bad, false, false)
+		require.True(t, errdefs.IsInvalidArgument(err), "%v", err)
+	})
+}
+
+func TestPrepareFetchesTheImageAndMakesNothing(t *testing.T) {
+	onDevice(t, func(t *testing.T, d *device) {
+		asked := ""
+		d.engine.pull = func(_ context.Context, ref string) error { asked = ref; return nil }
+		require.NoError(t, d.s.Prepare(t.Context(), spec("temp")))
+		require.Equal(t, "image", asked)
+		require.Empty(t, d.s.List(t.Context()))
+		require.Empty(t, d.engine.containers)
+	})
+}
+
+func TestStartRecordsWhoRunsBeforeItRuns(t *testing.T) {
+	onDevice(t, func(t *testing.T, d *device) {
+		id := d.running("temp", no)
+		require.True(t, d.j.before("save start "+id, "start "+id))
+		require.Equal(t, 1, d.table.Len())
+		in := d.store.instances[id]
+		require.Equal(t, "temp", in.Module)
+		require.Equal(t, int64(1), in.Generation)
+		st := d.state("temp")
+		require.Equal(t, Running, st.Status.Runtime)
+		require.True(t, st.Wanted)
+		require.Equal(t, time.Now().UTC(), st.Status.StartTime)
+	})
+}
+
+func TestAProcessThatCannotBeRecordedNeverRuns(t *testing.T) {
+	for _, what := range []string{"record", "start"} {
+		onDevice(t, func(t *testing.T, d *device) {
+			d.create(spec("temp"))
+			id := ContainerID("temp", 1)
+			if what == "record" {
+				d.engine.set("record", fmt.Errorf("path meets another: %w", errdefs.ErrFailedPrecondition))
+			} else {
+				d.store.set("start", fmt.Errorf("disk full: %w", errdefs.ErrUnavailable))
+			}
+			require.Error(t, d.s.Start(t.Context(), "temp"))
+			require.False(t, d.engine.runs(id))
+			require.Zero(t, d.table.Len())
+			require.Zero(t, d.j.count("start "+id))
+			require.Equal(t, Stopped, d.state("temp").Status.Runtime)
+			require.False(t, d.state("temp").Wanted)
+		})
+	}
+}
+
+func TestAStartThatFailsIsNoWish(t *testing.T) {
+	onDevice(t, func(t *testing.T, d *device) {
+		d.create(spec("temp"))
+		id := ContainerID("temp", 1)
+		d.engine.set("start "+id, fmt.Errorf("no such executable: %w", errdefs.ErrInvalidArgument))
+		err := d.s.Start(t.Context(), "temp")
+		require.True(t, errdefs.IsInvalidArgument(err), "%v", err)
+		rec, _ := d.store.record("temp")
+		require.False(t, rec.Wanted)
+		require.Zero(t, d.table.Len())
+		require.Empty(t, d.store.instances)
+		require.Contains(t, d.state("temp").Status.Description, "no such executable")
+	})
+}
+
+func TestStartOfARunningModuleChangesNothing(t *testing.T) {
+	onDevice(t, func(t *testing.T, d *device) {
+		id := d.running("temp", no)
+		require.NoError(t, d.s.Start(t.Context(), "temp"))
+		require.Equal(t, 1, d.j.count("start "+id))
+	})
+}
+
+func TestStopIsOnTheDiskBeforeTheSignal(t *testing.T) {
+	onDevice(t, func(t *testing.T, d *device) {
+		id := d.running("temp", always)
+		require.NoError(t, d.s.Stop(t.Context(), "temp", false))
+		require.True(t, d.j.before("save temp ready wanted=false", "signal "+id+" kill=false"))
+		require.True(t, d.j.before("signal "+id+" kill=false", "save exit "+id))
+		st := d.state("temp")
+		require.Equal(t, Failed, st.Status.Runtime, "143 is not 0")
+		require.Equal(t, 143, st.Status.Exit.Code)
+		require.Equal(t, "stopped by request, exit code 143", st.Status.Description)
+		require.Zero(t, d.table.Len())
+		after(2 * time.Minute)
+		require.False(t, d.engine.runs(id), "always does not win over a stop")
+		require.NoError(t, d.s.Stop(t.Context(), "temp", false), "stopped already")
+	})
+}
+
+func TestAStopThatCannotBeWrittenSignalsNobody(t *testing.T) {
+	onDevice(t, func(t *testing.T, d *device) {
+		id := d.running("temp", always)
+		d.store.set("module", fmt.Errorf("disk full: %w", errdefs.ErrUnavailable))
+		require.True(t, errdefs.IsUnavailable(d.s.Stop(t.Context(), "temp", false)))
+		require.Zero(t, d.j.count("signal "+id+" kill=false"))
+		d.store.set("module", nil)
+		d.engine.die(id, 1)
+		after(time.Second)
+		require.True(t, d.engine.runs(id), "what was not stopped is still wanted")
+	})
+}
+
+func TestStopKillsWhenTheTimeIsUp(t *testing.T) {
+	onDevice(t, func(t *testing.T, d *device) {
+		id := d.running("temp", no)
+		d.engine.deaf[id] = true
+		begun := time.Now()
+		require.NoError(t, d.s.Stop(t.Context(), "temp", false))
+		require.Equal(t, 10*time.Second, time.Since(begun))
+		require.True(t, d.j.before("signal "+id+" kill=false", "signal "+id+" kill=true"))
+		require.Equal(t, 137, d.state("temp").Status.Exit.Code)
+	})
+}
+
+func TestStopOfAProcessThatHasJustEndedTakesNoTime(t *testing.T) {
+	onDevice(t, func(t *testing.T, d *device) {
+		id := d.running("temp", always)
+		release := d.occupy("temp")
+		d.engine.die(id, 7)
+		synctest.Wait() // the event is at the worker, which is busy
+		begun := time.Now()
+		done := make(chan error, 1)
+		go func() { done <- d.s.Stop(t.Context(), "temp", false) }()
+		synctest.Wait()
+		close(release)
+		require.NoError(t, <-done)
+		require.Zero(t, time.Since(begun))
+		require.Equal(t, 7, d.state("temp").Status.Exit.Code)
+		require.False(t, d.state("temp").Wanted)
+	})
+}
+
+// occupy keeps a module's worker busy until the channel is closed.
+func (d *device) occupy(name string) chan struct{} {
+	release := make(chan struct{})
+	_, err := d.s.submit(name, false, func(context.Context, *worker, func(error)) error {
+		<-release
+		return nil
+	})
+	require.NoError(d.t, err)
+	synctest.Wait()
+	return release
+}
+
+func TestStopAsksWhenEventsAreLost(t *testing.T) {
+	onDevice(t, func(t *testing.T, d *device) {
+		id := d.running("temp", no)
+		d.engine.set("events", fmt.Errorf("away: %w", errdefs.ErrUnavailable))
+		d.engine.cutStream()
+		begun := time.Now()
+		require.NoError(t, d.s.Stop(t.Context(), "temp", false))
+		require.LessOrEqual(t, time.Since(begun), time.Second)
+		require.Equal(t, 143, d.state("temp").Status.Exit.Code)
+		d.engine.set("events", nil)
+		after(time.Minute)
+		require.False(t, d.engine.runs(id))
+	})
+}
+
+func TestWhatSurvivesSIGKILLIsAnErrorAndStaysVisible(t *testing.T) {
+	onDevice(t, func(t *testing.T, d *device) {
+		id := d.running("temp", no)
+		d.engine.set("signal "+id, nil)
+		d.engine.deaf[id] = true
+		d.engine.set("signal", nil)
+		d.engine.mu.Lock()
+		d.engine.tasks[id].exit = nil
+		d.engine.mu.Unlock()
+		d.engine.set("signal "+id, fmt.Errorf("stuck: %w", errdefs.ErrNotFound)) // signals reach nobody
+		err := d.s.Stop(t.Context(), "temp", false)
+		require.True(t, errdefs.IsInternal(err), "%v", err)
+		require.Equal(t, Running, d.state("temp").Status.Runtime)
+		d.engine.set("signal "+id, nil)
+		d.engine.deaf[id] = false
+		require.NoError(t, d.s.Stop(t.Context(), "temp", false))
+	})
+}
+
+func TestRestartStopsAndStarts(t *testing.T) {
+	onDevice(t, func(t *testing.T, d *device) {
+		id := d.running("temp", no)
+		first := d.store.instances[id].PID
+		after(time.Second)
+		require.NoError(t, d.s.Restart(t.Context(), "temp"))
+		require.NotEqual(t, first, d.store.instances[id].PID)
+		st := d.state("temp")
+		require.Equal(t, Running, st.Status.Runtime)
+		require.Equal(t, 143, st.Status.Exit.Code, "how the run before ended stays to be seen")
+		require.NoError(t, d.s.Stop(t.Context(), "temp", false))
+		require.NoError(t, d.s.Restart(t.Context(), "temp"), "a stopped one is started")
+		require.True(t, d.engine.runs(id))
+	})
+}
+
+func TestAnOldRunsEventDoesNotEndTheNewOne(t *testing.T) {
+	onDevice(t, func(t *testing.T, d *device) {
+		id := d.running("temp", no)
+		old := Event{ContainerID: id, PID: d.store.instances[id].PID, Exit: &Exit{Code: 9, Time: time.Now()}}
+		require.NoError(t, d.s.Restart(t.Context(), "temp"))
+		d.engine.events <- old
+		synctest.Wait()
+		require.Equal(t, Running, d.state("temp").Status.Runtime)
+		require.Equal(t, 1, d.table.Len())
+	})
+}
+
+func TestARestartWhoseStartFailsIsTriedAgainByThePolicy(t *testing.T) {
+	for policy, runs := range map[RestartPolicy]bool{always: true, no: false} {
+		t.Run(policy.Name, func(t *testing.T) {
+			onDevice(t, func(t *testing.T, d *device) {
+				id := d.running("temp", policy)
+				d.engine.set("task "+id, fmt.Errorf("busy: %w", errdefs.ErrUnavailable))
+				require.True(t, errdefs.IsUnavailable(d.s.Restart(t.Context(), "temp")))
+				d.engine.set("task "+id, nil)
+				after(time.Second)
+				require.Equal(t, runs, d.engine.runs(id))
+			})
+		})
+	}
+}
+
+func TestDeleteRemovesAllButTheIdentity(t *testing.T) {
+	onDevice(t, func(t *testing.T, d *device) {
+		id := d.running("temp", always)
+		st := d.state("temp")
+		require.NoError(t, d.s.Delete(t.Context(), "temp"))
+		d.absent("temp")
+		require.False(t, d.engine.has(id))
+		require.Zero(t, d.table.Len())
+		require.Empty(t, d.sockets.there)
+		require.Empty(t, d.store.records)
+		require.Empty(t, d.store.instances)
+		require.Equal(t, 1, d.j.count("remove logs temp"))
+		require.True(t, d.j.before("save temp deleting wanted=false", "signal "+id+" kill=false"))
+		<-st.Run
+		after(time.Second)
+		require.Empty(t, d.s.workers, "a worker without a module ends")
+	})
+}
+
+func TestADeleteThatFailedHalfWayCanBeRepeated(t *testing.T) {
+	for _, half := range []string{"signal", "deletetask", "delete"} {
+		t.Run(half, func(t *testing.T) {
+			onDevice(t, func(t *testing.T, d *device) {
+				id := d.running("temp", always)
+				d.engine.set(half, fmt.Errorf("away: %w", errdefs.ErrUnavailable))
+				err := d.s.Delete(t.Context(), "temp")
+				if half == "deletetask" {
+					require.NoError(t, err, "the container's deletion takes the task along")
+					return
+				}
+				require.True(t, errdefs.IsUnavailable(err), "%v", err)
+				require.True(t, errdefs.IsNotFound(d.s.Start(t.Context(), "temp")), "a module that is being deleted is not started")
+				d.engine.set(half, nil)
+				require.NoError(t, d.s.Delete(t.Context(), "temp"))
+				require.False(t, d.engine.has(id))
+				require.Empty(t, d.store.records)
+			})
+		})
+	}
+}
+
+func TestACreateFinishesADeleteThatWasBegun(t *testing.T) {
+	onDevice(t, func(t *testing.T, d *device) {
+		d.create(spec("temp"))
+		d.engine.set("delete", fmt.Errorf("away: %w", errdefs.ErrUnavailable))
+		require.Error(t, d.s.Delete(t.Context(), "temp"))
+		d.absent("temp")
+		d.engine.set("delete", nil)
+		d.create(spec("temp"))
+		require.Equal(t, Stopped, d.state("temp").Status.Runtime)
+	})
+}
+
+func TestTheLogsOfARunEndWithIt(t *testing.T) {
+	onDevice(t, func(t *testing.T, d *device) {
+		id := d.running("temp", RestartPolicy{Name: "on-failure", MaxRetries: 1})
+		st := d.state("temp")
+		d.engine.die(id, 1)
+		after(time.Second)
+		require.False(t, closed(st.Run), "a restart is part of the run")
+		d.engine.die(id, 0)
+		after(time.Second)
+		require.True(t, closed(st.Run))
+		require.NoError(t, d.s.Start(t.Context(), "temp"))
+		require.False(t, closed(d.state("temp").Run), "a new run is open")
+	})
+}
+
+func closed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
+}
