@@ -13,11 +13,14 @@ import (
 
 // Views keeps the JSON of each module ready, once with its environment and once
 // without. A State never changes, so a view is good as long as the pointer is the same.
-type Views struct {
+type Views struct{ bare, full views }
+
+// views are those of one form; a form that nobody asks for is never made.
+type views struct {
+	env  bool
 	mu   sync.RWMutex
 	made map[string]*view
-	// lists are the last answers of a list, without environments and with them.
-	lists [2]atomic.Pointer[listing]
+	list atomic.Pointer[listing] // the last answer of a list
 }
 
 // listing is an answer and what it was made of, which holds that slice: as long as
@@ -34,52 +37,57 @@ func (l *listing) of(states []*module.State) bool {
 }
 
 type view struct {
-	state      *module.State
-	full, bare []byte
+	state *module.State
+	body  []byte
 }
 
 // NewViews returns an empty set.
-func NewViews() *Views { return &Views{made: map[string]*view{}} }
+func NewViews() *Views {
+	return &Views{bare: views{made: map[string]*view{}}, full: views{env: true, made: map[string]*view{}}}
+}
+
+func (v *Views) form(env bool) *views {
+	if env {
+		return &v.full
+	}
+	return &v.bare
+}
 
 // One returns a module's JSON. The bytes are shared: do not write to them.
-func (v *Views) One(state *module.State, env bool) []byte {
+func (v *Views) One(state *module.State, env bool) []byte { return v.form(env).one(state) }
+
+// List returns the answer of a list of modules, made anew when the slice is another
+// than the last one. The bytes are shared: do not write to them.
+func (v *Views) List(states []*module.State, env bool) []byte {
+	form := v.form(env)
+	made := form.list.Load()
+	if !made.of(states) {
+		made = &listing{states, form.join(states)}
+		form.list.Store(made)
+	}
+	return made.body
+}
+
+func (v *views) one(state *module.State) []byte {
 	name := state.Spec.Name
 	v.mu.RLock()
 	made := v.made[name]
 	v.mu.RUnlock()
 	if made == nil || made.state != state {
-		made = &view{state: state, full: render(state, true), bare: render(state, false)}
+		made = &view{state, render(state, v.env)}
 		v.mu.Lock()
 		v.made[name] = made
 		v.mu.Unlock()
 	}
-	if env {
-		return made.full
-	}
-	return made.bare
-}
-
-// List returns the answer of a list of modules, made anew when the slice is another
-// than the last one. The bytes are shared: do not write to them.
-func (v *Views) List(states []*module.State, env bool) []byte {
-	last := &v.lists[0]
-	if env {
-		last = &v.lists[1]
-	}
-	made := last.Load()
-	if !made.of(states) {
-		made = &listing{states, v.join(states, env)}
-		last.Store(made)
-	}
 	return made.body
 }
 
-func (v *Views) join(states []*module.State, env bool) []byte {
+func (v *views) join(states []*module.State) []byte {
 	const head, tail = `{"modules":[`, `]}`
 	parts := make([][]byte, len(states))
 	size := len(head) + len(tail)
 	for i, s := range states {
-		parts[i] = v.One(s, env)
+		parts[i] = v.one(s)
 		size += len(parts[i]) + 1
 	}
 	out := append(make([]byte, 0, size), head...)
@@ -94,7 +102,7 @@ func (v *Views) join(states []*module.State, env bool) []byte {
 }
 
 // forget drops the views of modules that are gone.
-func (v *Views) forget(states []*module.State) {
+func (v *views) forget(states []*module.State) {
 	v.mu.RLock()
 	n := len(v.made)
 	v.mu.RUnlock()

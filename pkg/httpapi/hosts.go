@@ -74,15 +74,20 @@ func (c *hostConn) Read(p []byte) (int, error) {
 	return c.Read(p)
 }
 
-// headEnd is the index behind the empty line that ends a head, -1 without one.
+// headEnd is the index behind the first empty line, -1 without one. net/http takes
+// lines that end in a newline alone, so this must, too: a head that ends later here
+// than there would have its body repaired.
 func headEnd(b []byte) int {
-	if i := bytes.Index(b, []byte("\r\n\r\n")); i >= 0 {
-		return i + 4
+	for at := 0; ; {
+		i := bytes.IndexByte(b[at:], '\n')
+		if i < 0 {
+			return -1
+		}
+		at += i + 1
+		if rest := bytes.TrimPrefix(b[at:], []byte("\r")); len(rest) > 0 && rest[0] == '\n' {
+			return len(b) - len(rest) + 1
+		}
 	}
-	if i := bytes.Index(b, []byte("\n\n")); i >= 0 {
-		return i + 2
-	}
-	return -1
 }
 
 // hostIsFine says whether net/http takes the head's Host as it is.
@@ -116,7 +121,8 @@ func repairHead(head []byte) []byte {
 		}
 		out = append(out, line...)
 		if first {
-			out = append(out, "Host: localhost\r\nConnection: close\r\n"...)
+			// Host last: a folded line behind it then spoils the host, not the close.
+			out = append(out, "Connection: close\r\nHost: localhost\r\n"...)
 			first = false
 		}
 	}

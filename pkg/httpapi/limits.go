@@ -62,7 +62,7 @@ func (b *pacedBody) Read(p []byte) (int, error) {
 // NewServer returns a server whose connections know who is at their other end.
 func NewServer(h http.Handler, l Limits, logger logrus.FieldLogger) *http.Server {
 	return &http.Server{
-		Handler:           h,
+		Handler:           unreadBodies(h),
 		ReadHeaderTimeout: l.HeaderTimeout,
 		IdleTimeout:       l.IdleTimeout,
 		MaxHeaderBytes:    l.Headers,
@@ -70,6 +70,18 @@ func NewServer(h http.Handler, l Limits, logger logrus.FieldLogger) *http.Server
 		// What the server itself complains of is what clients did to their own connection.
 		ErrorLog: log.New(debugWriter{logger}, "", 0),
 	}
+}
+
+// unreadBodies bounds the wait for a body that no handler reads: net/http reads on
+// before it answers, so a refused client could hold its connection for ever. Who
+// does read gives the body more time as it comes, see body.
+func unreadBodies(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.ContentLength != 0 {
+			_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyGrace))
+		}
+		h.ServeHTTP(w, r)
+	})
 }
 
 type debugWriter struct{ logrus.FieldLogger }

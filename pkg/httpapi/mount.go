@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/containerd/errdefs"
 	"github.com/gorilla/mux"
 
 	"github.com/edged/edged/pkg/access"
@@ -143,7 +144,11 @@ func (res *resource) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	req := &Request{Request: r, Query: query, limits: m.Limits, w: w}
 	nameErr := req.name()
-	if err := m.admit(req, route); err != nil {
+	switch err := m.admit(req, route); {
+	case errdefs.IsUnavailable(err):
+		m.fail(w, err)
+		return
+	case err != nil:
 		m.refuse(w, req, route, err)
 		return
 	}
@@ -204,7 +209,10 @@ func (req *Request) name() error {
 // admit finds out who is asking and whether they may.
 func (m *Mount) admit(req *Request, route *Route) error {
 	caller, err := peer.FromContext(req.Context())
-	if err != nil {
+	switch {
+	case errdefs.IsUnavailable(err):
+		return err // nothing was decided: edged has run out of descriptors or memory
+	case err != nil:
 		caller = peer.Caller{Reason: "no_identity"}
 	}
 	req.Caller = caller

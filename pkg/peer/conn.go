@@ -2,6 +2,7 @@ package peer
 
 import (
 	"net"
+	"strconv"
 	"sync"
 	"sync/atomic"
 
@@ -26,7 +27,7 @@ type Conn struct {
 	fds   sync.Mutex // guards what follows: a descriptor must not be closed, and its number reused, while it is asked
 	shut  bool
 	pidfd int    // -1: ProofPID on a kernel without pidfd_open(2)
-	proc  int    // /proc/<pid>; released after the judgement where there is a pidfd
+	proc  int    // ProofPID: /proc/<pid>; released after the judgement where there is a pidfd
 	start uint64 // ProofPID: start time of the process at accept
 }
 
@@ -66,20 +67,20 @@ func (c *Conn) release(fd *int) {
 
 func (c *Conn) kernel() *Kernel { return c.listener.peers.kernel }
 
-// pin opens what holds the peer fast. The poll comes last: a process that lives then has held its pid since before the look-up of /proc/<pid>.
+// pin opens what holds the peer fast. A pidfd from the socket is enough: see read. A pid that is only believed is held by its /proc directory as well.
 func (c *Conn) pin(fd int) string {
 	k := c.kernel()
 	pid := int(c.cred.Pid)
 	if reason := c.pinProcess(fd, pid); reason != "" {
 		return reason
 	}
-	var err error
-	if c.proc, err = k.open(pid); err != nil {
-		c.proc = -1
-		return errnoReason(err)
-	}
 	if c.proof() == ProofPID {
-		stat, err := k.stat(c.proc)
+		var err error
+		if c.proc, err = k.open(pid); err != nil {
+			c.proc = -1
+			return errnoReason(err)
+		}
+		stat, err := c.stat()
 		if err != nil {
 			return errnoReason(err)
 		}
@@ -119,12 +120,11 @@ func (c *Conn) proof() Proof { return c.listener.peers.proof }
 
 // goneReason says whether the pinned process has ended. Without a pidfd, its stat is read again: ESRCH, or a zombie.
 func (c *Conn) goneReason() string {
-	k := c.kernel()
 	if c.listener.peers.cfg.noLiveness() {
 		return ""
 	}
 	if c.pidfd >= 0 {
-		gone, err := k.sys.exited(c.pidfd)
+		gone, err := c.kernel().sys.exited(c.pidfd)
 		switch {
 		case err != nil:
 			return errnoReason(err)
@@ -133,7 +133,7 @@ func (c *Conn) goneReason() string {
 		}
 		return ""
 	}
-	stat, err := k.stat(c.proc)
+	stat, err := c.stat()
 	switch {
 	case err != nil:
 		return errnoReason(err)
@@ -141,4 +141,24 @@ func (c *Conn) goneReason() string {
 		return ReasonGone
 	}
 	return ""
+}
+
+// at names a file of the peer's /proc directory for openat(2).
+//
+// With a pidfd from the socket the number is as good as a descriptor of the directory. The pinned process has had that number since before it connected,
+// and nobody else can as long as it lives: where the poll afterwards finds it alive, every look-up by number before was a look-up of it.
+func (c *Conn) at(name string) (dirfd int, path string) {
+	if c.proc >= 0 {
+		return c.proc, name
+	}
+	return c.kernel().proc, strconv.Itoa(int(c.cred.Pid)) + "/" + name
+}
+
+func (c *Conn) read(name string, buf *[maxProcFile]byte) ([]byte, error) {
+	dirfd, path := c.at(name)
+	return c.kernel().read(dirfd, path, buf)
+}
+
+func (c *Conn) stat() (procStat, error) {
+	return c.kernel().stat(c.at("stat"))
 }

@@ -16,10 +16,13 @@
 //
 // # The order of the look-ups
 //
-// At accept: the pidfd, then a descriptor of /proc/<pid>, then a poll of the pidfd. A process that still lives at the poll has held its pid all along, so
-// the descriptor of /proc/<pid> is its own; from then on procfs answers ESRCH once it is gone, and never shows another process. At the first request:
-// the reads below that descriptor, then the poll again, which proves that what was read was read in its life. At every request: the poll, and that the
-// instance is still the one in the table.
+// At accept: the pidfd. At the first request: what /proc/<pid> says, and then a poll of the pidfd. A process that still lives at the poll has had its pid since
+// before it connected, so that everything read by that number was of its own, and was read in its life. At every request: the poll, and that the instance
+// is still the one in the table. That the kernel gives a pidfd says nothing by itself: it may be of a process that was reaped.
+//
+// Kernels without SO_PEERPIDFD get [ProofPID]: pidfd_open(2) and a descriptor of /proc/<pid> right after accept, the start time and the credentials compared
+// before and after, no modules on shared listeners, and [Peers.DrainBacklog] before the first accept. What is left is a process that recycles a pid in
+// the time between a connect and the accept that follows at once.
 //
 // # The caller's duty
 //

@@ -13,9 +13,6 @@ func TestErrnosCostOneConnection(t *testing.T) {
 	pidfd := func(errno unix.Errno) func(*sys) {
 		return func(s *sys) { s.peerPIDFD = func(int) (int, error) { return -1, errno } }
 	}
-	open := func(errno unix.Errno) func(*sys) {
-		return func(s *sys) { s.openat = func(int, string, int) (int, error) { return -1, errno } }
-	}
 	for _, tc := range []struct {
 		name   string
 		change func(*sys)
@@ -29,9 +26,6 @@ func TestErrnosCostOneConnection(t *testing.T) {
 		{"a policy that does not know pidfs", pidfd(unix.EACCES), "errno_eacces"},
 		{"the option is gone", pidfd(unix.ENOPROTOOPT), "errno_enoprotoopt"},
 		{"an errno without a name", pidfd(unix.Errno(4000)), "errno_4000"},
-		{"/proc/<pid> is not there", open(unix.ENOENT), ReasonGone},
-		{"/proc/<pid> is going", open(unix.ESRCH), ReasonGone},
-		{"no descriptors for /proc/<pid>", open(unix.EMFILE), "errno_emfile"},
 		{"exited at the poll", func(s *sys) { s.exited = func(int) (bool, error) { return true, nil } }, ReasonGone},
 		{"poll fails", func(s *sys) { s.exited = func(int) (bool, error) { return false, unix.ENOMEM } }, "errno_enomem"},
 		{"no credentials", func(s *sys) { s.peerCred = func(int) (unix.Ucred, error) { return unix.Ucred{}, unix.EINVAL } }, "errno_einval"},
@@ -112,20 +106,34 @@ func TestWithoutAnyPIDFDTheProcDirectoryPins(t *testing.T) {
 }
 
 func TestWeakProofPinsAtAcceptWhoeverHasThePID(t *testing.T) {
+	pidfd := func(errno unix.Errno) func(*sys) {
+		return func(s *sys) { s.pidfdOpen = func(int) (int, error) { return -1, errno } }
+	}
+	open := func(errno unix.Errno) func(*sys) {
+		return func(s *sys) { s.openat = func(int, string, int) (int, error) { return -1, errno } }
+	}
 	for _, tc := range []struct {
-		errno unix.Errno
-		want  string
+		name   string
+		change func(*sys)
+		want   string
 	}{
-		{unix.ESRCH, ReasonGone},
-		{unix.EMFILE, "errno_emfile"},
+		{"pid is nobody's", pidfd(unix.ESRCH), ReasonGone},
+		{"no descriptors for a pidfd", pidfd(unix.EMFILE), "errno_emfile"},
+		{"/proc/<pid> is not there", open(unix.ENOENT), ReasonGone},
+		{"/proc/<pid> is going", open(unix.ESRCH), ReasonGone},
+		{"no descriptors for /proc/<pid>", open(unix.EMFILE), "errno_emfile"},
 	} {
-		k := newKernel(t)
-		k.sys.pidfdOpen = func(int) (int, error) { return -1, tc.errno }
-		p := newPeers(t, Config{Kernel: k, ForcePIDProof: true})
-		l, path := listen(t, p, Scope{Name: "workload"})
-		fd, err := dial([]string{path})
-		require.NoError(t, err)
-		require.Equal(t, tc.want, refused(t, l))
-		require.NoError(t, unix.Close(fd))
+		t.Run(tc.name, func(t *testing.T) {
+			k := newKernel(t)
+			p := newPeers(t, Config{Kernel: k, ForcePIDProof: true})
+			l, path := listen(t, p, Scope{Name: "workload"})
+			before := descriptors(t)
+			tc.change(&k.sys)
+			fd, err := dial([]string{path})
+			require.NoError(t, err)
+			require.Equal(t, tc.want, refused(t, l))
+			require.NoError(t, unix.Close(fd))
+			require.Equal(t, before, descriptors(t))
+		})
 	}
 }

@@ -112,10 +112,13 @@ func TestFixtures(t *testing.T) {
 		{"attack-colon-in-user-path", unified, ReasonForeignContainer},
 		{"attack-first-thread-exited-v1", unmanaged, ReasonForeignContainer},
 		{"attack-first-thread-exited-v1", named, ReasonForeignContainer},
+		{"attack-first-thread-exiting-v1", unmanaged, ReasonGone},
+		{"attack-first-thread-exiting-v1", named, ReasonGone},
 
 		{"own-not-in-table", unified, ReasonStale},
 		{"own-scope-not-in-table", unified, ReasonStale},
 		{"own-retired-custom-parent", unified, ReasonStale},
+		{"own-retired-custom-parent-memory-line", unmanaged, ReasonStale},
 		{"own-namespace-cgroup-itself", unified, ReasonForeignContainer},
 		{"zombie-deleted", unified, ReasonGone},
 		{"zombie-deleted-one-line", named, ReasonGone},
@@ -210,7 +213,7 @@ func TestFixtures(t *testing.T) {
 	}
 	entries, err := os.ReadDir("testdata/proc")
 	require.NoError(t, err)
-	require.Len(t, entries, 74, "a fixture without a line in the table above proves nothing")
+	require.Len(t, entries, 76, "a fixture without a line in the table above proves nothing")
 }
 
 func TestModuleFromAnotherNetworkNamespaceIsUnknown(t *testing.T) {

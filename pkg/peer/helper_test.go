@@ -12,7 +12,6 @@ import (
 	"strings"
 	"syscall"
 	"time"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -65,6 +64,8 @@ func obey(leave chan struct{}) {
 			fd, err = dial(words[1:])
 		case "send":
 			_, err = unix.Write(fd, []byte(words[1]))
+		case "get":
+			_, err = unix.Write(fd, []byte("GET / HTTP/1.1\r\nHost: x\r\n\r\n"))
 		case "read":
 			b := make([]byte, 4096)
 			var n int
@@ -93,6 +94,17 @@ func obey(leave chan struct{}) {
 			for comm, _ := os.ReadFile("/proc/self/stat"); !strings.Contains(string(comm), ") Z "); {
 				time.Sleep(time.Millisecond)
 				comm, _ = os.ReadFile("/proc/self/stat")
+			}
+		case "forkas": // pid: a child with that very pid
+			var pid int
+			if pid, err = strconv.Atoi(words[1]); err == nil {
+				switch errno := forkAs(pid); errno {
+				case 0:
+				case unix.EEXIST:
+					out = "taken"
+				default:
+					err = errno
+				}
 			}
 		case "flood": // path count
 			var n int
@@ -133,42 +145,6 @@ func dial(args []string) (int, error) {
 		}
 	}
 	return fd, unix.Connect(fd, &unix.SockaddrUnix{Name: args[0]})
-}
-
-// flood makes n processes that each connect and exit at once.
-func flood(path string, n int) error {
-	runtime.LockOSThread()
-	var sa unix.RawSockaddrUnix
-	sa.Family = unix.AF_UNIX
-	for i := range len(path) {
-		sa.Path[i] = int8(path[i]) //nolint:unconvert // uint8 on some architectures
-	}
-	for range n {
-		pid, errno := forkConnectExit(&sa)
-		if errno != 0 {
-			return errno
-		}
-		if _, err := retry(func() (int, error) { return unix.Wait4(pid, nil, 0, nil) }); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// forkConnectExit forks without exec, for 10,000 starts of a test binary take minutes. In the child only raw system calls are made.
-//
-//go:norace
-//go:nosplit
-func forkConnectExit(sa *unix.RawSockaddrUnix) (int, syscall.Errno) {
-	pid, _, errno := syscall.RawSyscall6(unix.SYS_CLONE, uintptr(unix.SIGCHLD), 0, 0, 0, 0, 0)
-	if errno != 0 || pid != 0 {
-		return int(pid), errno
-	}
-	fd, _, _ := syscall.RawSyscall(unix.SYS_SOCKET, unix.AF_UNIX, unix.SOCK_STREAM, 0)
-	_, _, _ = syscall.RawSyscall(unix.SYS_CONNECT, fd, uintptr(unsafe.Pointer(sa)), unsafe.Sizeof(*sa))
-	for {
-		_, _, _ = syscall.RawSyscall(unix.SYS_EXIT_GROUP, 0, 0, 0)
-	}
 }
 
 // lowLimitServer answers every request with who asks, in a process that may have few descriptors. It gets the socket as descriptor 3.

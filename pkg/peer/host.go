@@ -82,14 +82,14 @@ func awaitsRow(cgroup []byte, namespace string, table *snapshot) bool {
 }
 
 // hostNamespaces says whether the process shares edged's pid, user and cgroup namespaces. The uid_map needs no look: it belongs to the user namespace, is
-// written once, and New has seen that edged's is the identity. A thread group whose first thread has exited has no cgroup namespace to show, which is as
-// well: on v1 its lines read "/" from then on, wherever it is.
-func (k *Kernel) hostNamespaces(proc int) (bool, error) {
+// written once, and New has seen that edged's is the identity. A thread group whose first thread has exited has no cgroup namespace to show: ENOENT.
+func (c *Conn) hostNamespaces() (bool, error) {
+	k := c.kernel()
 	for _, link := range [...]struct {
 		name string
 		self uint64
 	}{{"ns/cgroup", k.self.cgroup}, {"ns/pid", k.self.pid}, {"ns/user", k.self.user}} {
-		ino, err := k.sys.nsInode(proc, link.name)
+		ino, err := k.sys.nsInode(c.at(link.name))
 		if err != nil || ino != link.self {
 			return false, err
 		}

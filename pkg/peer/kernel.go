@@ -87,22 +87,22 @@ func (k *Kernel) read(dirfd int, name string, buf *[maxProcFile]byte) ([]byte, e
 	return buf[:n], nil
 }
 
-// stat reads and parses <dir>/stat.
-func (k *Kernel) stat(dirfd int) (procStat, error) {
+// stat reads and parses a /proc/<pid>/stat.
+func (k *Kernel) stat(dirfd int, name string) (procStat, error) {
 	buf := k.buffer()
 	defer k.pool.Put(buf)
-	b, err := k.read(dirfd, "stat", buf)
+	b, err := k.read(dirfd, name, buf)
 	if err != nil {
 		return procStat{}, err
 	}
 	return parseStat(b)
 }
 
-// credentials reads the effective uid and gid from <dir>/status.
-func (k *Kernel) credentials(dirfd int) (uid, gid uint32, err error) {
+// credentials reads the effective uid and gid from a /proc/<pid>/status.
+func (k *Kernel) credentials(dirfd int, name string) (uid, gid uint32, err error) {
 	buf := k.buffer()
 	defer k.pool.Put(buf)
-	b, err := k.read(dirfd, "status", buf)
+	b, err := k.read(dirfd, name, buf)
 	if err != nil {
 		return 0, 0, err
 	}

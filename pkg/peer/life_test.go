@@ -195,12 +195,39 @@ func TestExitedClientIsGone(t *testing.T) {
 }
 
 func TestClientThatExitsBeforeItsFirstRequestIsJudgedIsGone(t *testing.T) {
-	_, path, take := shared(t, Config{})
-	c := startChild(t, nil)
+	table := NewTable(testNamespace())
+	_, path, take := shared(t, Config{Table: table})
+	c, _ := startModule(t, table, "tempSensor", nil)
 	c.do("dial", path)
 	conn := take()
 	c.kill()
-	require.Equal(t, ReasonGone, who(t, conn).Reason, "a zombie's files can still be read")
+	in, err := table.Match(cgroupOf(t, c.pid()))
+	require.NoError(t, err)
+	require.Equal(t, "tempSensor", in.Module, "a zombie's files can still be read")
+	require.Equal(t, ReasonGone, who(t, conn).Reason)
+}
+
+func cgroupOf(t *testing.T, pid int) []byte {
+	t.Helper()
+	b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/cgroup")
+	require.NoError(t, err)
+	return b
+}
+
+// What was read before the process ended may be another's: the poll comes after.
+func TestProcessThatEndsWhileItIsReadIsGone(t *testing.T) {
+	for _, force := range []bool{false, true} {
+		p, path, take := shared(t, Config{ForcePIDProof: force})
+		c := startChild(t, nil)
+		c.do("dial", path)
+		conn := take()
+		real := p.kernel.sys.peerGroups
+		p.kernel.sys.peerGroups = func(fd int) ([]uint32, error) { // the last thing that is asked
+			c.kill()
+			return real(fd)
+		}
+		require.Equal(t, ReasonGone, who(t, conn).Reason)
+	}
 }
 
 func TestForkAndExitLeavesTheConnectionToNobody(t *testing.T) {

@@ -11,6 +11,7 @@ import (
 // procStat is what is needed of /proc/<pid>/stat (proc_pid_stat(5)).
 type procStat struct {
 	state   byte   // field 3
+	flags   uint64 // field 9, PF_* of the first thread
 	threads uint64 // field 20: 0 once the last thread is gone
 	start   uint64 // field 22, clock ticks since boot
 }
@@ -19,6 +20,13 @@ type procStat struct {
 func (s procStat) dead() bool {
 	return s.state == 'X' || s.state == 'x' || (s.state == 'Z' && s.threads <= 1)
 }
+
+// exitingFlag is PF_EXITING (include/linux/sched.h): the first thread is on its way out, or is out.
+const exitingFlag = 0x4
+
+// exiting says that the first thread has begun to exit. From then on the lines of v1 hierarchies in /proc/<pid>/cgroup read "/", wherever the process was;
+// what was read before a look at this flag that does not find it is true.
+func (s procStat) exiting() bool { return s.flags&exitingFlag != 0 }
 
 // parseStat reads /proc/<pid>/stat. The process chooses its comm, field 2, which may hold spaces and parentheses: the fields start after the last ')'.
 func parseStat(b []byte) (procStat, error) {
@@ -38,6 +46,8 @@ func parseStat(b []byte) (procStat, error) {
 				return procStat{}, malformed("stat")
 			}
 			s.state, ok = word[0], true
+		case 9:
+			s.flags, ok = parseUint(word)
 		case 20:
 			s.threads, ok = parseUint(word)
 		case 22:

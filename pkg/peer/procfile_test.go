@@ -15,11 +15,11 @@ func TestParseStat(t *testing.T) {
 		want       procStat
 		ok         bool
 	}{
-		{"plain", "123 (client) S" + tail, procStat{'S', 5, 4711}, true},
-		{"comm with a space and a parenthesis", "123 (a) R 9 (b) S" + tail, procStat{'S', 5, 4711}, true},
-		{"comm of closing parentheses", "123 ()))) S" + tail, procStat{'S', 5, 4711}, true},
-		{"comm with a newline", "123 (a\n) S" + tail, procStat{'S', 5, 4711}, true},
-		{"start time is the last field", "1 (x) Z 1 1 1 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 7\n", procStat{'Z', 1, 7}, true},
+		{"plain", "123 (client) S" + tail, procStat{'S', 4194304, 5, 4711}, true},
+		{"comm with a space and a parenthesis", "123 (a) R 9 (b) S" + tail, procStat{'S', 4194304, 5, 4711}, true},
+		{"comm of closing parentheses", "123 ()))) S" + tail, procStat{'S', 4194304, 5, 4711}, true},
+		{"comm with a newline", "123 (a\n) S" + tail, procStat{'S', 4194304, 5, 4711}, true},
+		{"start time is the last field", "1 (x) Z 1 1 1 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 7\n", procStat{'Z', 0, 1, 7}, true},
 		{"no parenthesis", "123 client S" + tail, procStat{}, false},
 		{"cut off before the start time", "123 (client) S 1 123 123", procStat{}, false},
 		{"start time is not a number", "1 (x) S 1 1 1 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 -7 0", procStat{}, false},

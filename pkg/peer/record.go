@@ -24,7 +24,7 @@ func (k *Kernel) Record(pid int, id string) (Instance, error) {
 		return Instance{}, recordError(id, pid, err)
 	}
 	defer k.sys.close(proc)
-	stat, err := k.stat(proc)
+	stat, err := k.stat(proc, "stat")
 	if err != nil {
 		return Instance{}, recordError(id, pid, err)
 	}
@@ -84,7 +84,7 @@ func (k *Kernel) Alive(in Instance) bool {
 		return false
 	}
 	defer k.sys.close(proc)
-	stat, err := k.stat(proc)
+	stat, err := k.stat(proc, "stat")
 	if err != nil || stat.dead() || stat.start != in.StartTime {
 		return false
 	}

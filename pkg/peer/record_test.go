@@ -113,7 +113,7 @@ func TestAliveKnowsTheVeryProcess(t *testing.T) {
 	makeCgroup(t, in.Paths[0]+"/init.scope")
 	enter(t, in.Paths[0]+"/init.scope", c.pid())
 	require.True(t, k.Alive(*in), "it moved itself deeper")
-	enter(t, "/", c.pid())
+	enter(t, ownCgroup(t), c.pid())
 	require.False(t, k.Alive(*in), "it left")
 	enter(t, in.Paths[0], c.pid())
 	require.True(t, k.Alive(*in))

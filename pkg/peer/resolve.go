@@ -1,17 +1,21 @@
 package peer
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"time"
+
+	"github.com/containerd/errdefs"
 )
 
 // Caller says who is at the other end, now. The judgement is made once for a connection; that the process still lives and its instance is still the one in
 // the table is asked at every call. A caller that is Unknown, for whatever reason, stays so: the connection is to be closed (see CloseAfter), and the
 // client may come back.
 //
-// A process in one of edged's own cgroups whose row is not in the table yet waits for it, Config.RowWait at most. The error is that of a context that
-// ended meanwhile, and then nothing is decided.
+// A process in one of edged's own cgroups whose row is not in the table yet waits for it, Config.RowWait at most. An error means that nothing is decided: that
+// of a context that ended meanwhile, or errdefs.ErrUnavailable where edged itself has no descriptor or memory to look.
 func (c *Conn) Caller(ctx context.Context) (Caller, error) {
 	c.resolving.Lock()
 	defer c.resolving.Unlock()
@@ -29,10 +33,25 @@ func (c *Conn) Caller(ctx context.Context) (Caller, error) {
 		}
 		return c.caller, nil
 	}
-	if reason := c.recheck(); reason != "" {
+	if reason := c.recheck(); shortage(reason) {
+		return Caller{}, unavailable(reason)
+	} else if reason != "" {
 		c.refuse(reason)
 	}
 	return c.caller, nil
+}
+
+// shortage says whether a reason is edged's own and passes.
+func shortage(reason string) bool {
+	switch reason {
+	case "errno_emfile", "errno_enfile", "errno_enomem", "errno_enobufs":
+		return true
+	}
+	return false
+}
+
+func unavailable(reason string) error {
+	return fmt.Errorf("cannot look at the peer: %s: %w", reason, errdefs.ErrUnavailable)
 }
 
 // refuse turns the caller into an Unknown for good.
@@ -63,6 +82,9 @@ func (c *Conn) await(ctx context.Context) (Caller, error) {
 	for {
 		changed := p.table.changed() // before the look, so that no change is missed
 		caller, waits := c.identify()
+		if shortage(caller.Reason) {
+			return Caller{}, unavailable(caller.Reason)
+		}
 		if !waits || p.cfg.RowWait < 0 {
 			c.settle()
 			return caller, nil
@@ -83,7 +105,7 @@ func (c *Conn) await(ctx context.Context) (Caller, error) {
 	}
 }
 
-// settle releases the descriptor of /proc/<pid>, which is of use only until the caller is known, unless it is all that pins the process.
+// settle releases the descriptor of /proc/<pid>, which is of no use once the caller is known, unless it is all that pins the process.
 func (c *Conn) settle() {
 	c.fds.Lock()
 	defer c.fds.Unlock()
@@ -96,7 +118,7 @@ func (c *Conn) settle() {
 func (c *Conn) identify() (caller Caller, waits bool) {
 	c.fds.Lock()
 	defer c.fds.Unlock()
-	if c.shut || c.proc < 0 {
+	if c.shut {
 		return c.unknown(ReasonGone), false
 	}
 	if reason := c.sameProcess(); reason != "" {
@@ -121,11 +143,11 @@ func (c *Conn) sameProcess() string {
 	if p.proof != ProofPID || p.cfg.pidOnly() {
 		return ""
 	}
-	stat, err := p.kernel.stat(c.proc)
+	stat, err := c.stat()
 	if err != nil {
 		return errnoReason(err)
 	}
-	uid, gid, err := p.kernel.credentials(c.proc)
+	uid, gid, err := p.kernel.credentials(c.at("status"))
 	switch {
 	case err != nil:
 		return errnoReason(err)
@@ -143,7 +165,7 @@ func (c *Conn) judge() (caller Caller, waits bool) {
 	table := p.table.current.Load()
 	buf := p.kernel.buffer()
 	defer p.kernel.pool.Put(buf)
-	cgroup, err := p.kernel.read(c.proc, "cgroup", buf)
+	cgroup, err := c.read("cgroup", buf)
 	if err != nil {
 		return c.unknown(errnoReason(err)), false
 	}
@@ -192,15 +214,20 @@ func (c *Conn) judgeModule(in *Instance) Caller {
 
 // judgeHost asks for the rest of the proof that a process is the host's.
 func (c *Conn) judgeHost() Caller {
-	ours, err := c.kernel().hostNamespaces(c.proc)
+	k := c.kernel()
+	ours, err := c.hostNamespaces()
 	switch {
-	case err != nil && errnoReason(err) == ReasonGone && c.goneReason() == "":
-		// It lives, and shows no namespaces: its first thread has exited. Where it belongs cannot be proven then.
-		return c.unknown(ReasonForeignContainer)
+	case err != nil && errnoReason(err) == ReasonGone:
+		return c.unknown(cmp.Or(c.leavingReason(), ReasonForeignContainer))
 	case err != nil:
 		return c.unknown(errnoReason(err))
 	case !ours:
 		return c.unknown(ReasonForeignContainer)
+	}
+	if k.owner != unified {
+		if reason := c.leavingReason(); reason != "" {
+			return c.unknown(reason)
+		}
 	}
 	caller := c.base()
 	if caller.Groups, err = c.groups(); err != nil {
@@ -208,6 +235,22 @@ func (c *Conn) judgeHost() Caller {
 	}
 	caller.Kind = Host
 	return caller
+}
+
+// leavingReason refuses a process whose first thread has begun to exit, and with it lost what says where it belongs: its namespaces, and on v1 its cgroups,
+// which then read "/" as those of a host process do. Other threads may live on for as long as they like, so that the pidfd does not tell.
+func (c *Conn) leavingReason() string {
+	stat, err := c.stat()
+	switch {
+	case err != nil:
+		return errnoReason(err)
+	case !stat.exiting():
+		return ""
+	case stat.state == 'Z' && !stat.dead():
+		return ReasonForeignContainer
+	default:
+		return ReasonGone
+	}
 }
 
 func (c *Conn) base() Caller {

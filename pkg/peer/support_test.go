@@ -98,7 +98,7 @@ func cgroup2(t testing.TB) string {
 // makeCgroup makes a cgroup of the v2 hierarchy, and removes it, and what it was made below where nothing else is, at the end.
 func makeCgroup(t testing.TB, path string) {
 	t.Helper()
-	root := cgroup2(t)
+	root, home := cgroup2(t), ownCgroup(t)
 	dir := filepath.Join(root, path)
 	require.NoError(t, os.MkdirAll(dir, 0o755))
 	t.Cleanup(func() {
@@ -110,7 +110,7 @@ func makeCgroup(t testing.TB, path string) {
 			}
 			procs, _ := os.ReadFile(filepath.Join(dir, "cgroup.procs"))
 			for _, pid := range strings.Fields(string(procs)) {
-				_ = os.WriteFile(filepath.Join(root, "cgroup.procs"), []byte(pid), 0)
+				_ = os.WriteFile(filepath.Join(root, home, "cgroup.procs"), []byte(pid), 0)
 			}
 			runtime.Gosched()
 		}
@@ -118,6 +118,20 @@ func makeCgroup(t testing.TB, path string) {
 			d = filepath.Dir(d)
 		}
 	})
+}
+
+// ownCgroup returns where this process is itself: the root of a cgroup namespace may not take processes.
+func ownCgroup(t testing.TB) string {
+	t.Helper()
+	b, err := os.ReadFile("/proc/self/cgroup")
+	require.NoError(t, err)
+	for line := range strings.Lines(string(b)) {
+		if path, ok := strings.CutPrefix(line, "0::"); ok {
+			return strings.TrimSpace(path)
+		}
+	}
+	require.FailNow(t, "this process is in no cgroup of the v2 hierarchy")
+	return ""
 }
 
 // enter puts a process into a cgroup.

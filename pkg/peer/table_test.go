@@ -78,11 +78,11 @@ func TestAddRefusesPathsThatMeet(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			table := NewTable("edged")
 			require.NoError(t, table.Add(&Instance{Module: "a", ContainerID: "a-1", Paths: []string{"/edged/a-1"}}))
-			err := table.Add(&Instance{Module: "b", ContainerID: "b-1", Paths: []string{"/edged/fine", tc.path}})
+			err := table.Add(&Instance{Module: "b", ContainerID: "b-1", Paths: []string{"/other/fine", tc.path}})
 			require.True(t, tc.class(err), err)
 			require.ErrorContains(t, err, tc.says)
 			require.Equal(t, 1, table.Len())
-			_, err = table.Match([]byte("0::/edged/fine\n"))
+			_, err = table.Match([]byte("0::/other/fine\n"))
 			require.ErrorIs(t, err, ErrNoInstance, "half an instance was recorded")
 		})
 	}

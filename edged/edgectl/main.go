@@ -1,0 +1,49 @@
+// Command edgectl is the operator's view of edged: what runs, what it wrote, start
+// and stop. What a device shall run is decided by its module edgeAgent alone, so
+// edgectl neither makes modules nor removes them.
+package main
+
+import (
+	"io"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// version is set by the build.
+var version = "0.0.0-dev"
+
+func main() {
+	a := &app{out: os.Stdout, err: os.Stderr, terminal: isTerminal(os.Stdout), now: time.Now}
+	os.Exit(a.run(os.Args[1:]))
+}
+
+// app is one run of edgectl.
+type app struct {
+	// out is for data and err for everything said about it.
+	out, err io.Writer
+	// terminal says that out is one: text that others made is then made harmless.
+	terminal bool
+	now      func() time.Time
+	// host is what --host says.
+	host string
+}
+
+// run executes a command line and returns its exit code.
+func (a *app) run(args []string) int {
+	root := a.root()
+	root.SetArgs(args)
+	root.SetOut(a.out)
+	root.SetErr(a.err)
+	cmd, err := root.ExecuteC()
+	if err == nil {
+		return exitOK
+	}
+	return a.fail(cmd.CommandPath(), err)
+}
+
+func isTerminal(f *os.File) bool {
+	_, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS)
+	return err == nil
+}

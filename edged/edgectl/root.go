@@ -1,0 +1,88 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/edged/edged/pkg/client"
+)
+
+const about = `edgectl shows and steers the modules that edged runs on this device.
+
+It speaks to edged's management socket, for which the caller has to be root or a
+member of the group edged. What the device shall run is decided by its module
+edgeAgent alone: edgectl starts and stops modules, it neither makes nor removes them.
+
+Environment:
+  EDGED_HOST  the management socket, unix:///path or a path; --host wins
+              (default ` + client.DefaultHost + `)
+
+Exit codes:
+  0  done
+  1  the operation failed; edged's reason is on stderr
+  2  the command line is wrong
+  3  there is no such module
+  4  forbidden: the socket may not be opened, or edged refused this caller
+  5  edged cannot be reached
+Of several modules the first that fails decides; the others are tried all the same.
+Data goes to stdout, everything said about it to stderr.`
+
+func (a *app) root() *cobra.Command {
+	root := &cobra.Command{
+		Use: "edgectl", Short: "Show and steer the modules of this device", Long: about,
+		SilenceErrors: true, SilenceUsage: true,
+		// With a function of its own, so that an unknown command is a usage error like any other.
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return nil
+			}
+			err := fmt.Errorf("unknown command %q", args[0])
+			if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+				err = fmt.Errorf("unknown command %q, did you mean %q?", args[0], near[0])
+			}
+			return usageError{err}
+		},
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	root.SuggestionsMinimumDistance = 2
+	root.PersistentFlags().StringVarP(&a.host, "host", "H", "", "management socket, `unix:///path` or a path (default: EDGED_HOST, else "+client.DefaultHost+")")
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	root.AddCommand(a.list(), a.inspect(), a.logs(), a.version())
+	root.AddCommand(a.actions()...)
+	return root
+}
+
+// client returns a client of the host that flags and environment name.
+func (a *app) client() (*client.Client, error) {
+	c, err := client.New(a.host)
+	if err != nil {
+		return nil, usageError{err}
+	}
+	return c, nil
+}
+
+// usage makes what a check of arguments finds a usage error.
+func usage(check cobra.PositionalArgs) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if err := check(cmd, args); err != nil {
+			return usageError{err}
+		}
+		return nil
+	}
+}
+
+// someModules wants at least one name, oneModule exactly one.
+func someModules(_ *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return usageError{fmt.Errorf("which module? name at least one (edgectl list shows them)")}
+	}
+	return nil
+}
+
+func oneModule(_ *cobra.Command, args []string) error {
+	if len(args) != 1 {
+		return usageError{fmt.Errorf("name one module, not %d (edgectl list shows them)", len(args))}
+	}
+	return nil
+}

@@ -1,0 +1,69 @@
+package main
+
+import (
+	"strings"
+	"time"
+
+	"github.com/docker/go-units"
+
+	"github.com/edged/edged/pkg/client/wire"
+)
+
+// describe says what a module does in words: "Up 5 minutes", "Stopped 2 hours ago",
+// "Failed (137) 3 minutes ago", "Created"; and behind it why, if edged says so.
+func describe(s wire.ModuleStatus, now time.Time) string {
+	status := s.RuntimeStatus.Status
+	words := title(status)
+	switch status {
+	case "running":
+		words = "Up"
+		if d, ok := age(s.StartTime, now); ok {
+			words += " " + d
+		}
+		return words
+	case "stopped", "failed":
+		if s.ExitStatus == nil {
+			if s.StartTime == "" {
+				words = "Created"
+			}
+			break
+		}
+		if status == "failed" {
+			words += " (" + s.ExitStatus.StatusCode + ")"
+		}
+		if d, ok := age(s.ExitStatus.ExitTime, now); ok {
+			words += " " + d + " ago"
+		}
+	}
+	switch why := s.RuntimeStatus.Description; why {
+	case "", status, "created", "running":
+	default:
+		words += ": " + why
+	}
+	return words
+}
+
+func title(s string) string {
+	if s == "" {
+		return "Unknown"
+	}
+	return strings.ToUpper(s[:1]) + s[1:]
+}
+
+// age is how long ago a time of the contract was. The zero time counts as none, as
+// in Docker. A clock that was set back makes no negative ages.
+func age(s string, now time.Time) (string, bool) {
+	t, err := time.Parse(time.RFC3339, s)
+	if err != nil || t.Year() <= 1 {
+		return "", false
+	}
+	return strings.ToLower(units.HumanDuration(max(now.Sub(t), 0))), true
+}
+
+// exitOf is the code of the last run, empty without one.
+func exitOf(m *wire.Module) string {
+	if m.Status.ExitStatus == nil {
+		return ""
+	}
+	return m.Status.ExitStatus.StatusCode
+}
