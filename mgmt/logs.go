@@ -46,7 +46,9 @@ func (a *api) logs(w http.ResponseWriter, r *httpapi.Request) error {
 		defer cancel()
 		defer context.AfterFunc(a.Stopping, cancel)()
 	}
-	return a.Logs.Copy(ctx, out, r.Module, opt, state.Run)
+	err = a.Logs.Copy(ctx, out, r.Module, opt, state.Run)
+	httpapi.Deadline(w) // the end of the answer is still to be written, and the last line may be long ago
+	return err
 }
 
 func logOptions(r *httpapi.Request) (opt modulelog.Options, err error) {

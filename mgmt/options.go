@@ -3,7 +3,9 @@ package mgmt
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"strings"
 
 	"github.com/containerd/errdefs"
@@ -29,7 +31,7 @@ func canonicalOptions(raw json.RawMessage) (json.RawMessage, error) {
 	if err := d.Decode(&object); err != nil {
 		return nil, optionsError(err)
 	}
-	if d.More() {
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
 		return nil, optionsError(fmt.Errorf("there is text behind the object"))
 	}
 	dropNulls(object)
@@ -40,13 +42,19 @@ func optionsError(err error) error {
 	return fmt.Errorf("invalid settings.createOptions: it is not a JSON object: %w: %w", err, errdefs.ErrInvalidArgument)
 }
 
-func dropNulls(object map[string]any) {
-	for key, value := range object {
-		switch v := value.(type) {
-		case nil:
-			delete(object, key)
-		case map[string]any:
-			dropNulls(v)
+// dropNulls removes members that are null. An element of a list stays: its place counts.
+func dropNulls(value any) {
+	switch v := value.(type) {
+	case map[string]any:
+		for key, member := range v {
+			if member == nil {
+				delete(v, key)
+			}
+			dropNulls(member)
+		}
+	case []any:
+		for _, element := range v {
+			dropNulls(element)
 		}
 	}
 }

@@ -35,12 +35,29 @@ func describe(s wire.ModuleStatus, now time.Time) string {
 			words += " " + d + " ago"
 		}
 	}
-	switch why := s.RuntimeStatus.Description; why {
-	case "", status, "created", "running":
-	default:
+	if why := reason(s); why != "" {
 		words += ": " + why
 	}
 	return words
+}
+
+// reason is what edged's description adds to the words above: not the exit code, nor
+// that a stopped module was stopped.
+func reason(s wire.ModuleStatus) string {
+	why := s.RuntimeStatus.Description
+	if s.ExitStatus != nil {
+		why = strings.Replace(why, ", exit code "+s.ExitStatus.StatusCode, "", 1)
+	}
+	why = strings.TrimLeft(strings.TrimPrefix(why, "exited"), ",; ")
+	switch why {
+	case "created", s.RuntimeStatus.Status:
+		return ""
+	case "stopped by request":
+		if s.RuntimeStatus.Status == "stopped" {
+			return ""
+		}
+	}
+	return why
 }
 
 func title(s string) string {

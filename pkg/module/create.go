@@ -20,17 +20,19 @@ func (s *Supervisor) Create(ctx context.Context, spec Spec) (*State, error) {
 	if _, err := s.Get(ctx, spec.Name); err == nil {
 		return nil, exists(spec.Name)
 	}
-	image, err := s.pull(ctx, &spec)
-	if err != nil {
-		return nil, err
-	}
-	err = s.do(ctx, spec.Name, true, func(ctx context.Context, w *worker, _ func(error)) error {
-		return w.create(ctx, spec, life, image)
+	return s.accepted(ctx, func(ctx context.Context) (*State, error) {
+		image, err := s.pull(ctx, &spec)
+		if err != nil {
+			return nil, err
+		}
+		err = s.do(ctx, spec.Name, true, func(ctx context.Context, w *worker, _ func(error)) error {
+			return w.create(ctx, spec, life, image)
+		})
+		if err != nil {
+			return nil, err
+		}
+		return s.Get(ctx, spec.Name)
 	})
-	if err != nil {
-		return nil, err
-	}
-	return s.Get(ctx, spec.Name)
 }
 
 // Prepare makes the image of a spec be there, and nothing else.
@@ -38,7 +40,10 @@ func (s *Supervisor) Prepare(ctx context.Context, spec Spec) error {
 	if _, err := s.check(&spec); err != nil {
 		return err
 	}
-	_, err := s.pull(ctx, &spec)
+	_, err := s.accepted(ctx, func(ctx context.Context) (*State, error) {
+		_, err := s.pull(ctx, &spec)
+		return nil, err
+	})
 	return err
 }
 
@@ -49,32 +54,40 @@ func (s *Supervisor) check(spec *Spec) (Lifecycle, error) {
 	return s.Engine.Check(spec)
 }
 
-// pull runs outside the module's queue: the generation that runs meanwhile keeps
-// its restart policy, however long the registry takes. The work has an owner of
-// its own and goes on when the client leaves.
-func (s *Supervisor) pull(ctx context.Context, spec *Spec) (Image, error) {
+// accepted runs what an accepted request began, to its end, and waits for it as
+// long as the client does: the work has an owner and a deadline of its own.
+func (s *Supervisor) accepted(ctx context.Context, work func(ctx context.Context) (*State, error)) (*State, error) {
 	type result struct {
-		image Image
+		state *State
 		err   error
 	}
 	done := make(chan result, 1)
 	if !s.goes(func() {
-		ctx, cancel := context.WithTimeout(s.ctx, pullTimeout)
+		ctx, cancel := context.WithTimeout(s.ctx, pullTimeout+operationTimeout)
 		defer cancel()
-		image, err := s.Engine.EnsureImage(ctx, spec.Image, spec.PullPolicy, spec.Auth)
-		if err == nil {
-			err = s.Store.TouchImage(ctx, image.Ref, image.Digest)
-		}
-		done <- result{image, err}
+		state, err := work(ctx)
+		done <- result{state, err}
 	}) {
-		return Image{}, fmt.Errorf("edged is stopping: %w", errdefs.ErrUnavailable)
+		return nil, fmt.Errorf("edged is stopping: %w", errdefs.ErrUnavailable)
 	}
 	select {
 	case r := <-done:
-		return r.image, r.err
+		return r.state, r.err
 	case <-ctx.Done():
-		return Image{}, fmt.Errorf("the client left, the pull goes on: %w", context.Cause(ctx))
+		return nil, fmt.Errorf("the client left, the work goes on: %w", context.Cause(ctx))
 	}
+}
+
+// pull runs outside the module's queue: the generation that runs meanwhile keeps
+// its restart policy, however long the registry takes.
+func (s *Supervisor) pull(ctx context.Context, spec *Spec) (Image, error) {
+	ctx, cancel := context.WithTimeout(ctx, pullTimeout)
+	defer cancel()
+	image, err := s.Engine.EnsureImage(ctx, spec.Image, spec.PullPolicy, spec.Auth)
+	if err == nil {
+		err = s.Store.TouchImage(ctx, image.Ref, image.Digest)
+	}
+	return image, err
 }
 
 func exists(name string) error {

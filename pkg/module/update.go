@@ -20,27 +20,29 @@ func (s *Supervisor) Update(ctx context.Context, spec Spec, start, self bool) (*
 	if _, err := s.Get(ctx, spec.Name); err != nil {
 		return nil, err
 	}
-	image, err := s.pull(ctx, &spec)
-	if err != nil {
-		return nil, err
-	}
-	err = s.do(ctx, spec.Name, false, func(ctx context.Context, w *worker, answer func(error)) error {
-		if !w.whole() {
-			return notFound(spec.Name)
+	return s.accepted(ctx, func(ctx context.Context) (*State, error) {
+		image, err := s.pull(ctx, &spec)
+		if err != nil {
+			return nil, err
 		}
-		if w.rec.Phase == PhaseUpdating {
-			// An update that could not be written to its end: N+1 may be what runs.
-			if err := w.settleUpdate(ctx); err != nil {
-				return err
+		err = s.do(ctx, spec.Name, false, func(ctx context.Context, w *worker, answer func(error)) error {
+			if !w.whole() {
+				return notFound(spec.Name)
 			}
+			if w.rec.Phase == PhaseUpdating {
+				// An update that could not be written to its end: N+1 may be what runs.
+				if err := w.settleUpdate(ctx); err != nil {
+					return err
+				}
+			}
+			next := &Generation{Number: w.rec.Current.Number + 1, Spec: spec, ImageDigest: image.Digest, Created: time.Now().UTC()}
+			return w.update(ctx, next, life, start, self, answer)
+		})
+		if err != nil {
+			return nil, err
 		}
-		next := &Generation{Number: w.rec.Current.Number + 1, Spec: spec, ImageDigest: image.Digest, Created: time.Now().UTC()}
-		return w.update(ctx, next, life, start, self, answer)
+		return s.Get(ctx, spec.Name)
 	})
-	if err != nil {
-		return nil, err
-	}
-	return s.Get(ctx, spec.Name)
 }
 
 func (w *worker) update(ctx context.Context, next *Generation, life Lifecycle, start, self bool, answer func(error)) error {

@@ -196,6 +196,7 @@ func (d *Device) remove() {
 		d.Containerd.Signal(syscall.SIGKILL)
 	}
 	d.unmount()
+	RemoveCgroups(d.tb, d.Namespace)
 	_ = os.RemoveAll(filepath.Join("/run/containerd/runc", d.Namespace))
 	if err := os.RemoveAll(d.Root); err != nil {
 		d.tb.Errorf("cannot remove %s: %v", d.Root, err)
@@ -331,8 +332,11 @@ func (d *Device) EdgedLog() string {
 // Ctr runs containerd's own tool in the device's namespace.
 func (d *Device) Ctr(args ...string) string {
 	d.tb.Helper()
-	out, err := exec.Command("ctr", append([]string{"-a", d.Address(), "-n", d.Namespace}, args...)...).CombinedOutput()
-	require.NoError(d.tb, err, string(out))
+	var stderr bytes.Buffer
+	cmd := exec.Command("ctr", append([]string{"-a", d.Address(), "-n", d.Namespace}, args...)...)
+	cmd.Stderr = &stderr // containerd 2 warns there
+	out, err := cmd.Output()
+	require.NoError(d.tb, err, stderr.String())
 	return string(out)
 }
 

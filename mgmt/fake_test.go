@@ -1,0 +1,206 @@
+package mgmt
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/containerd/errdefs"
+	"github.com/stretchr/testify/require"
+
+	"github.com/edged/edged/pkg/access"
+	"github.com/edged/edged/pkg/audit"
+	"github.com/edged/edged/pkg/client/wire"
+	"github.com/edged/edged/pkg/httpapi"
+	"github.com/edged/edged/pkg/module"
+	"github.com/edged/edged/pkg/modulelog"
+	"github.com/edged/edged/pkg/peer"
+)
+
+const v = "?api-version=2022-08-03"
+
+// fakeSupervisor answers from a map and writes down what it was asked.
+type fakeSupervisor struct {
+	states map[string]*module.State
+	asked  []string
+	spec   module.Spec
+	fail   error
+}
+
+func (f *fakeSupervisor) ask(format string, args ...any) error {
+	f.asked = append(f.asked, fmt.Sprintf(format, args...))
+	return f.fail
+}
+
+func (f *fakeSupervisor) find(name string) (*module.State, error) {
+	if st := f.states[name]; st != nil {
+		return st, nil
+	}
+	return nil, fmt.Errorf("module %q not found: %w", name, errdefs.ErrNotFound)
+}
+
+func (f *fakeSupervisor) List(context.Context) []*module.State {
+	var all []*module.State
+	for _, name := range []string{"edgeAgent", "target"} {
+		if st := f.states[name]; st != nil {
+			all = append(all, st)
+		}
+	}
+	return all
+}
+
+func (f *fakeSupervisor) Get(_ context.Context, name string) (*module.State, error) {
+	return f.find(name)
+}
+
+func (f *fakeSupervisor) Create(_ context.Context, spec module.Spec) (*module.State, error) {
+	f.spec = spec
+	if f.states[spec.Name] != nil {
+		return nil, fmt.Errorf("module %q already exists: %w", spec.Name, errdefs.ErrAlreadyExists)
+	}
+	return stateOf(spec), f.ask("create %s", spec.Name)
+}
+
+func (f *fakeSupervisor) Update(_ context.Context, spec module.Spec, start, self bool) (*module.State, error) {
+	f.spec = spec
+	if _, err := f.find(spec.Name); err != nil {
+		return nil, err
+	}
+	return stateOf(spec), f.ask("update %s start=%t self=%t", spec.Name, start, self)
+}
+
+func (f *fakeSupervisor) Prepare(_ context.Context, spec module.Spec) error {
+	f.spec = spec
+	return f.ask("prepare %s", spec.Name)
+}
+
+func (f *fakeSupervisor) do(verb, name string) error {
+	if _, err := f.find(name); err != nil {
+		return err
+	}
+	return f.ask("%s %s", verb, name)
+}
+
+func (f *fakeSupervisor) Delete(_ context.Context, name string) error  { return f.do("delete", name) }
+func (f *fakeSupervisor) Start(_ context.Context, name string) error   { return f.do("start", name) }
+func (f *fakeSupervisor) Restart(_ context.Context, name string) error { return f.do("restart", name) }
+
+func (f *fakeSupervisor) Stop(_ context.Context, name string, byHost bool) error {
+	return f.do(fmt.Sprintf("stop byHost=%t", byHost), name)
+}
+
+// fakeLogs writes a log in the pieces that it is given.
+type fakeLogs struct {
+	pieces []string
+	opt    modulelog.Options
+	silent time.Duration // after the last piece
+	fail   error
+}
+
+func (f *fakeLogs) Copy(_ context.Context, w io.Writer, _ string, opt modulelog.Options, _ <-chan struct{}) error {
+	f.opt = opt
+	for _, p := range f.pieces {
+		if _, err := io.WriteString(w, p); err != nil {
+			return err
+		}
+	}
+	time.Sleep(f.silent)
+	return f.fail
+}
+
+func stateOf(spec module.Spec) *module.State {
+	run := make(chan struct{})
+	close(run)
+	return &module.State{Spec: spec, Generation: 1, Status: module.Status{Runtime: module.Stopped, Description: "created"}, Run: run}
+}
+
+func specOf(name string) module.Spec {
+	return module.Spec{
+		Name: name, Type: "docker", Image: "image", CreateOptions: json.RawMessage(`{"Env":["OPTION=secret-1"],"Tty":false}`), PullPolicy: module.PullNever,
+		Env: []module.EnvVar{{Key: "B", Value: "secret-2"}, {Key: "A", Value: ""}}, Auth: &module.Auth{Username: "user", Password: "hunter2", Email: "e", ServerAddress: "r.example"},
+	}
+}
+
+// The callers of the tests.
+const permitted = 4242
+
+func caller(name string) peer.Caller {
+	inside := func(name string) peer.Caller {
+		return peer.Caller{Kind: peer.Module, Listener: "management", Instance: &peer.Instance{Module: name, Generation: 1, ContainerID: name + "-g1"}}
+	}
+	switch name {
+	case "edgeAgent", "target", "other":
+		return inside(name)
+	case "root":
+		return peer.Caller{Kind: peer.Host}
+	case "edged":
+		return peer.Caller{Kind: peer.Host, UID: 1000, GID: 1000, Groups: []uint32{27, permitted}}
+	case "user":
+		return peer.Caller{Kind: peer.Host, UID: 1001, GID: 1001}
+	case "foreign":
+		return peer.Caller{Reason: peer.ReasonForeignContainer}
+	case "gone":
+		return peer.Caller{Reason: peer.ReasonGone}
+	}
+	panic(name)
+}
+
+// fixture is the management API with everything behind it made up.
+type fixture struct {
+	t    *testing.T
+	sup  *fakeSupervisor
+	logs *fakeLogs
+	cfg  Config
+}
+
+func newFixture(t *testing.T) *fixture {
+	log := audit.New(io.Discard)
+	t.Cleanup(log.Close)
+	f := &fixture{t: t, logs: &fakeLogs{}, sup: &fakeSupervisor{states: map[string]*module.State{
+		"edgeAgent": stateOf(specOf("edgeAgent")), "target": stateOf(specOf("target")),
+	}}}
+	f.cfg = Config{
+		Supervisor: f.sup, Logs: f.logs, Views: NewViews(), Audit: log,
+		Decider:    access.New([]access.Grant{{Permissions: []access.Permission{access.AdminTemplates}, Modules: []string{"edgeAgent"}, UIDs: []uint32{0}, GIDs: []uint32{permitted}}}),
+		Limits:     httpapi.Limits{Body: 1 << 20, BodyRate: 1024, Headers: 64 << 10, HeaderTimeout: 3 * time.Second},
+		SystemInfo: func(context.Context) wire.SystemInfo { return wire.SystemInfo{OSType: "Linux", Architecture: "x86_64"} },
+		Metrics:    func(w io.Writer) { _, _ = io.WriteString(w, "edged_modules 2\n") },
+	}
+	return f
+}
+
+// ask sends a request by one of the callers.
+func (f *fixture) ask(who, method, target, body string, headers ...string) *httptest.ResponseRecorder {
+	f.t.Helper()
+	r := httptest.NewRequest(method, target, strings.NewReader(body))
+	for i := 0; i < len(headers); i += 2 {
+		r.Header.Set(headers[i], headers[i+1])
+	}
+	w := httptest.NewRecorder()
+	f.serve(who).ServeHTTP(w, r)
+	return w
+}
+
+func (f *fixture) serve(who string) http.Handler {
+	h := New(f.cfg)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h.ServeHTTP(w, r.WithContext(peer.NewContext(r.Context(), caller(who))))
+	})
+}
+
+func message(t *testing.T, w *httptest.ResponseRecorder) string {
+	t.Helper()
+	var e wire.Error
+	require.NoError(t, json.Unmarshal(w.Body.Bytes(), &e), w.Body.String())
+	return e.Message
+}
+
+func body(name, more string) string {
+	return fmt.Sprintf(`{"name":%q,"type":"docker","config":{"settings":{"image":"i"}}%s}`, name, more)
+}
