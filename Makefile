@@ -102,6 +102,8 @@ check: ## everything that has to pass: what .ci/run calls
 	@echo "check: every check passed ($(VERSION))"
 
 run: ## start everything in one folder and show it; Ctrl-C ends it, ONCE=1 ends it by itself
+	$(MAKE) deps
+	$(MAKE) build
 	contrib/run/run.sh
 
 clean: ## remove what was built

@@ -31,7 +31,7 @@ func (d *daemon) systemInfo(ctx context.Context) wire.SystemInfo {
 	}
 	var si unix.Sysinfo_t
 	if unix.Sysinfo(&si) == nil {
-		info.TotalMemory = int64(uint64(si.Totalram) * uint64(si.Unit))
+		info.TotalMemory = int64(uint64(si.Totalram) * uint64(si.Unit)) //nolint:unconvert // 32 bits wide on arm
 	}
 	info.OS, info.OSVersion = osRelease("/etc/os-release")
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)

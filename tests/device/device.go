@@ -132,10 +132,14 @@ func (d *Device) write(name, text string) {
 	require.NoError(d.tb, os.WriteFile(filepath.Join(d.Root, name), []byte(text), 0o600))
 }
 
-// Address is containerd's socket; Management and Workload are edged's.
-func (d *Device) Address() string    { return filepath.Join(d.Root, "c.sock") }
+// Address is containerd's socket.
+func (d *Device) Address() string { return filepath.Join(d.Root, "c.sock") }
+
+// Management is edged's shared management socket.
 func (d *Device) Management() string { return filepath.Join(d.Run, "mgmt.sock") }
-func (d *Device) Workload() string   { return filepath.Join(d.Run, "workload.sock") }
+
+// Workload is edged's shared workload socket.
+func (d *Device) Workload() string { return filepath.Join(d.Run, "workload.sock") }
 
 // ProbeDir is the folder that a probe module shares with the test.
 func (d *Device) ProbeDir(module string) string {
