@@ -122,7 +122,9 @@ func TestAFollowedLogEndsWellAfterALongSilence(t *testing.T) {
 		server := &http.Server{Handler: f.serve("user"), ReadHeaderTimeout: time.Second}
 		done := make(chan error, 1)
 		go func() { done <- server.Serve(&oneConn{conn: end, done: make(chan struct{})}) }()
-		go func() { _, _ = fmt.Fprintf(client, "GET /modules/target/logs%s&follow=true HTTP/1.1\r\nHost: x\r\n\r\n", v) }()
+		go func() {
+			_, _ = fmt.Fprintf(client, "GET /modules/target/logs%s&follow=true HTTP/1.1\r\nHost: x\r\n\r\n", v)
+		}()
 		resp, err := http.ReadResponse(bufio.NewReader(client), nil)
 		require.NoError(t, err)
 		text, err := io.ReadAll(resp.Body)

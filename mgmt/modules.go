@@ -31,6 +31,7 @@ func (a *api) createModule(w http.ResponseWriter, r *httpapi.Request) error {
 	if err != nil {
 		return err
 	}
+	r.Module = spec.Name // the path names none, the audit log should
 	state, err := a.Supervisor.Create(r.Context(), spec)
 	if err != nil {
 		return err

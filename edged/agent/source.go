@@ -40,7 +40,7 @@ func stampOf(path string) stamp {
 	if syscall.Stat(path, &st) != nil {
 		return stamp{} // also when it may not be looked at; reading says why
 	}
-	return stamp{device: uint64(st.Dev), inode: st.Ino, size: st.Size, mtime: st.Mtim, ctime: st.Ctim}
+	return stamp{device: st.Dev, inode: st.Ino, size: st.Size, mtime: st.Mtim, ctime: st.Ctim}
 }
 
 // changed says whether the files are others than at its last call. The stamps are

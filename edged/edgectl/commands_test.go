@@ -104,7 +104,7 @@ func TestARefusalSaysWhoMayDoWhat(t *testing.T) {
 
 func TestAWrongCommandLineIsAUsageError(t *testing.T) {
 	d := &device{path: "/nonexistent/s"}
-	for _, args := range [][]string{{"lst"}, {"list", "x"}, {"list", "--nothing"}, {"--nothing"}, {"version", "x"}, {"inspect"}, {"-H", "tcp://x", "list"}} {
+	for _, args := range [][]string{{"lst"}, {"list", "x"}, {"list", "--nothing"}, {"--nothing"}, {"version", "x"}, {"inspect"}, {"stop", "a", ""}, {"logs", ""}, {"-H", "tcp://x", "list"}} {
 		got := d.run(args...)
 		require.Equal(t, exitUsage, got.code, "%q", args)
 		require.Contains(t, got.err, "--help'", "%q", args)

@@ -64,8 +64,13 @@ func TestNothingThatAModuleIsCalledReachesATerminalRaw(t *testing.T) {
 	d := newDevice(t, modules(t, nil, hostile))
 	d.terminal = true
 	for _, args := range [][]string{
-		{"list"}, {"list", "-q"}, {"list", "--format", "json"}, {"list", "--format", "{{.Name}}{{.Image}}{{.Description}}{{json .Module}}"},
-		{"inspect", hostile.Name}, {"start", hostile.Name + "x"}, {"logs", hostile.Name},
+		{"list"},
+		{"list", "-q"},
+		{"list", "--format", "json"},
+		{"list", "--format", "{{.Name}}{{.Image}}{{.Description}}{{json .Module}}"},
+		{"inspect", hostile.Name},
+		{"start", hostile.Name + "x"},
+		{"logs", hostile.Name},
 	} {
 		got := d.run(args...)
 		for _, text := range []string{got.out, got.err} {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -77,12 +78,20 @@ func someModules(_ *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return usageError{fmt.Errorf("which module? name at least one (edgectl list shows them)")}
 	}
-	return nil
+	return noneEmpty(args)
 }
 
 func oneModule(_ *cobra.Command, args []string) error {
 	if len(args) != 1 {
 		return usageError{fmt.Errorf("name one module, not %d (edgectl list shows them)", len(args))}
+	}
+	return noneEmpty(args)
+}
+
+// noneEmpty catches the unset variable of a script, which would ask for another path.
+func noneEmpty(names []string) error {
+	if slices.Contains(names, "") {
+		return usageError{fmt.Errorf("the name of a module is empty")}
 	}
 	return nil
 }

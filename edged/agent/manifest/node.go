@@ -3,6 +3,7 @@ package manifest
 import (
 	"bytes"
 	"encoding/json"
+	"regexp"
 	"strconv"
 	"strings"
 )
@@ -22,13 +23,13 @@ func (n node) where() string {
 	return n.path
 }
 
+var simple = regexp.MustCompile(`^[A-Za-z0-9_$-]+$`)
+
 // member is a node's path made longer. Names with characters that would make the
 // path unclear are quoted, but for the one that every manifest has.
 func (n node) member(name string, raw json.RawMessage) node {
 	path := name
-	if name != "properties.desired" && (name == "" || strings.ContainsFunc(name, func(r rune) bool {
-		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '_' || r == '-' || r == '$')
-	})) {
+	if name != "properties.desired" && !simple.MatchString(name) {
 		path = "[" + strconv.QuoteToASCII(name) + "]"
 	} else if n.path != "" {
 		path = "." + name
