@@ -1,10 +1,10 @@
 package main
 
 import (
-	"bytes"
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/coreos/go-systemd/v22/journal"
 	"github.com/sirupsen/logrus"
@@ -13,10 +13,23 @@ import (
 // formatter is plain text with a time; for a journal, which has its own times,
 // each line begins with the priority that sd-daemon(3) reads.
 func formatter() logrus.Formatter {
-	if ok, err := journal.StderrIsJournalStream(); err == nil && ok {
+	if stderrIsJournal() {
 		return journalFormatter{}
 	}
 	return &logrus.TextFormatter{FullTimestamp: true, DisableColors: true}
+}
+
+func stderrIsJournal() bool {
+	ok, err := journal.StderrIsJournalStream()
+	return err == nil && ok
+}
+
+// lastWords say why edged ends, also where there is no logger yet: what ends it may be its arguments or its configuration.
+func lastWords(err error, toJournal bool) []byte {
+	if toJournal {
+		return withPriority(journal.PriErr, err.Error())
+	}
+	return fmt.Appendln(nil, "edged:", err)
 }
 
 type journalFormatter struct{}
@@ -30,11 +43,17 @@ func (journalFormatter) Format(e *logrus.Entry) ([]byte, error) {
 	if !ok {
 		p = journal.PriDebug
 	}
-	var b bytes.Buffer
-	fmt.Fprintf(&b, "<%d>%s", p, e.Message)
+	var b strings.Builder
+	b.WriteString(e.Message)
 	for _, k := range slices.Sorted(maps.Keys(e.Data)) {
 		fmt.Fprintf(&b, " %s=%q", k, fmt.Sprint(e.Data[k]))
 	}
-	b.WriteByte('\n')
-	return b.Bytes(), nil
+	return withPriority(p, b.String()), nil
+}
+
+// withPriority is text as the journal reads it from stderr: each line is an entry, with the priority of what begins it. Lines after the first are
+// indented: text that somebody else wrote makes none that could pass for edged's own.
+func withPriority(p journal.Priority, text string) []byte {
+	begin := fmt.Sprintf("<%d>", p)
+	return []byte(begin + strings.ReplaceAll(strings.TrimRight(text, "\n"), "\n", "\n"+begin+"  ") + "\n")
 }

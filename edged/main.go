@@ -30,7 +30,7 @@ func main() {
 		if errors.Is(err, flag.ErrHelp) {
 			return
 		}
-		fmt.Fprintln(os.Stderr, "edged:", err)
+		_, _ = os.Stderr.Write(lastWords(err, stderrIsJournal()))
 		os.Exit(1)
 	}
 }
@@ -78,12 +78,13 @@ func run(args []string) error {
 
 	ctx, cancel := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer cancel()
+	// Before anything is made: a reload that comes while edged starts, or at once after, would end it.
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
 	d, err := newDaemon(ctx, cfg, activation, notifier, log)
 	if err != nil {
 		return err
 	}
-	hup := make(chan os.Signal, 1)
-	signal.Notify(hup, syscall.SIGHUP)
 	for {
 		select {
 		case <-hup:

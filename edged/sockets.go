@@ -21,20 +21,26 @@ type sockets struct {
 	mu      sync.Mutex
 	servers map[string]*http.Server
 	started bool
+	closing bool
 	waiting []listen.ModuleListener
-	serving map[*net.UnixListener]bool
+	serving map[*net.UnixListener]net.Listener // by what edged listens on, what Accept is called on; nil before start
 	wg      sync.WaitGroup
+
+	connections connections
 }
 
 func newSockets(d *daemon) *sockets {
 	return &sockets{
 		d: d, modules: listen.NewModuleSockets(d.cfg.Run),
-		servers: map[string]*http.Server{}, serving: map[*net.UnixListener]bool{},
+		servers: map[string]*http.Server{}, serving: map[*net.UnixListener]net.Listener{},
 	}
 }
 
 // handle sets the server of a listener name; before start.
-func (s *sockets) handle(name string, server *http.Server) { s.servers[name] = server }
+func (s *sockets) handle(name string, server *http.Server) {
+	server.ConnState = s.connections.change
+	s.servers[name] = server
+}
 
 // Dir is the directory of a module's sockets.
 func (s *sockets) Dir(module string) string { return s.modules.Dir(module) }
@@ -65,17 +71,20 @@ func (s *sockets) Remove(module string) error {
 }
 
 // serve takes a listener in, once; it says whether it is new. Before start it only waits:
-// nobody is answered before all that is known of modules is in the table.
+// nobody is answered before all that is known of modules is in the table. After close
+// connections wait for the next edged.
 func (s *sockets) serve(l listen.ModuleListener) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.serving[l.UnixListener] {
+	if _, known := s.serving[l.UnixListener]; known {
 		return false
 	}
-	s.serving[l.UnixListener] = true
-	if s.started {
+	s.serving[l.UnixListener] = nil
+	switch {
+	case s.closing:
+	case s.started:
 		s.accept(l)
-	} else {
+	default:
 		s.waiting = append(s.waiting, l)
 	}
 	return true
@@ -101,12 +110,14 @@ func (s *sockets) start() error {
 func (s *sockets) accept(l listen.ModuleListener) {
 	server := s.servers[l.Name]
 	captured := httpapi.RepairHosts(s.d.peers.Listen(l.UnixListener, peer.Scope{Name: l.Name, Module: l.Module}))
+	s.serving[l.UnixListener] = captured
 	s.wg.Go(func() {
 		err := server.Serve(captured)
 		s.mu.Lock()
 		delete(s.serving, l.UnixListener)
+		closing := s.closing
 		s.mu.Unlock()
-		if l.Module == "" && !errors.Is(err, http.ErrServerClosed) {
+		if l.Module == "" && !closing && !errors.Is(err, http.ErrServerClosed) {
 			// Without a shared socket edged is of no use; the service manager starts it again.
 			select {
 			case s.d.failed <- err:
@@ -116,8 +127,24 @@ func (s *sockets) accept(l listen.ModuleListener) {
 	})
 }
 
-// close lets requests under way end, until ctx does, and then cuts them off.
+// close lets requests under way end, until ctx does, and then cuts them off. What nobody has accepted yet waits for the next edged; what was accepted is
+// answered, also when its request was not read yet: http.Server drops such ones once Shutdown has begun, and so does not begin with it.
 func (s *sockets) close(ctx context.Context) {
+	s.mu.Lock()
+	s.closing = true
+	for _, l := range s.serving {
+		if l != nil {
+			_ = l.Close()
+		}
+	}
+	s.mu.Unlock()
+	s.wg.Wait()
+	for _, server := range s.servers {
+		server.SetKeepAlivesEnabled(false) // each connection ends with its answer, idle ones now
+	}
+	settling, cancel := context.WithTimeout(ctx, settle)
+	defer cancel()
+	s.connections.wait(settling)
 	var wg sync.WaitGroup
 	for _, server := range s.servers {
 		wg.Go(func() {
@@ -127,5 +154,4 @@ func (s *sockets) close(ctx context.Context) {
 		})
 	}
 	wg.Wait()
-	s.wg.Wait()
 }

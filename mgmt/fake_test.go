@@ -87,8 +87,10 @@ func (f *fakeSupervisor) do(verb, name string) error {
 	return f.ask("%s %s", verb, name)
 }
 
-func (f *fakeSupervisor) Delete(_ context.Context, name string) error  { return f.do("delete", name) }
-func (f *fakeSupervisor) Start(_ context.Context, name string) error   { return f.do("start", name) }
+func (f *fakeSupervisor) Delete(_ context.Context, name string) error { return f.do("delete", name) }
+
+func (f *fakeSupervisor) Start(_ context.Context, name string) error { return f.do("start", name) }
+
 func (f *fakeSupervisor) Restart(_ context.Context, name string) error { return f.do("restart", name) }
 
 func (f *fakeSupervisor) Stop(_ context.Context, name string, byHost bool) error {

@@ -43,10 +43,8 @@ type Event struct {
 // Log writes events. Close writes what was gathered.
 type Log struct {
 	write func(fields map[string]string)
-	now   func() time.Time
 
 	mu      sync.Mutex
-	begun   time.Time
 	refused map[string]*gathered
 	over    int
 
@@ -62,13 +60,13 @@ type gathered struct {
 // New returns a Log on stderr, or on the journal that stderr is connected to.
 func New(stderr io.Writer) *Log {
 	if ok, err := journal.StderrIsJournalStream(); err == nil && ok {
-		return start(toJournal, time.Now)
+		return start(toJournal)
 	}
-	return start(toJSON(stderr), time.Now)
+	return start(toJSON(stderr))
 }
 
-func start(write func(map[string]string), now func() time.Time) *Log {
-	l := &Log{write: write, now: now, refused: map[string]*gathered{}, begun: now(), stop: make(chan struct{}), done: make(chan struct{})}
+func start(write func(map[string]string)) *Log {
+	l := &Log{write: write, refused: map[string]*gathered{}, stop: make(chan struct{}), done: make(chan struct{})}
 	go l.run()
 	return l
 }
@@ -100,7 +98,12 @@ func (l *Log) Change(e Event) { l.write(fields(e, "change", 0)) }
 // Refusal records a refusal: the first of its kind at once, the others as a count
 // at the end of the window.
 func (l *Log) Refusal(e Event) {
-	key := strings.Join([]string{e.Caller.Kind.String(), e.Caller.Module(), fmt.Sprint(e.Caller.UID), e.Method, e.Route, e.Reason}, "\x00")
+	who := e.Caller.Module()
+	if e.Caller.Kind == peer.Host {
+		// Only there: inside a container uids are free, and each would be one more kind.
+		who = fmt.Sprint(e.Caller.UID)
+	}
+	key := strings.Join([]string{e.Caller.Kind.String(), who, e.Method, e.Route, e.Reason}, "\x00")
 	l.mu.Lock()
 	g := l.refused[key]
 	first := false

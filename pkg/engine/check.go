@@ -2,6 +2,7 @@ package engine
 
 import (
 	"fmt"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -35,7 +36,7 @@ func (e *Engine) Check(spec *module.Spec) (module.Lifecycle, error) {
 	if len(unknown) > 0 {
 		e.Log.WithField("module", spec.Name).Warnf("createOptions that Docker does not know are ignored: %s", strings.Join(unknown, ", "))
 	}
-	for _, check := range []func(*options) error{checkNetwork, checkSignal, e.limits.check, checkCaps} {
+	for _, check := range []func(*options) error{checkHostname, checkNetwork, checkSignal, e.limits.check, checkCaps} {
 		if err := check(o); err != nil {
 			return life, err
 		}
@@ -45,9 +46,9 @@ func (e *Engine) Check(spec *module.Spec) (module.Lifecycle, error) {
 	}
 	if o.StopTimeout != nil {
 		// Docker: a negative value waits for ever, which no operation here does.
-		life.StopTimeout = min(time.Duration(max(*o.StopTimeout, 0))*time.Second, maxStopTimeout)
-		if *o.StopTimeout < 0 {
-			life.StopTimeout = maxStopTimeout
+		life.StopTimeout = maxStopTimeout
+		if seconds := *o.StopTimeout; seconds >= 0 && seconds < int(maxStopTimeout/time.Second) {
+			life.StopTimeout = time.Duration(seconds) * time.Second
 		}
 	}
 	if life.Restart, err = restartPolicy(o); err != nil {
@@ -108,6 +109,17 @@ func logSizes(o *options) (int64, int, error) {
 		}
 	}
 	return size, files, nil
+}
+
+// dnsName is what may stand in a hosts file: labels of RFC 1123, joined by dots.
+var dnsName = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*$`)
+
+// checkHostname refuses what sethostname(2), 64 bytes at most, or a hosts file would not take.
+func checkHostname(o *options) error {
+	if h := o.Hostname; h != "" && (len(h) > 64 || !dnsName.MatchString(h)) {
+		return fmt.Errorf("invalid createOptions.Hostname %q: it is DNS labels of 64 characters in all: %w", h, errdefs.ErrInvalidArgument)
+	}
+	return nil
 }
 
 func checkNetwork(o *options) error {

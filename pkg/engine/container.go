@@ -93,7 +93,7 @@ func (e *Engine) prepareSnapshot(ctx context.Context, id, chainID string) error 
 }
 
 func (e *Engine) createRecord(ctx context.Context, c *module.Container, o *options, image unpacked, imageName string, files []specs.Mount) error {
-	opts, err := e.specOptions(c, o, image.config, files)
+	opts, err := e.specOptions(c, o, image, files)
 	if err != nil {
 		return err
 	}

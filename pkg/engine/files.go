@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/moby/moby/api/types/mount"
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
 	"github.com/edged/edged/pkg/module"
@@ -54,17 +55,27 @@ func (e *Engine) networkFiles(c *module.Container, o *options) ([]specs.Mount, e
 func (e *Engine) filesDir(id string) string { return filepath.Join(e.Home, "containers", id) }
 
 // makeBindSources makes the folders that Binds name and that are missing, as
-// Docker does for Binds alone.
+// Docker does for Binds, and for Mounts that ask for it. A socket's path is left
+// alone: a folder in its place keeps the daemon that owns it from starting.
 func makeBindSources(o *options) error {
+	var sources []string
 	for _, b := range o.HostConfig.Binds {
 		m, err := parseBind(b)
 		if err != nil {
 			return err
 		}
-		if _, err := os.Stat(m.Source); !errors.Is(err, os.ErrNotExist) {
+		sources = append(sources, m.Source)
+	}
+	for _, m := range o.HostConfig.Mounts {
+		if m.Type == mount.TypeBind && m.BindOptions != nil && m.BindOptions.CreateMountpoint {
+			sources = append(sources, m.Source)
+		}
+	}
+	for _, source := range sources {
+		if _, err := os.Stat(source); isLegacySocket(source) || !errors.Is(err, os.ErrNotExist) {
 			continue
 		}
-		if err := makeOpenFolder(m.Source); err != nil {
+		if err := makeOpenFolder(source); err != nil {
 			return fmt.Errorf("cannot make bind source: %w", err)
 		}
 	}

@@ -28,6 +28,7 @@ const localPrefix = "edged.local/"
 type unpacked struct {
 	config  ocispec.ImageConfig
 	chainID string
+	users   *sync.Map // string, as User says it -> specs.User, as the image's files say
 }
 
 // imageCache spares a create the questions whose answer cannot change.
@@ -156,5 +157,5 @@ func (e *Engine) readConfig(ctx context.Context, image client.Image) (unpacked, 
 	if err := json.Unmarshal(blob, &parsed); err != nil {
 		return unpacked{}, fmt.Errorf("cannot read image configuration: %w: %w", err, errdefs.ErrInvalidArgument)
 	}
-	return unpacked{config: parsed.Config, chainID: identity.ChainID(parsed.RootFS.DiffIDs).String()}, nil
+	return unpacked{config: parsed.Config, chainID: identity.ChainID(parsed.RootFS.DiffIDs).String(), users: new(sync.Map)}, nil
 }

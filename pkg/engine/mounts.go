@@ -44,14 +44,19 @@ func (e *Engine) mounts(spec *module.Spec, o *options, sockets string, own []mod
 		}
 		all = append(all, m)
 	}
-	seen := map[string]bool{}
+	seen := map[string]string{}
+	var once []specs.Mount
 	for _, m := range all {
-		if seen[m.Destination] && m.Source != sockets {
+		source, twice := seen[m.Destination]
+		switch {
+		case !twice:
+			once = append(once, m)
+		case source != sockets || m.Source != sockets: // both sockets are in one directory
 			return nil, fmt.Errorf("duplicate mount point %q: %w", m.Destination, errdefs.ErrInvalidArgument)
 		}
-		seen[m.Destination] = true
+		seen[m.Destination] = m.Source
 	}
-	all = slices.CompactFunc(all, func(a, b specs.Mount) bool { return a.Destination == b.Destination })
+	all = once
 	for _, m := range own {
 		mode := "rw"
 		if m.ReadOnly {
@@ -68,6 +73,9 @@ func socketMount(destination, sockets string) specs.Mount {
 	return specs.Mount{Destination: destination, Source: sockets, Type: "bind", Options: []string{"bind", "rprivate", "ro", "nosuid", "nodev", "noexec"}}
 }
 
+// propagations are those of a bind, mount_namespaces(7).
+var propagations = []string{"private", "rprivate", "shared", "rshared", "slave", "rslave"}
+
 // parseBind reads "source:destination[:options]".
 func parseBind(b string) (specs.Mount, error) {
 	parts := strings.Split(b, ":")
@@ -81,12 +89,12 @@ func parseBind(b string) (specs.Mount, error) {
 	mode, propagation := "rw", "rprivate"
 	if len(parts) == 3 {
 		for opt := range strings.SplitSeq(parts[2], ",") {
-			switch opt {
-			case "rw", "ro":
+			switch {
+			case opt == "rw", opt == "ro":
 				mode = opt
-			case "z", "Z", "nocopy", "":
+			case slices.Contains([]string{"z", "Z", "nocopy", ""}, opt):
 				// SELinux relabelling is not needed for what edged mounts; nocopy is about volumes.
-			case "private", "rprivate", "shared", "rshared", "slave", "rslave":
+			case slices.Contains(propagations, opt):
 				propagation = opt
 			default:
 				return m, fmt.Errorf("unknown option %q", opt)
@@ -115,7 +123,9 @@ func parseMount(in *mount.Mount) (specs.Mount, error) {
 		create := false
 		if b := in.BindOptions; b != nil {
 			if b.Propagation != "" {
-				propagation = string(b.Propagation)
+				if propagation = string(b.Propagation); !slices.Contains(propagations, propagation) {
+					return m, fmt.Errorf("unknown BindOptions.Propagation %q", propagation)
+				}
 			}
 			if b.NonRecursive {
 				bind = "bind"
@@ -143,7 +153,8 @@ func parseMount(in *mount.Mount) (specs.Mount, error) {
 				m.Options = append(m.Options, "size="+strconv.FormatInt(t.SizeBytes, 10))
 			}
 			if t.Mode != 0 {
-				m.Options = append(m.Options, "mode="+strconv.FormatUint(uint64(t.Mode.Perm()), 8))
+				// Docker takes the number as chmod(2) does, sticky bit and all.
+				m.Options = append(m.Options, "mode="+strconv.FormatUint(uint64(t.Mode&0o7777), 8))
 			}
 		}
 	default:
@@ -162,15 +173,11 @@ func (e *Engine) guard(m specs.Mount, spec *module.Spec, sockets string) (specs.
 		return m, fmt.Errorf("mount point %q is not an absolute path below /", m.Destination)
 	}
 	m.Destination = path.Clean(m.Destination)
-	if m.Type == "bind" && slices.Contains(legacySockets, path.Dir(path.Clean(m.Source))) && strings.HasSuffix(m.Source, ".sock") {
+	if m.Type == "bind" && isLegacySocket(m.Source) {
 		return legacyMount(m, spec, sockets)
 	}
-	inside := m.Destination
-	if inside == "/var/run" || strings.HasPrefix(inside, "/var/run/") {
-		inside = inside[len("/var"):] // the same place in most images
-	}
-	if within(inside, module.SocketDir) || within(module.SocketDir, inside) {
-		return m, fmt.Errorf("mount point %s is on or over %s, where the module's sockets are", m.Destination, module.SocketDir)
+	if err := besideSockets(m.Destination); err != nil {
+		return m, err
 	}
 	if m.Type != "bind" {
 		return m, nil
@@ -192,6 +199,23 @@ func (e *Engine) guard(m specs.Mount, spec *module.Spec, sockets string) (specs.
 	return m, nil
 }
 
+func isLegacySocket(source string) bool {
+	source = path.Clean(source)
+	return slices.Contains(legacySockets, path.Dir(source)) && strings.HasSuffix(source, ".sock")
+}
+
+// besideSockets refuses a mount point on or over the module's sockets.
+func besideSockets(destination string) error {
+	inside := destination
+	if inside == "/var/run" || strings.HasPrefix(inside, "/var/run/") {
+		inside = inside[len("/var"):] // the same place in most images
+	}
+	if within(inside, module.SocketDir) || within(module.SocketDir, inside) {
+		return fmt.Errorf("mount point %s is on or over %s, where the module's sockets are", destination, module.SocketDir)
+	}
+	return nil
+}
+
 // legacyMount gives a bind of the old daemon's socket the directory with edged's.
 func legacyMount(m specs.Mount, spec *module.Spec, sockets string) (specs.Mount, error) {
 	want := "workload.sock"
@@ -204,7 +228,15 @@ func legacyMount(m specs.Mount, spec *module.Spec, sockets string) (specs.Mount,
 	if path.Base(m.Destination) != want {
 		return m, fmt.Errorf("the socket can be mounted under the name %s only", want)
 	}
-	return socketMount(path.Dir(m.Destination), sockets), nil
+	dir := path.Dir(m.Destination)
+	if strings.Count(dir, "/") < 2 {
+		// The whole directory is mounted: on /etc or / it would hide the module's own files.
+		return m, fmt.Errorf("the directory of mount point %s must be one for sockets, such as /run/iotedge", m.Destination)
+	}
+	if err := besideSockets(dir); err != nil {
+		return m, err
+	}
+	return socketMount(dir, sockets), nil
 }
 
 // within says whether path p is dir or below it; both are clean.
@@ -212,12 +244,16 @@ func within(p, dir string) bool {
 	return p == dir || strings.HasPrefix(p, strings.TrimSuffix(dir, "/")+"/")
 }
 
-// resolve follows symbolic links as far as the path exists.
+// resolve follows symbolic links as far as the path exists. A link to what is not
+// there is refused: where it will lead when it is there cannot be judged.
 func resolve(p string) (string, error) {
 	p = filepath.Clean(p)
 	real, err := filepath.EvalSymlinks(p)
 	if err == nil || !errors.Is(err, fs.ErrNotExist) {
 		return real, err
+	}
+	if _, err := os.Lstat(p); err == nil {
+		return "", fmt.Errorf("%s is a symbolic link to what is not there", p)
 	}
 	parent, err := resolve(filepath.Dir(p))
 	return filepath.Join(parent, filepath.Base(p)), err

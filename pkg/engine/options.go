@@ -8,6 +8,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/containerd/errdefs"
 	"github.com/moby/moby/api/types/container"
@@ -33,6 +34,14 @@ var (
 	honouredNetworking = set()
 )
 
+// The fields that Docker's API knows, at each place. Reading them from the types
+// costs more than all else that is done to a module's options, so it is done once.
+var (
+	knownConfig     = sync.OnceValue(fieldsOf[options])
+	knownHostConfig = sync.OnceValue(fieldsOf[container.HostConfig])
+	knownNetworking = sync.OnceValue(fieldsOf[network.NetworkingConfig])
+)
+
 // parseOptions decodes createOptions and refuses what it cannot honour. unknown
 // are fields that Docker's API does not have: they are kept for the echo and
 // ignored. Errors are errdefs.InvalidArgument.
@@ -41,17 +50,14 @@ func parseOptions(raw json.RawMessage) (o *options, unknown []string, err error)
 	if len(bytes.TrimSpace(raw)) == 0 {
 		return o, nil, nil
 	}
-	raw, err = stringsToLists(raw)
+	raw, top, err := stringsToLists(raw)
 	if err == nil {
 		err = json.Unmarshal(raw, o)
 	}
 	if err != nil {
 		return nil, nil, fmt.Errorf("invalid createOptions: %w: %w", err, errdefs.ErrInvalidArgument)
 	}
-	var top, host, net map[string]json.RawMessage
-	if err := json.Unmarshal(raw, &top); err != nil {
-		return nil, nil, fmt.Errorf("invalid createOptions: %w: %w", err, errdefs.ErrInvalidArgument)
-	}
+	var host, net map[string]json.RawMessage
 	for key, value := range top {
 		switch {
 		case strings.EqualFold(key, "HostConfig"):
@@ -66,9 +72,9 @@ func parseOptions(raw json.RawMessage) (o *options, unknown []string, err error)
 		honoured map[string]bool
 		known    map[string]bool
 	}{
-		{"", top, honouredConfig, fieldsOf(reflect.TypeFor[options]())},
-		{"HostConfig.", host, honouredHostConfig, fieldsOf(reflect.TypeFor[container.HostConfig]())},
-		{"NetworkingConfig.", net, honouredNetworking, fieldsOf(reflect.TypeFor[network.NetworkingConfig]())},
+		{"", top, honouredConfig, knownConfig()},
+		{"HostConfig.", host, honouredHostConfig, knownHostConfig()},
+		{"NetworkingConfig.", net, honouredNetworking, knownNetworking()},
 	} {
 		for _, key := range slices.Sorted(maps.Keys(part.fields)) {
 			name := strings.ToLower(key)
@@ -93,9 +99,9 @@ func set(names ...string) map[string]bool {
 }
 
 // fieldsOf returns the lower-case JSON names of a struct's fields, those of embedded structs among them.
-func fieldsOf(t reflect.Type) map[string]bool {
+func fieldsOf[T any]() map[string]bool {
 	m := map[string]bool{}
-	for f := range visibleFields(t) {
+	for f := range visibleFields(reflect.TypeFor[T]()) {
 		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
 		if name == "" {
 			name = f.Name
@@ -139,11 +145,11 @@ func isZeroJSON(v json.RawMessage) bool {
 }
 
 // stringsToLists turns a Cmd or Entrypoint given as a string into a list of one,
-// as Docker documents for both.
-func stringsToLists(raw json.RawMessage) (json.RawMessage, error) {
+// as Docker documents for both. It returns the members of the object, too.
+func stringsToLists(raw json.RawMessage) (json.RawMessage, map[string]json.RawMessage, error) {
 	var top map[string]json.RawMessage
 	if err := json.Unmarshal(raw, &top); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	changed := false
 	for key, value := range top {
@@ -156,7 +162,8 @@ func stringsToLists(raw json.RawMessage) (json.RawMessage, error) {
 		}
 	}
 	if !changed {
-		return raw, nil
+		return raw, top, nil
 	}
-	return json.Marshal(top)
+	raw, err := json.Marshal(top)
+	return raw, top, err
 }

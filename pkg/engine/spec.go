@@ -29,14 +29,14 @@ const shimGroup = "io.containerd.runc.v2.group"
 
 // specOptions builds the OCI spec of a container with Docker's defaults, which
 // differ from containerd's in ways that bite: see each option.
-func (e *Engine) specOptions(c *module.Container, o *options, image ocispec.ImageConfig, files []specs.Mount) ([]oci.SpecOpts, error) {
+func (e *Engine) specOptions(c *module.Container, o *options, image unpacked, files []specs.Mount) ([]oci.SpecOpts, error) {
 	mounts, err := e.mounts(&c.Spec, o, c.Sockets, c.Mounts)
 	if err != nil {
 		return nil, err
 	}
 	h := &o.HostConfig
 	opts := []oci.SpecOpts{
-		withProcess(c, o, image),
+		withProcess(c, o, image.config),
 		withUser(o, image),
 		oci.WithoutRunMount, // images expect their own /run
 		oci.WithMounts(append(append([]specs.Mount{cgroupMount}, files...), mounts...)),
@@ -106,6 +106,9 @@ func withProcess(c *module.Container, o *options, image ocispec.ImageConfig) oci
 		if len(o.Entrypoint) > 0 {
 			entrypoint, cmd = o.Entrypoint, nil
 		}
+		if len(o.Entrypoint) == 1 && o.Entrypoint[0] == "" {
+			entrypoint = nil // Docker's way to take the image's away
+		}
 		if len(o.Cmd) > 0 {
 			cmd = o.Cmd
 		}
@@ -148,13 +151,19 @@ func mergeEnv(lists ...[]string) []string {
 	return slices.DeleteFunc(env, func(kv string) bool { return kv == "" })
 }
 
-// withUser looks names and supplementary groups up in the image, as Docker does.
-func withUser(o *options, image ocispec.ImageConfig) oci.SpecOpts {
-	user := image.User
+// withUser looks names and supplementary groups up in the image, as Docker does. To
+// look, the file system has to be mounted; what is in an image never changes, so what
+// was found there once is remembered with it.
+func withUser(o *options, image unpacked) oci.SpecOpts {
+	user := image.config.User
 	if o.User != "" {
 		user = o.User
 	}
 	return func(ctx context.Context, c oci.Client, ctr *ociContainer, s *oci.Spec) error {
+		if found, ok := image.users.Load(user); ok {
+			s.Process.User = cloneUser(found.(specs.User))
+			return nil
+		}
 		if user != "" {
 			if err := oci.WithUser(user)(ctx, c, ctr, s); err != nil {
 				if err = classify(err); !errdefs.IsUnavailable(err) {
@@ -167,8 +176,17 @@ func withUser(o *options, image ocispec.ImageConfig) oci.SpecOpts {
 		if name == "" {
 			name = "0"
 		}
-		return oci.WithAdditionalGIDs(name)(ctx, c, ctr, s)
+		if err := oci.WithAdditionalGIDs(name)(ctx, c, ctr, s); err != nil {
+			return err
+		}
+		image.users.Store(user, cloneUser(s.Process.User))
+		return nil
 	}
+}
+
+func cloneUser(u specs.User) specs.User {
+	u.AdditionalGids = slices.Clone(u.AdditionalGids)
+	return u
 }
 
 func withGroups(gids []uint32) oci.SpecOpts {
@@ -236,6 +254,9 @@ func hostname(c *module.Container, o *options) string {
 			return name
 		}
 	}
-	name, _, _ := strings.Cut(c.ID, "-g")
+	name := c.ID
+	if i := strings.LastIndex(name, "-g"); i > 0 {
+		name = name[:i] // without the generation
+	}
 	return strings.ToLower(name)
 }

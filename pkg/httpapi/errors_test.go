@@ -15,11 +15,23 @@ func TestEveryClassHasItsStatus(t *testing.T) {
 		err  error
 		want int
 	}{
-		{errdefs.ErrInvalidArgument, 400}, {errdefs.ErrPermissionDenied, 403}, {errdefs.ErrNotFound, 404}, {errdefs.ErrAlreadyExists, 409},
-		{errdefs.ErrConflict, 409}, {errdefs.ErrFailedPrecondition, 409}, {errdefs.ErrNotImplemented, 501}, {errdefs.ErrUnavailable, 503},
-		{errdefs.ErrResourceExhausted, 507}, {context.DeadlineExceeded, 503}, {context.Canceled, 503},
-		{errdefs.ErrInternal, 500}, {errdefs.ErrUnknown, 500}, {errdefs.ErrDataLoss, 500}, {errors.New("no class"), 500},
-		{BadRequest("x"), 400}, {tooLarge(1), 413},
+		{errdefs.ErrInvalidArgument, 400},
+		{errdefs.ErrPermissionDenied, 403},
+		{errdefs.ErrNotFound, 404},
+		{errdefs.ErrAlreadyExists, 409},
+		{errdefs.ErrConflict, 409},
+		{errdefs.ErrFailedPrecondition, 409},
+		{errdefs.ErrNotImplemented, 501},
+		{errdefs.ErrUnavailable, 503},
+		{errdefs.ErrResourceExhausted, 507},
+		{context.DeadlineExceeded, 503},
+		{context.Canceled, 503},
+		{errdefs.ErrInternal, 500},
+		{errdefs.ErrUnknown, 500},
+		{errdefs.ErrDataLoss, 500},
+		{errors.New("no class"), 500},
+		{BadRequest("x"), 400},
+		{tooLarge(1), 413},
 	} {
 		for _, err := range []error{tc.err, fmt.Errorf("cannot do: %w", tc.err), errors.Join(tc.err, errors.New("and more"))} {
 			require.Equal(t, tc.want, Status(err), "%v", err)

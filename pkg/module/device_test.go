@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -162,13 +163,16 @@ func (s *fakeSockets) Remove(module string) error {
 	return nil
 }
 
-type fakeLogs struct{ j *journal }
+type fakeLogs struct {
+	j    *journal
+	mute *atomic.Bool // every logger has died
+}
 
 func (fakeLogs) GenerationDir(module string, generation int64) string {
 	return fmt.Sprintf("/logs/%s/%d", module, generation)
 }
 
-func (l fakeLogs) LoggerAlive(string, int64) bool { return true }
+func (l fakeLogs) LoggerAlive(string, int64) bool { return !l.mute.Load() }
 
 func (l fakeLogs) Prune(module string, keep ...int64) error {
 	l.j.note("prune %s %v", module, keep)
@@ -188,6 +192,7 @@ type device struct {
 	store   *fakeStore
 	sockets *fakeSockets
 	table   *peer.Table
+	mute    atomic.Bool // see fakeLogs
 	s       *Supervisor
 }
 
@@ -222,7 +227,7 @@ func (d *device) open(powerCut bool) {
 	d.table = peer.NewTable("edged")
 	var err error
 	d.s, err = Open(d.t.Context(), Config{
-		Store: d.store, Engine: d.engine, Recorder: d.engine, Table: d.table, Sockets: d.sockets, Logs: fakeLogs{d.j},
+		Store: d.store, Engine: d.engine, Recorder: d.engine, Table: d.table, Sockets: d.sockets, Logs: fakeLogs{d.j, &d.mute},
 		Identity: IdentityEnv{DeviceID: "dev"}, PowerCut: powerCut, Log: log,
 	})
 	require.NoError(d.t, err)

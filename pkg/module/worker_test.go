@@ -195,13 +195,13 @@ func TestCloseWaitsForWhatIsUnderWay(t *testing.T) {
 
 func TestCloseDoesNotWaitForEver(t *testing.T) {
 	onDevice(t, func(t *testing.T, d *device) {
-		id := d.running("temp", no)
+		d.running("temp", no)
 		d.engine.mu.Lock()
 		d.engine.life["image-of-temp"] = Lifecycle{StopTimeout: 4 * time.Minute}
 		d.engine.mu.Unlock()
 		_, err := d.s.Update(t.Context(), func() Spec { s := spec("temp"); s.Image = "image-of-temp"; return s }(), true, false)
 		require.NoError(t, err)
-		id = ContainerID("temp", 2)
+		id := ContainerID("temp", 2)
 		d.engine.deaf[id] = true
 		done := make(chan error, 1)
 		go func() { done <- d.s.Stop(context.Background(), "temp", false) }()

@@ -161,7 +161,9 @@ func (s *Store) putModule(ctx context.Context, tx *sql.Tx, r *module.Record, spe
 	return nil
 }
 
-// putGeneration writes a generation once: what it is never changes.
+// putGeneration writes a generation once: what it is never changes. A number comes
+// again when the generation that had it was given up, and that could not be written:
+// then it is another one, made at another time.
 func (s *Store) putGeneration(ctx context.Context, tx *sql.Tx, name string, g *module.Generation) error {
 	spec, err := json.Marshal(g.Spec)
 	if err != nil {
@@ -172,7 +174,9 @@ func (s *Store) putGeneration(ctx context.Context, tx *sql.Tx, name string, g *m
 		return err
 	}
 	_, err = tx.ExecContext(ctx, `INSERT INTO generations (module, number, spec, auth, image_digest, created_at)
-		VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`, name, g.Number, string(spec), sealed, g.ImageDigest, g.Created.UnixNano())
+		VALUES (?, ?, ?, ?, ?, ?)
+		ON CONFLICT DO UPDATE SET spec = excluded.spec, auth = excluded.auth, image_digest = excluded.image_digest, created_at = excluded.created_at
+		WHERE created_at <> excluded.created_at`, name, g.Number, string(spec), sealed, g.ImageDigest, g.Created.UnixNano())
 	return err
 }
 

@@ -52,14 +52,15 @@ func Open(ctx context.Context, home string, sealer Sealer) (*Store, error) {
 func (s *Store) open(ctx context.Context, file string) error {
 	_, statErr := os.Stat(file)
 	fresh := errors.Is(statErr, fs.ErrNotExist)
-	var err error
+	// Before SQLite does, whatever the umask: its write-ahead log takes the mode over.
+	err := makePrivate(file)
+	if err != nil {
+		return err
+	}
 	if s.write, err = connect(file, 1, false); err != nil {
 		return err
 	}
 	if err := s.ballast.retry(func() error { return migrate(ctx, s.write, file, fresh) }); err != nil {
-		return err
-	}
-	if err := os.Chmod(file, 0o600); err != nil {
 		return err
 	}
 	s.read, err = connect(file, readers, true)
@@ -75,7 +76,7 @@ func connect(file string, conns int, readOnly bool) (*sql.DB, error) {
 	if readOnly {
 		q.Add("_pragma", "query_only(1)")
 	}
-	db, err := sql.Open("sqlite", (&url.URL{Scheme: "file", Opaque: file, RawQuery: q.Encode()}).String())
+	db, err := sql.Open("sqlite", (&url.URL{Scheme: "file", Opaque: (&url.URL{Path: file}).EscapedPath(), RawQuery: q.Encode()}).String())
 	if err != nil {
 		return nil, fmt.Errorf("cannot open database %s: %w", file, err)
 	}
@@ -121,10 +122,23 @@ func backUp(ctx context.Context, db *sql.DB, to string) error {
 	if err := os.Remove(to); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
+	if err := makePrivate(to); err != nil {
+		return err
+	}
 	if _, err := db.ExecContext(ctx, "VACUUM INTO ?", to); err != nil {
 		return fmt.Errorf("cannot back up database to %s: %w", to, err)
 	}
 	return nil
+}
+
+// makePrivate makes a file that root alone may read, if there is none, and takes it
+// from others if there is: modules' environments are in it.
+func makePrivate(file string) error {
+	f, err := os.OpenFile(file, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return fmt.Errorf("cannot open database: %w", err)
+	}
+	return errors.Join(f.Chmod(0o600), f.Close())
 }
 
 // lockFile keeps a second edged out; the kernel gives the lock up with the process.

@@ -2,7 +2,6 @@ package systemd
 
 import (
 	"encoding/json"
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -24,6 +23,9 @@ const (
 	probeImage  = "edged.local/probe:1"
 	// probeProcess is the name that the kernel shows for the module's process.
 	probeProcess = "edged-probe"
+
+	// desiredManifest is where the agent looks for its deployment.
+	desiredManifest = "/var/lib/edged/agent/desired/deployment.json"
 )
 
 // boot starts a machine with edged installed as the packages do it, and nothing of it enabled or started. Its manifest asks for one module, the probe.
@@ -48,9 +50,8 @@ func boot(t *testing.T) *nspawn.Machine {
 	}
 	m.Install(filepath.Join(repo, "contrib/config/config.toml"), "/etc/edged/config.toml", 0o640)
 	m.Write("/var/lib/edged/images/probe.tar", probeArchive(t), 0o644)
-	m.Write("/var/lib/edged/agent/desired/deployment.json", manifest(t), 0o640)
-	out, err := m.Enter("sh", "-c", "chgrp -R edged /var/lib/edged/agent/desired && chmod 750 /var/lib/edged/agent/desired")
-	require.NoError(t, err, out)
+	m.Write(desiredManifest, manifest(t, modules{probeModule: probeSpec()}), 0o640)
+	chgrpDesired(t, m)
 	m.Systemctl("daemon-reload")
 	return m
 }
@@ -80,31 +81,35 @@ func probeArchive(t *testing.T) []byte {
 	return b
 }
 
-// manifest is the deployment that the agent applies: the probe, which may use the management socket.
-func manifest(t *testing.T) []byte {
+// chgrpDesired lets the agent read the manifest.
+func chgrpDesired(t *testing.T, m *nspawn.Machine) {
 	t.Helper()
-	type object = map[string]any
+	out, err := m.Enter("sh", "-c", `chgrp -R edged "$1" && chmod 750 "$1"`, "sh", filepath.Dir(desiredManifest))
+	require.NoError(t, err, out)
+}
+
+type (
+	object  = map[string]any
+	modules map[string]object
+)
+
+// manifest is the deployment that the agent applies.
+func manifest(t *testing.T, modules modules) []byte {
+	t.Helper()
 	b, err := json.Marshal(object{"modulesContent": object{"$edgeAgent": object{"properties.desired": object{
 		"schemaVersion": "1.1",
 		"runtime":       object{"type": "docker", "settings": object{}},
 		"systemModules": object{},
-		"modules": object{probeModule: object{
-			"version": "1.0", "type": "docker", "status": "running", "restartPolicy": "always", "imagePullPolicy": "never",
-			"settings": object{"image": probeImage, "createOptions": "{}", "management": true},
-		}},
+		"modules":       modules,
 	}}}})
 	require.NoError(t, err)
 	return b
 }
 
-// curl asks the management socket of the machine, as a service of its root, and returns status and body.
-func curl(m *nspawn.Machine, path string) (status, body string, err error) {
-	const mark = "\nstatus:"
-	out, err := m.Run("curl", "--silent", "--show-error", "--max-time", "60", "--unix-socket", "/run/edged/mgmt.sock",
-		"--write-out", mark+"%{http_code}", fmt.Sprintf("http://localhost%s", path))
-	if err != nil {
-		return "", "", err
+// probeSpec is the probe, which may use the management socket.
+func probeSpec() object {
+	return object{
+		"version": "1.0", "type": "docker", "status": "running", "restartPolicy": "always", "imagePullPolicy": "never",
+		"settings": object{"image": probeImage, "createOptions": "{}", "management": true},
 	}
-	body, status, _ = cutLast(out, mark)
-	return status, body, nil
 }

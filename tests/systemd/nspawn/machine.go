@@ -175,10 +175,24 @@ func (m *Machine) Enter(args ...string) (string, error) {
 	return strings.TrimSpace(out.String()), err
 }
 
-// Run runs a command as a service of the machine, as root, and returns its standard output. The error has what it wrote to standard error.
-func (m *Machine) Run(args ...string) (string, error) {
+// Run runs a command as a service of the machine, as root, and returns its standard output. The error has what it wrote to standard error, and is an
+// exec.ExitError with its exit code when it ran.
+func (m *Machine) Run(args ...string) (string, error) { return m.service(nil, args) }
+
+// RunAs is Run as a user of the machine, with all of that user's groups.
+func (m *Machine) RunAs(user string, args ...string) (string, error) {
+	return m.service([]string{"--uid=" + user}, args)
+}
+
+// RunInSession is Run in a session of its own, as after a login of that user (pam_systemd(8)): under user.slice, not under system.slice.
+func (m *Machine) RunInSession(user string, args ...string) (string, error) {
+	return m.service([]string{"--uid=" + user, "--property=PAMName=login"}, args)
+}
+
+func (m *Machine) service(options, args []string) (string, error) {
 	var out, errs bytes.Buffer
-	err := m.enter(&out, &errs, append([]string{"systemd-run", "--quiet", "--pipe", "--wait", "--collect"}, args...))
+	run := append([]string{"systemd-run", "--quiet", "--pipe", "--wait", "--collect"}, options...)
+	err := m.enter(&out, &errs, append(run, args...))
 	if err != nil {
 		err = fmt.Errorf("cannot run %s: %w: %s", args[0], err, strings.TrimSpace(errs.String()))
 	}

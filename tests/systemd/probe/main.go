@@ -1,7 +1,7 @@
 // Edged-probe is a module that asks edged for the list of modules over and over, each time on a new connection to its own socket, the next as soon as
-// the last has its answer: whenever it runs, a connection is under way. It prints a line a request, `request <number> <status>` or
-// `request <number> failed: <cause>`, and ends when it is told to. Before that it reads what every program may read of the files that edged gives a
-// module, and prints `unreadable: <cause>` where it cannot: it runs as nobody in particular.
+// the last has its answer: whenever it runs, a connection is under way. It prints a line a request, `request <number> <duration> <status>` or
+// `request <number> <duration> failed: <cause>`, and ends when it is told to. Before that it reads what every program may read of the files that edged
+// gives a module, and prints `unreadable: <cause>` where it cannot: it runs as nobody in particular.
 package main
 
 import (
@@ -42,11 +42,13 @@ func main() {
 		},
 	}
 	for number := 1; ; number++ {
+		begun := time.Now()
 		outcome := ask(ctx, client)
+		took := time.Since(begun).Round(time.Microsecond)
 		if ctx.Err() != nil {
 			return
 		}
-		fmt.Println("request", number, outcome)
+		fmt.Println("request", number, took, outcome)
 		select {
 		case <-ctx.Done():
 			return

@@ -1,0 +1,182 @@
+package bench
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/edged/edged/pkg/peer"
+	"github.com/edged/edged/tests/device"
+)
+
+// BenchmarkWho is the processor time of knowing who is asking, in this process: pkg/peer
+// around a listener against the listener alone, with 1 and 200 instances in the table by
+// turns. The clients are this process too; what they cost is in both and falls out of the
+// difference.
+func BenchmarkWho(b *testing.B) {
+	bareListener := newConnections(b, 0)
+	few, many := newConnections(b, 1), newConnections(b, 200)
+	b.Run("new-connection", func(b *testing.B) {
+		const n = 1000
+		var bare, one, all []float64
+		rounds(b, 15, func() {
+			bare = append(bare, bareListener.cpu(b, n))
+			one = append(one, few.cpu(b, n))
+			all = append(all, many.cpu(b, n))
+		})
+		with1, with200 := median(one)-median(bare), median(all)-median(bare)
+		figure(b, "bare-us", median(bare))
+		atMost(b, "us-1-module", with1, 60)
+		atMost(b, "us-200-modules", with200, 60)
+		atMost(b, "ratio-200-to-1", with200/with1, 1.15)
+	})
+	b.Run("kept-connection", func(b *testing.B) {
+		const n = 20000
+		var one, all []float64
+		first, second := few.keep(b), many.keep(b)
+		rounds(b, 15, func() {
+			one = append(one, requests(b, first, n))
+			all = append(all, requests(b, second, n))
+		})
+		atMost(b, "us-1-module", median(one), 2)
+		atMost(b, "us-200-modules", median(all), 2)
+		atMost(b, "ratio-200-to-1", median(all)/median(one), 1.15)
+	})
+}
+
+// connections is a listener whose callers are known, with a number of instances in its
+// table; or, with none, the bare listener.
+type connections struct {
+	listener net.Listener
+	path     string
+}
+
+func newConnections(b *testing.B, instances int) *connections {
+	b.Helper()
+	folder, err := os.MkdirTemp("", "edb")
+	require.NoError(b, err)
+	b.Cleanup(func() { _ = os.RemoveAll(folder) })
+	path := filepath.Join(folder, "s")
+	plain, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
+	require.NoError(b, err)
+	b.Cleanup(func() { _ = plain.Close() })
+	if instances == 0 {
+		return &connections{plain, path}
+	}
+	table := peer.NewTable("bench")
+	for i := range instances {
+		id := fmt.Sprintf("module%d-g1", i)
+		require.NoError(b, table.Add(&peer.Instance{Module: id, Generation: 1, ContainerID: id, Paths: []string{"/bench/" + id}}))
+	}
+	peers, err := peer.New(peer.Config{Table: table})
+	require.NoError(b, err)
+	b.Cleanup(peers.Close)
+	return &connections{peers.Listen(plain, peer.Scope{Name: "management"}), path}
+}
+
+// one makes a connection and, on a listener that can, finds out whose it is.
+func (c *connections) one(b *testing.B) (client, server net.Conn) {
+	client, err := net.Dial("unix", c.path)
+	require.NoError(b, err)
+	server, err = c.listener.Accept()
+	require.NoError(b, err)
+	if known, ok := server.(*peer.Conn); ok {
+		caller, err := known.Caller(context.Background())
+		require.NoError(b, err)
+		require.Equal(b, peer.Host, caller.Kind, caller.Reason)
+	}
+	return client, server
+}
+
+// cpu is the microseconds of processor time of a connection.
+func (c *connections) cpu(b *testing.B, n int) float64 {
+	b.Helper()
+	before := ownCPU(b)
+	for range n {
+		client, server := c.one(b)
+		_ = server.Close()
+		_ = client.Close()
+	}
+	return us(ownCPU(b)-before) / float64(n)
+}
+
+func (c *connections) keep(b *testing.B) *peer.Conn {
+	b.Helper()
+	client, server := c.one(b)
+	b.Cleanup(func() {
+		_ = client.Close()
+		_ = server.Close()
+	})
+	return server.(*peer.Conn)
+}
+
+// requests is the microseconds of asking again on a connection that is kept.
+func requests(b *testing.B, c *peer.Conn, n int) float64 {
+	b.Helper()
+	ctx := context.Background()
+	before := ownCPU(b)
+	for range n {
+		if caller, err := c.Caller(ctx); err != nil || caller.Kind != peer.Host {
+			b.Fatal(caller, err)
+		}
+	}
+	return us(ownCPU(b)-before) / float64(n)
+}
+
+func ownCPU(b *testing.B) time.Duration {
+	b.Helper()
+	var usage syscall.Rusage
+	require.NoError(b, syscall.Getrusage(syscall.RUSAGE_SELF, &usage))
+	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
+}
+
+// BenchmarkWhoWholeDaemon is edged's processor time for a small request, over what a bare
+// server takes for it: identity, rules, routes and limits together. A module asks, on its
+// own socket, with 1 and 200 modules there.
+func BenchmarkWhoWholeDaemon(b *testing.B) {
+	f := newFleet(b, "[containerd]\nshared_shim = true\n")
+	for _, modules := range []int{1, 200} {
+		f.grow(b, modules)
+		bare := newBare(b, `{"modules":[`+f.Host("GET", onePath, "").Body+`]}`)
+		reach(b, f, bare)
+		for _, fresh := range []bool{true, false} {
+			name, unit := "kept-connection", 1
+			if fresh {
+				name, unit = "new-connection", 0
+			}
+			b.Run(fmt.Sprintf("%s/%d-modules", name, modules), func(b *testing.B) {
+				n := []int{500, 2000}[unit]
+				ask := func(socket string) {
+					loop{Socket: socket, Calls: []device.Call{{Method: "GET", Path: onePath}}, Cycles: n, Workers: 1, Fresh: fresh}.run(b, f.Agent())
+				}
+				var edged, floor []time.Duration
+				rounds(b, 7, func() {
+					before := cpuOf(b, f.Edged.PID())
+					ask(device.ManagementInside)
+					edged = append(edged, cpuOf(b, f.Edged.PID())-before)
+					before = cpuOf(b, bare.pid)
+					ask("/probe/bare.sock")
+					floor = append(floor, cpuOf(b, bare.pid)-before)
+				})
+				figure(b, "cpu-us", us(median(edged))/float64(n))
+				figure(b, "bare-cpu-us", us(median(floor))/float64(n))
+				figure(b, "added-cpu-us", us(median(edged)-median(floor))/float64(n))
+			})
+		}
+	}
+}
+
+// reach puts the bare server's socket where edgeAgent can reach it.
+func reach(b *testing.B, f *fleet, s *bare) {
+	b.Helper()
+	link := filepath.Join(f.ProbeDir("edgeAgent"), "bare.sock")
+	_ = os.Remove(link)
+	require.NoError(b, os.Link(s.socket, link))
+}
