@@ -74,11 +74,10 @@ func TestStopAnswersRequestsOnConnectionsItAccepted(t *testing.T) {
 
 func TestSilentClientDoesNotHoldUpAStopForLong(t *testing.T) {
 	s, conn := silence(t)
-	ctx, cancel := context.WithTimeout(context.Background(), 2*settle)
-	defer cancel()
 	begun := time.Now()
-	s.close(ctx)
+	s.close(context.Background())
 	require.GreaterOrEqual(t, time.Since(begun), settle, "it had its time")
+	require.Less(t, time.Since(begun), 3*time.Second, "http.Server by itself waits 5 s")
 	_, err := conn.Read(make([]byte, 1))
-	require.Error(t, err, "and was cut off then")
+	require.Error(t, err, "it was cut off then")
 }

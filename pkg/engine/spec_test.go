@@ -1,10 +1,7 @@
 package engine
 
 import (
-	"context"
-	"errors"
 	"fmt"
-	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -14,17 +11,12 @@ import (
 	eventtypes "github.com/containerd/containerd/api/events"
 	tasktypes "github.com/containerd/containerd/api/types/task"
 	"github.com/containerd/containerd/v2/core/events"
-	"github.com/containerd/containerd/v2/core/remotes/docker"
-	remoteerrors "github.com/containerd/containerd/v2/core/remotes/errors"
 	"github.com/containerd/containerd/v2/pkg/oci"
-	"github.com/containerd/errdefs"
 	"github.com/containerd/typeurl/v2"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"github.com/stretchr/testify/require"
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/edged/edged/pkg/module"
@@ -178,59 +170,6 @@ func TestModulesHaveFilesOfTheirOwn(t *testing.T) {
 	got, err := os.ReadFile(mounts[0].Source)
 	require.NoError(t, err)
 	require.Equal(t, string(own), string(got))
-}
-
-func TestErrorsOfTheClientHaveAClass(t *testing.T) {
-	for _, err := range []error{
-		status.Error(codes.Unavailable, "x"), errors.New("dial unix /run/containerd/containerd.sock: connect: connection refused"), errors.New("error while dialing: x"),
-		context.DeadlineExceeded, status.Error(codes.DeadlineExceeded, "x"), fmt.Errorf("x: %w", errdefs.ErrUnavailable),
-	} {
-		require.True(t, errdefs.IsUnavailable(classify(fmt.Errorf("call: %w", err))), "%v", err)
-		require.ErrorIs(t, classify(err), err)
-	}
-	require.NoError(t, classify(nil))
-	for _, err := range []error{errdefs.ErrNotFound, errors.New("x"), context.Canceled} {
-		require.Equal(t, err, classify(err))
-	}
-}
-
-func TestASpecThatCannotRunIsItsAuthorsToMend(t *testing.T) {
-	const runc = `failed to create shim task: OCI runtime create failed: runc create failed: unable to start container process: error during container init: `
-	for text, want := range map[string]string{
-		runc + `exec: "/nope": stat /nope: no such file or directory: unknown`: `the runtime cannot run it: unable to start container process: error during container init: exec: "/nope": stat /nope: no such file or directory: invalid argument`,
-		"OCI runtime create failed: something else: unknown":                   "the runtime cannot run it: OCI runtime create failed: something else: invalid argument",
-	} {
-		err := classifyStart(errors.New(text))
-		require.True(t, errdefs.IsInvalidArgument(err))
-		require.EqualError(t, err, want)
-	}
-	for _, passing := range []string{"no space left on device", "cannot allocate memory", "resource temporarily unavailable", "too many open files", "device or resource busy"} {
-		err := classifyStart(errors.New(runc + passing + ": unknown"))
-		require.True(t, errdefs.IsUnavailable(err), passing)
-		require.False(t, errdefs.IsInvalidArgument(err), passing)
-	}
-	require.NoError(t, classifyStart(nil))
-	require.True(t, errdefs.IsUnavailable(classifyStart(status.Error(codes.Unavailable, "x"))))
-	plain := errors.New("ttrpc: closed")
-	require.Equal(t, plain, classifyStart(plain))
-}
-
-func TestARegistrysNoIsToldFromItsAbsence(t *testing.T) {
-	answer := func(code int) error {
-		return fmt.Errorf("pull: %w", remoteerrors.ErrUnexpectedStatus{Status: http.StatusText(code), StatusCode: code})
-	}
-	for name, err := range map[string]error{
-		"401": answer(401), "403": answer(403), "404": answer(404), "not found": errdefs.ErrNotFound, "authorization": docker.ErrInvalidAuthorization, "invalid": errdefs.ErrInvalidArgument,
-	} {
-		got := classifyPull("r.example/i:1", err)
-		require.True(t, errdefs.IsInvalidArgument(got), name)
-		require.False(t, errdefs.IsUnavailable(got), name)
-		require.ErrorContains(t, got, "cannot pull image r.example/i:1")
-	}
-	for name, err := range map[string]error{"500": answer(500), "429": answer(429), "503": answer(503), "dns": errors.New("no such host"), "time": context.DeadlineExceeded, "left": context.Canceled} {
-		require.True(t, errdefs.IsUnavailable(classifyPull("i", err)), name)
-	}
-	require.NoError(t, classifyPull("i", nil))
 }
 
 func TestCredentialsGoToTheirRegistryAlone(t *testing.T) {

@@ -150,7 +150,10 @@ func (s *Supervisor) drain(ctx context.Context) {
 				return
 			}
 			select {
-			case <-done:
+			case err := <-done:
+				if err != nil {
+					s.Log.WithError(err).WithField("module", name).Debug("a module's work ended unfinished")
+				}
 			case <-ctx.Done():
 			}
 		})

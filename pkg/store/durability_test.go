@@ -41,7 +41,7 @@ func TestWhatWasAnsweredOutlivesAKill(t *testing.T) {
 	require.NoError(t, s.SaveModule(t.Context(), record("temp")))
 	require.NoError(t, s.Close())
 	last := 0
-	for range 3 {
+	for range 2 {
 		child := exec.CommandContext(t.Context(), os.Args[0])
 		child.Env, child.Dir = append(os.Environ(), writerEnv+"=1"), home
 		out, err := child.StdoutPipe()
@@ -92,7 +92,7 @@ func fill(t *testing.T, dir string) {
 func TestOnAFullDiskModulesCanBeStoppedAndDeleted(t *testing.T) {
 	home := small(t)
 	s := open(t, home)
-	for i := range 20 {
+	for i := range 8 {
 		r := record(fmt.Sprintf("m%d", i))
 		require.NoError(t, s.SaveModule(t.Context(), r))
 		require.NoError(t, s.SaveStart(t.Context(), r, instance(r.Name)))
@@ -101,7 +101,7 @@ func TestOnAFullDiskModulesCanBeStoppedAndDeleted(t *testing.T) {
 	require.NoError(t, err)
 	require.EqualValues(t, ballastSize, info.Size())
 	fill(t, home)
-	for i := range 20 {
+	for i := range 8 {
 		r := record(fmt.Sprintf("m%d", i))
 		r.Exit = &module.Exit{Code: 143}
 		require.NoError(t, s.SaveModule(t.Context(), r))

@@ -14,6 +14,9 @@ import (
 // storedSockets is what systemd keeps of edgeAgent and the probe: a workload and a management socket each.
 const storedSockets = "4"
 
+// restarts are so many because a request that is lost in one of ten is lost all the same.
+const restarts = 20
+
 func unitsAreWithoutFault(t *testing.T, m *nspawn.Machine) {
 	out, err := m.Enter("systemd-analyze", "verify", "--man=no", "edged.service", "edged.mgmt.socket", "edged.workload.socket")
 	require.NoError(t, err, out)
@@ -91,7 +94,7 @@ func killedServiceIsStartedAgain(t *testing.T, m *nspawn.Machine) {
 func modulesGoOnThroughRestarts(t *testing.T, m *nspawn.Machine) {
 	probe := requireOneProbe(t, m)
 	first := len(awaitRequests(t, m, 10))
-	for range 3 {
+	for range restarts {
 		before := m.Property("edged.service", "MainPID")
 		m.Systemctl("restart", "edged.service")
 		require.NotEqual(t, before, m.Property("edged.service", "MainPID"))
@@ -102,7 +105,7 @@ func modulesGoOnThroughRestarts(t *testing.T, m *nspawn.Machine) {
 	require.Equal(t, probe, requireOneProbe(t, m))
 	requireAnswered(t, made)
 	require.Equal(t, storedSockets, m.Property("edged.service", "NFileDescriptorStore"), "each socket is kept once")
-	t.Logf("%d requests of the module over 3 restarts, none lost, the longest took %s", len(made), longest(made))
+	t.Logf("%d requests of the module over %d restarts, none lost, the longest took %s", len(made), restarts, longest(made))
 }
 
 // withoutStoreRequestsAreRefused shows that the part before it can fail: with nothing changed but the store, the same requests do.
@@ -171,6 +174,8 @@ func stuckServiceIsEnded(t *testing.T, m *nspawn.Machine) {
 	require.NotEqual(t, before, m.Property("edged.service", "MainPID"))
 	require.Equal(t, probe, requireOneProbe(t, m))
 	require.Len(t, journal(t, m, "UNIT=edged.service", "UNIT_RESULT=watchdog"), 1, "it was the watchdog that ended it")
+	said := journal(t, m, "--priority=err", "--grep=^SIGABRT: ", "_SYSTEMD_UNIT=edged.service")
+	require.Len(t, said, 1, "where it was stuck is found among the errors")
 	removeDropIn(t, m, "watchdog")
 }
 
