@@ -193,5 +193,5 @@ func summary(f map[string]string) string {
 	if m := f["caller_module"]; m != "" {
 		who += " " + m
 	}
-	return fmt.Sprintf("%s: %s (uid %s) %s %s: %s %s", f["audit"], who, f["caller_uid"], f["method"], f["route"], f["status"], f["reason"])
+	return strings.TrimSpace(fmt.Sprintf("%s: %s (uid %s) %s %s: %s %s", f["audit"], who, f["caller_uid"], f["method"], f["route"], f["status"], f["reason"]))
 }

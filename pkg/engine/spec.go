@@ -125,7 +125,7 @@ func withProcess(c *module.Container, o *options, image ocispec.ImageConfig) oci
 		}
 		s.Process.Env = mergeEnv(
 			[]string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOSTNAME=" + hostname(c, o)},
-			image.Env, o.Env, own, c.Identity)
+			image.Env, c.Defaults, o.Env, own, c.Identity)
 		return nil
 	}
 }

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"bytes"
 	"io"
 	"log"
 	"net/http"
@@ -87,6 +88,10 @@ func unreadBodies(h http.Handler) http.Handler {
 type debugWriter struct{ logrus.FieldLogger }
 
 func (w debugWriter) Write(b []byte) (int, error) {
+	if bytes.Contains(b, []byte("panic serving")) {
+		w.Error(string(b)) // not a client's doing: a defect of ours
+		return len(b), nil
+	}
 	w.Debug(string(b))
 	return len(b), nil
 }

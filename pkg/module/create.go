@@ -172,6 +172,7 @@ func (w *worker) makeContainer(ctx context.Context, g *Generation) error {
 		Generation: g.Number,
 		SpecDigest: g.Spec.Digest(),
 		Spec:       g.Spec,
+		Defaults:   w.s.Identity.defaults(),
 		Identity:   w.s.Identity.environment(w.name, id, wantsManagement(&g.Spec)),
 		Sockets:    w.s.Sockets.Dir(w.name),
 		Mounts:     mounts,

@@ -25,6 +25,8 @@ type Container struct {
 	Generation int64
 	SpecDigest string
 	Spec       Spec
+	// Defaults is environment that the spec's wins over.
+	Defaults []string
 	// Identity is the environment that states who the module is; it wins over the spec's.
 	Identity []string
 	// Sockets is the module's own directory, mounted last at /run/edged.

@@ -3,9 +3,9 @@ package module
 // IdentityEnv is what every module is told about the device it runs on.
 type IdentityEnv struct {
 	DeviceID string
-	Hub      string
-	Gateway  string
-	Hostname string
+	// Hub and Gateway are host names, empty without one; the gateway is then the device itself.
+	Hub, Gateway string
+	Hostname     string
 }
 
 // Paths of the sockets inside a module; the module's own directory is mounted there.
@@ -29,10 +29,31 @@ func (e IdentityEnv) environment(name, generationID string, management bool) []s
 	if management {
 		pairs = append(pairs, [2]string{"MANAGEMENTURI", managementURI})
 	}
-	env := make([]string, 0, 2*len(pairs)+4)
+	return underBothNames(pairs)
+}
+
+// defaults returns what modules are told besides, which their own environment may say
+// otherwise: where the hub and the gateway are.
+func (e IdentityEnv) defaults() []string {
+	gateway := e.Gateway
+	if gateway == "" {
+		gateway = e.Hostname
+	}
+	return underBothNames([][2]string{
+		{"AUTHSCHEME", "sasToken"},
+		{"IOTHUBHOSTNAME", e.Hub},
+		{"GATEWAYHOSTNAME", gateway},
+	})
+}
+
+// underBothNames leaves out what has no value.
+func underBothNames(pairs [][2]string) []string {
+	env := make([]string, 0, 2*len(pairs))
 	for _, prefix := range []string{"IOTEDGE_", "EDGED_"} {
 		for _, p := range pairs {
-			env = append(env, prefix+p[0]+"="+p[1])
+			if p[1] != "" {
+				env = append(env, prefix+p[0]+"="+p[1])
+			}
 		}
 	}
 	return env

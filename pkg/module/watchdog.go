@@ -63,7 +63,7 @@ func (s *Supervisor) ensureAgent(ctx context.Context, spec Spec, notes Notes) er
 		return err
 	case applied != wish:
 		if _, err := s.Update(ctx, spec, true, false); err != nil {
-			return err
+			return s.agentRefused(ctx, state, wish, notes, err)
 		}
 	case state.Wanted || s.held.Load():
 		return nil // its restart policy keeps it running, or somebody wants it down
@@ -74,4 +74,17 @@ func (s *Supervisor) ensureAgent(ctx context.Context, spec Spec, notes Notes) er
 		}
 	}
 	return s.Start(ctx, AgentName)
+}
+
+// agentRefused is for a new [agent] that could not be applied. One that got as far
+// as stopping the old agent, which runs again by now, is not tried again until the
+// configuration changes: a device must not lose its agent every few minutes. One
+// whose image is missing costs nothing to try.
+func (s *Supervisor) agentRefused(ctx context.Context, before *State, wish string, notes Notes, cause error) error {
+	after, err := s.Get(ctx, AgentName)
+	if err != nil || after.Status.StartTime.Equal(before.Status.StartTime) {
+		return cause
+	}
+	s.Log.WithError(cause).Errorf("the %s of the configuration does not start; the old one stays until [agent] changes", AgentName)
+	return notes.SetNote(ctx, agentNote, wish)
 }

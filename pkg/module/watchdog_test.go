@@ -112,6 +112,20 @@ func TestAnAgentThatCannotBeMadeIsTriedAgainMoreAndMoreSlowly(t *testing.T) {
 	})
 }
 
+func TestAConfiguredAgentThatDoesNotStartIsNotTriedForEver(t *testing.T) {
+	onDevice(t, func(t *testing.T, d *device) {
+		d.keep(spec(AgentName))()
+		d.engine.set("task "+ContainerID(AgentName, 2), fmt.Errorf("no such program: %w", errdefs.ErrInvalidArgument))
+		end := d.keep(changed(AgentName))
+		defer end()
+		after(time.Second)
+		require.True(t, d.engine.runs(ContainerID(AgentName, 1)), "the old agent runs again")
+		since := d.state(AgentName).Status.StartTime
+		after(time.Hour)
+		require.Equal(t, since, d.state(AgentName).Status.StartTime, "and is left alone")
+	})
+}
+
 func TestARestartOfTheAgentThatFailedIsMadeUpFor(t *testing.T) {
 	onDevice(t, func(t *testing.T, d *device) {
 		defer d.keep(spec(AgentName))()

@@ -180,16 +180,17 @@ func TestUpdateByGenerations(t *testing.T) {
 }
 
 func TestEnvironmentIsMergedAndStatesIdentity(t *testing.T) {
-	d := device.New(t, device.Options{Config: "[device]\nid = \"press-7\"\n"})
+	d := device.New(t, device.Options{Config: "[device]\nid = \"press-7\"\nhub = \"hub.example\"\n"})
 	spec := device.WithOptions(d.Spec("env"), func(top, _ map[string]any) {
 		top["Env"] = []string{"OVERRIDDEN=options", "FROM_OPTIONS=yes", "IOTEDGE_MODULEID=somebody"}
 	})
-	spec.Config.Env = []wire.EnvVar{{Key: "FROM_OPTIONS", Value: "config"}, {Key: "EDGED_DEVICEID", Value: "another"}}
+	spec.Config.Env = []wire.EnvVar{{Key: "FROM_OPTIONS", Value: "config"}, {Key: "EDGED_DEVICEID", Value: "another"}, {Key: "IOTEDGE_GATEWAYHOSTNAME", Value: "mine"}}
 	d.CreateAndStart(spec)
 	env := environ(d, "env")
 	for _, want := range []string{
 		"FROM_IMAGE=yes", "OVERRIDDEN=options", "FROM_OPTIONS=config", "IOTEDGE_MODULEID=env", "EDGED_MODULEID=env",
 		"IOTEDGE_DEVICEID=press-7", "EDGED_DEVICEID=press-7", "IOTEDGE_WORKLOADURI=unix:///run/edged/workload.sock",
+		"IOTEDGE_IOTHUBHOSTNAME=hub.example", "IOTEDGE_GATEWAYHOSTNAME=mine",
 	} {
 		require.Contains(t, env, want)
 	}
