@@ -66,7 +66,7 @@ func parseStat(b []byte) (procStat, error) {
 // kernel escapes a newline in Name, so that a process cannot make a line of its own.
 func parseStatus(b []byte) (uid, gid uint32, err error) {
 	var haveUID, haveGID bool
-	for len(b) > 0 && !(haveUID && haveGID) {
+	for len(b) > 0 && (!haveUID || !haveGID) {
 		var line []byte
 		line, b, _ = bytes.Cut(b, []byte("\n"))
 		switch {
