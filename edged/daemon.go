@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"strings"
 	"sync"
 	"time"
@@ -205,6 +206,7 @@ func (d *daemon) afterStart(ctx context.Context) {
 	}
 	if imported > 0 {
 		d.supervisor.Compare(ctx)
+		debug.FreeOSMemory() // an import is the largest thing edged ever does; what it took is not needed again
 	}
 	d.supervisor.KeepAgent(ctx, d.agentSpec(), d.store)
 }

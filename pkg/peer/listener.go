@@ -107,9 +107,12 @@ func (l *listener) pause(d time.Duration) bool {
 // capture makes a Conn, or closes the connection and returns nil.
 func (l *listener) capture(uc *net.UnixConn) *Conn {
 	c := &Conn{UnixConn: uc, listener: l, pidfd: -1, proc: -1}
-	reason := errnoReason(unix.EBADF)
+	reason, asked := "", false
 	if raw, err := uc.SyscallConn(); err == nil {
-		_ = raw.Control(func(fd uintptr) { reason = l.pin(c, int(fd)) })
+		_ = raw.Control(func(fd uintptr) { reason, asked = l.pin(c, int(fd)), true })
+	}
+	if !asked {
+		reason = errnoReason(unix.EBADF)
 	}
 	if reason != "" {
 		c.drop()

@@ -114,7 +114,7 @@ func update(b *testing.B, f *fleet, first, n int) {
 	spec = device.WithOptions(spec, func(top, _ map[string]any) { top["Env"] = []string{"REVISION=@"} })
 	call := device.Call{Method: http.MethodPut, Path: "/modules/changing?" + device.Version, Body: f.Body(spec)}
 	for n > 0 {
-		some := min(n, 200)
+		some := min(n, 100)
 		loop{Calls: []device.Call{call}, First: first, Cycles: some, Workers: 1}.run(b, f.Agent())
 		first, n = first+some, n-some
 	}
