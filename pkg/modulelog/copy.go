@@ -8,7 +8,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"math"
+	"os"
 	"slices"
 
 	"github.com/edged/edged/pkg/modulelog/segment"
@@ -93,69 +93,96 @@ func (r *reader) give() {
 	}
 }
 
-// begin opens what there is and finds out what of it is asked for.
+// begin opens what is asked for, from the newest on backwards. A follower has at least the newest segment of each
+// generation, to see what comes after it.
 func (r *reader) begin() error {
-	if _, err := r.discover(math.MaxInt, false); err != nil {
+	dir, gens, err := r.generations()
+	if dir == nil {
 		return err
 	}
+	defer dir.Close()
 	since, until := bound(r.opt.Since), bound(r.opt.Until)
-	var spans []*span
-	for _, c := range r.cursors {
-		if err := c.settle(r.bufs.in); err != nil {
+	t := tail{n: r.opt.Tail, want: r.want, buf: r.bufs.in}
+	for _, gen := range slices.Backward(gens) {
+		if t.enough() && !r.opt.Follow {
+			break
+		}
+		f, err := openDirAt(dir, genName(gen))
+		if err != nil {
+			continue // removed since, or no folder
+		}
+		c := &cursor{gen: gen, dir: f}
+		r.cursors = slices.Insert(r.cursors, 0, c)
+		err = c.rewind(func(s *span) (bool, error) {
+			if len(c.spans) == 1 {
+				if err := c.settle(s, r.bufs.in); err != nil {
+					return false, err
+				}
+			}
+			if err := r.within(s, since, until); err != nil {
+				return false, err
+			}
+			return t.cut(s)
+		})
+		if err != nil {
 			return r.failed(err)
-		}
-		spans = append(spans, c.spans...)
-	}
-	for _, s := range spans {
-		x := search{f: s.f, buf: r.bufs.in}
-		var err error
-		if since != "" {
-			if s.off, err = x.first(0, s.end, since, false); err != nil {
-				return r.failed(err)
-			}
-		}
-		if until != "" {
-			if s.end, err = x.first(s.off, s.end, until, true); err != nil {
-				return r.failed(err)
-			}
-		}
-	}
-	if r.opt.Tail >= 0 {
-		t := tail{n: r.opt.Tail, want: r.want, buf: r.bufs.in}
-		if err := t.cut(spans); err != nil {
-			return err
 		}
 	}
 	if r.opt.Follow {
-		for _, s := range spans {
-			s.end = -1
-		}
 		for _, c := range r.cursors {
 			c.live = true
+			for _, s := range c.spans {
+				s.end = -1
+			}
 		}
 		r.out.since, r.out.until = since, until
 	}
 	return nil
 }
 
+// within leaves of a span what is of the time that is asked for.
+func (r *reader) within(s *span, since, until string) error {
+	x := search{f: s.f, buf: r.bufs.in}
+	var err error
+	if since != "" {
+		if s.off, err = x.first(0, s.end, since, false); err != nil {
+			return err
+		}
+	}
+	if until != "" {
+		s.end, err = x.first(s.off, s.end, until, true)
+	}
+	return err
+}
+
 func (r *reader) failed(err error) error {
 	return fmt.Errorf("cannot read log of module %q: %w", r.module, err)
 }
 
-// discover adds cursors for generations that have come, and says whether any has.
-func (r *reader) discover(limit int, live bool) (bool, error) {
+// generations opens the module's folder and lists its generations, ascending. The folder is nil when there is none.
+func (r *reader) generations() (*os.File, []int64, error) {
 	dir, err := r.store.openModule(r.module)
 	if errors.Is(err, fs.ErrNotExist) {
-		return false, nil
+		return nil, nil, nil
 	}
 	if err != nil {
-		return false, r.failed(err)
+		return nil, nil, r.failed(err)
 	}
-	defer dir.Close()
 	gens, err := listNumbers(dir, segment.ParseNumber)
 	if err != nil {
-		return false, r.failed(err)
+		_ = dir.Close()
+		return nil, nil, r.failed(err)
 	}
+	return dir, gens, nil
+}
+
+// discover adds cursors for generations that have come, and says whether any has.
+func (r *reader) discover() (bool, error) {
+	dir, gens, err := r.generations()
+	if dir == nil {
+		return false, err
+	}
+	defer dir.Close()
 	came := false
 	for _, gen := range gens {
 		i, known := slices.BinarySearchFunc(r.cursors, gen, func(c *cursor, gen int64) int { return cmp.Compare(c.gen, gen) })
@@ -166,10 +193,10 @@ func (r *reader) discover(limit int, live bool) (bool, error) {
 		if err != nil {
 			continue // removed since, or no folder
 		}
-		c := &cursor{gen: gen, dir: f, live: live}
+		c := &cursor{gen: gen, dir: f, live: true}
 		r.cursors = slices.Insert(r.cursors, i, c)
 		came = true
-		if err := c.fill(limit); err != nil {
+		if err := c.fill(); err != nil {
 			return came, r.failed(err)
 		}
 	}
@@ -193,7 +220,8 @@ func (r *reader) drain(ctx context.Context, c *cursor, final bool) (bool, error)
 		if err != nil {
 			return news, err
 		}
-		if c.live {
+		s.looks++
+		if c.live && (!more || !last || final || s.looks <= youngLooks) {
 			if err := c.peek(); err != nil {
 				return news, r.failed(err)
 			}
@@ -207,7 +235,7 @@ func (r *reader) drain(ctx context.Context, c *cursor, final bool) (bool, error)
 				return news, err
 			}
 		}
-		_ = s.f.Close()
+		s.f.close()
 		c.spans = c.spans[1:]
 	}
 	return news, nil

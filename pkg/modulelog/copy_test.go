@@ -224,3 +224,37 @@ func TestCopyEndsWithItsClient(t *testing.T) {
 	cancel()
 	require.ErrorIs(t, s.Copy(ctx, &bytes.Buffer{}, "m", Options{Tail: -1}, nil), context.Canceled)
 }
+
+func TestTailOpensOnlyWhatItNeeds(t *testing.T) {
+	s := newStore(t)
+	w := newWriter(s, "m", 1, segment.Config{MaxSize: 60, MaxFile: 30})
+	for i := range 30 {
+		w.Feed(segment.Stdout, fmt.Appendf(nil, "%d\n", i))
+	}
+	defer w.Close()
+	for _, tc := range []struct {
+		name       string
+		opt        Options
+		generation []int // the segments that are open for it
+	}{
+		{"all", Options{Tail: -1}, []int{30}},
+		{"none", Options{Tail: 0}, nil},
+		{"one line, which begins its segment", Options{Tail: 1}, []int{2}},
+		{"lines of several", Options{Tail: 3}, []int{4}},
+		{"none, and what comes", Options{Tail: 0, Follow: true}, []int{1}},
+		{"lines until long ago", Options{Tail: 1, Until: at(0)}, []int{30}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			r := &reader{store: s, module: "m", opt: tc.opt, want: tc.opt.wants()}
+			defer r.close()
+			r.take()
+			require.NoError(t, r.begin())
+			var open []int
+			for _, c := range r.cursors {
+				open = append(open, len(c.spans))
+				require.EqualValues(t, 30, c.next)
+			}
+			require.Equal(t, tc.generation, open)
+		})
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"slices"
 
 	"golang.org/x/sys/unix"
 
@@ -15,10 +16,15 @@ import (
 // on the disk as long as somebody has them open, and a client decides how fast it reads.
 const maxAhead = 8
 
+// youngLooks is the number of looks at a segment during which each one looks for the next segment too: small ones are soon
+// removed. Later ones do only when the segment did not grow, which it does not once there is a next one.
+const youngLooks = 16
+
 // span is what is to be read of one open segment.
 type span struct {
-	f        *os.File
+	f        segmentFile
 	off, end int64 // end -1: whatever comes
+	looks    int   // how often it was read to its end
 }
 
 // cursor is a place in the log of one generation.
@@ -27,20 +33,55 @@ type cursor struct {
 	dir   *os.File
 	spans []*span // in order; when following, the last one grows
 	next  int64   // the number after the last segment that was opened
-	live  bool    // segments that are opened from now on are read as far as they go
+	live  bool    // it follows: new segments are looked for
 }
 
 func (c *cursor) close() {
 	for _, s := range c.spans {
-		_ = s.f.Close()
+		s.f.close()
 	}
 	c.spans = nil
 	_ = c.dir.Close()
 }
 
-// fill opens the segments that are there, limit at most. Rotation may remove one between the listing and the opening; then
-// newer ones have come, and it lists again.
-func (c *cursor) fill(limit int) error {
+// rewind opens the segments that are there, the newest first, until visit has enough of them. Rotation may remove even the
+// newest between the listing and the opening; then newer ones have come, and it lists again.
+func (c *cursor) rewind(visit func(s *span) (enough bool, err error)) error {
+	for range 3 {
+		seqs, err := listNumbers(c.dir, segment.ParseName)
+		if err != nil {
+			return err
+		}
+		for _, seq := range slices.Backward(seqs) {
+			f, size, err := openSegment(c.dir, seq)
+			if full(err) {
+				return err
+			}
+			if err != nil {
+				continue
+			}
+			s := &span{f: f, end: size}
+			if len(c.spans) == 0 {
+				c.next = seq + 1
+			}
+			c.spans = slices.Insert(c.spans, 0, s)
+			if enough, err := visit(s); enough || err != nil {
+				return err
+			}
+		}
+		if len(c.spans) > 0 || len(seqs) == 0 {
+			break
+		}
+	}
+	return nil
+}
+
+// full says whether there is no descriptor left. What else keeps a segment from being opened is the segment's own.
+func full(err error) bool { return errors.Is(err, unix.EMFILE) || errors.Is(err, unix.ENFILE) }
+
+// fill opens the segments that have come, the oldest first, maxAhead at most. Rotation may remove one between the listing and
+// the opening; then newer ones have come, and it lists again.
+func (c *cursor) fill() error {
 	for range 3 {
 		seqs, err := listNumbers(c.dir, segment.ParseName)
 		if err != nil {
@@ -51,11 +92,11 @@ func (c *cursor) fill(limit int) error {
 			if seq < c.next {
 				continue
 			}
-			if len(c.spans) >= limit {
+			if len(c.spans) >= maxAhead {
 				return nil
 			}
 			err := c.open(seq)
-			if errors.Is(err, unix.EMFILE) || errors.Is(err, unix.ENFILE) {
+			if full(err) {
 				return err
 			}
 			missed = missed || errors.Is(err, fs.ErrNotExist)
@@ -67,15 +108,13 @@ func (c *cursor) fill(limit int) error {
 	return nil
 }
 
+// open adds a segment that is read as far as it goes.
 func (c *cursor) open(seq int64) error {
-	f, size, err := openSegment(c.dir, seq)
+	f, _, err := openSegment(c.dir, seq)
 	if err != nil {
 		return err
 	}
-	if c.live {
-		size = -1
-	}
-	c.spans = append(c.spans, &span{f: f, end: size})
+	c.spans = append(c.spans, &span{f: f, end: -1})
 	c.next = seq + 1
 	return nil
 }
@@ -92,20 +131,19 @@ func (c *cursor) peek() error {
 			return err
 		}
 		// The oldest is always removed first: when the last one we have is gone, so may be the next, and others are there.
-		behind = removed(c.spans[len(c.spans)-1].f)
+		behind = removed(int(c.spans[len(c.spans)-1].f))
 	}
 	if !behind {
 		return nil
 	}
-	return c.fill(maxAhead)
+	return c.fill()
 }
 
-// settle ends the last segment behind its last newline when its logger lives: what comes after is being written.
-func (c *cursor) settle(buf []byte) error {
-	if len(c.spans) == 0 || !lockHeld(c.dir) {
+// settle ends the newest segment behind its last newline when its logger lives: what comes after is being written.
+func (c *cursor) settle(s *span, buf []byte) error {
+	if !lockHeld(c.dir) {
 		return nil
 	}
-	s := c.spans[len(c.spans)-1]
 	for end := s.end; end > 0; {
 		start := max(0, end-segment.MaxLine)
 		n, err := readAt(s.f, buf[:end-start], start)

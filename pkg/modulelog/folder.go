@@ -3,6 +3,7 @@ package modulelog
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"slices"
@@ -83,29 +84,53 @@ func listNumbers(dir *os.File, parse func(string) (int64, bool)) ([]int64, error
 	return numbers, nil
 }
 
+// segmentFile is the descriptor of an open segment. It is no os.File: one that was opened without blocking goes to the
+// runtime's poller first, which refuses ordinary files.
+type segmentFile int
+
 // openSegment opens a segment, which must be an ordinary file, and tells its size in bytes.
-func openSegment(gen *os.File, seq int64) (*os.File, int64, error) {
+func openSegment(gen *os.File, seq int64) (segmentFile, int64, error) {
 	name := segment.Name(seq)
 	fd, err := openat(gen, name, unix.O_RDONLY|unix.O_NONBLOCK)
 	if err != nil {
-		return nil, 0, err
+		return -1, 0, err
 	}
 	var st unix.Stat_t
 	if err := unix.Fstat(fd, &st); err != nil {
 		_ = unix.Close(fd)
-		return nil, 0, err
+		return -1, 0, err
 	}
 	if st.Mode&unix.S_IFMT != unix.S_IFREG {
 		_ = unix.Close(fd)
-		return nil, 0, &fs.PathError{Op: "open", Path: name, Err: unix.EINVAL}
+		return -1, 0, &fs.PathError{Op: "open", Path: name, Err: unix.EINVAL}
 	}
-	return os.NewFile(uintptr(fd), name), st.Size, nil
+	return segmentFile(fd), st.Size, nil
 }
 
-// removed says whether an open file has no name any more.
-func removed(f *os.File) bool {
+// ReadAt is io.ReaderAt's.
+func (f segmentFile) ReadAt(b []byte, at int64) (int, error) {
+	done := 0
+	for done < len(b) {
+		n, err := unix.Pread(int(f), b[done:], at+int64(done))
+		switch {
+		case errors.Is(err, unix.EINTR):
+		case err != nil:
+			return done, &fs.PathError{Op: "read", Path: "segment", Err: err}
+		case n == 0:
+			return done, io.EOF
+		default:
+			done += n
+		}
+	}
+	return done, nil
+}
+
+func (f segmentFile) close() { _ = unix.Close(int(f)) }
+
+// removed says whether an open file or folder has no name any more.
+func removed(fd int) bool {
 	var st unix.Stat_t
-	return unix.Fstat(int(f.Fd()), &st) == nil && st.Nlink == 0
+	return unix.Fstat(fd, &st) == nil && st.Nlink == 0
 }
 
 func genName(gen int64) string { return strconv.FormatInt(gen, 10) }

@@ -10,7 +10,7 @@ const (
 	// pace is the time between two looks at a log that is being written. The first line after a pause does not wait.
 	pace = 20 * time.Millisecond
 	// steadyPace is pace once lines have come at steadyAfter looks in a row: waking up is most of what a follower costs.
-	steadyPace  = 40 * time.Millisecond
+	steadyPace  = 60 * time.Millisecond
 	steadyAfter = 10
 	// farewell is how long a follower waits for the loggers to end, once the module has.
 	farewell = 2 * time.Second
@@ -89,8 +89,9 @@ func (r *reader) end(ctx context.Context) error {
 func (r *reader) round(ctx context.Context, final bool) (bool, error) {
 	r.take()
 	news := false
-	if r.quiet || final || r.rounds%discoverEvery == 0 {
-		came, err := r.discover(maxAhead, true)
+	wide := r.quiet || final || r.rounds%discoverEvery == 0
+	if wide {
+		came, err := r.discover()
 		if err != nil {
 			return false, err
 		}
@@ -104,13 +105,9 @@ func (r *reader) round(ctx context.Context, final bool) (bool, error) {
 			return news, err
 		}
 	}
-	r.cursors = slices.DeleteFunc(r.cursors, func(c *cursor) bool {
-		gone := removed(c.dir)
-		if gone {
-			c.close()
-		}
-		return gone
-	})
+	if wide || !news {
+		r.forget()
+	}
 	if final {
 		if err := r.out.finish(); err != nil {
 			return news, err
@@ -125,6 +122,17 @@ func (r *reader) round(ctx context.Context, final bool) (bool, error) {
 	r.out.wrote = false
 	r.quiet = !news
 	return news, nil
+}
+
+// forget drops the generations whose folders were removed: others may come under their numbers.
+func (r *reader) forget() {
+	r.cursors = slices.DeleteFunc(r.cursors, func(c *cursor) bool {
+		gone := removed(int(c.dir.Fd()))
+		if gone {
+			c.close()
+		}
+		return gone
+	})
 }
 
 // loggersAlive says whether any logger of the module may still write.

@@ -97,3 +97,19 @@ func TestFollowerThatFellBehindGoesOnWithTheOldest(t *testing.T) {
 	require.True(t, strings.HasSuffix(g.String(), stored))
 	require.Less(t, strings.Count(g.String(), "\n"), 10000, "the test is to lose some")
 }
+
+func TestFollowerFindsTheNextSegmentOfOneThatGrewForLong(t *testing.T) {
+	s := newStore(t)
+	w := newWriter(s, "m", 1, segment.Config{MaxSize: 1 << 10})
+	w.Feed(segment.Stdout, []byte("begin\n"))
+	f := follow(t, s, "m", Options{Tail: -1})
+	f.wait(t, "begin\n")
+	for i := range 60 { // over three segments, each of which is looked at more often than youngLooks
+		line := fmt.Sprintf("%d\n", i)
+		w.Feed(segment.Stdout, []byte(line))
+		require.Equal(t, line, f.wait(t, line))
+	}
+	w.Close()
+	require.FileExists(t, filepath.Join(s.GenerationDir("m", 1), "2.log"))
+	require.Empty(t, f.end(t))
+}

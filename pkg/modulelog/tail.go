@@ -2,7 +2,6 @@ package modulelog
 
 import (
 	"bytes"
-	"fmt"
 
 	"github.com/edged/edged/pkg/modulelog/segment"
 )
@@ -12,29 +11,31 @@ const firstTailBlock = 16 << 10
 
 // tail counts lines from the end backwards, until it has n or comes to the beginning.
 type tail struct {
-	n    int
-	want [3]bool
-	buf  []byte
-	seen int
+	n     int // negative: all
+	want  [3]bool
+	buf   []byte
+	seen  int
+	found bool // the line that ends before the first one to keep; everything older is left out
 }
 
-// cut moves the beginnings of spans, which are in order, so that the last n lines are left. A long line counts by its
-// end, and begins behind the line that ended before it: where the other stream came between its pieces, its beginning
-// may be missing.
-func (t *tail) cut(spans []*span) error {
-	found := false
-	for i := len(spans) - 1; i >= 0; i-- {
-		if found || t.n == 0 {
-			spans[i].off = spans[i].end
-			continue
-		}
-		var err error
-		if found, err = t.back(spans[i]); err != nil {
-			return fmt.Errorf("cannot read log: %w", err)
-		}
+// cut moves the beginning of a span so that of the lines in it, those that are among the last n are left, and says whether
+// that is all of them. Spans come in reverse order. A long line counts by its end, and begins behind the line that ended
+// before it: where the other stream came between its pieces, its beginning may be missing.
+func (t *tail) cut(s *span) (bool, error) {
+	if t.enough() {
+		s.off = s.end
+		return true, nil
 	}
-	return nil
+	if t.n < 0 {
+		return false, nil
+	}
+	var err error
+	t.found, err = t.back(s)
+	return t.found, err
 }
+
+// enough says whether all that is older is left out.
+func (t *tail) enough() bool { return t.found || t.n == 0 }
 
 // back looks for the line that ends before the first one to keep. If it is in this span, the span begins after it.
 func (t *tail) back(s *span) (bool, error) {
