@@ -5,7 +5,11 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := build
 
 # The version is stamped into every program and names the agent's image, so both have to come from here.
-VERSION ?= $(or $(patsubst v%,%,$(shell git describe --tags --always --dirty 2>/dev/null)),0.1.0-dev)
+ifndef VERSION
+# Asked once: a file edited while make runs would else give programs and image different versions.
+VERSION := $(or $(patsubst v%,%,$(shell git describe --tags --always --dirty 2>/dev/null)),0.1.0-dev)
+endif
+export VERSION
 # The machine to build for. Not GOARCH: make would hand it to the tools that have to run here, and they would be built for the other machine.
 ARCH ?= $(shell go env GOARCH)
 ARM ?= 7
