@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/coreos/go-systemd/v22/journal"
+	"github.com/edged/edged/pkg/module"
 	"github.com/edged/edged/pkg/peer"
 )
 
@@ -46,6 +47,7 @@ type Log struct {
 
 	mu      sync.Mutex
 	refused map[string]*gathered
+	changed map[string]*gathered
 	over    int
 
 	stop chan struct{}
@@ -66,7 +68,7 @@ func New(stderr io.Writer) *Log {
 }
 
 func start(write func(map[string]string)) *Log {
-	l := &Log{write: write, refused: map[string]*gathered{}, stop: make(chan struct{}), done: make(chan struct{})}
+	l := &Log{write: write, refused: map[string]*gathered{}, changed: map[string]*gathered{}, stop: make(chan struct{}), done: make(chan struct{})}
 	go l.run()
 	return l
 }
@@ -92,18 +94,41 @@ func (l *Log) Close() {
 	<-l.done
 }
 
-// Change records what a caller was allowed to change.
-func (l *Log) Change(e Event) { l.write(fields(e, "change", 0)) }
+// Change records what a caller changed: each change of edgeAgent and of the host's
+// users is a line. Any module may start and stop modules, as often as it likes, so of
+// theirs the same one again within the window is counted, and written at its end.
+func (l *Log) Change(e Event) {
+	if name := e.Caller.Module(); name == "" || name == module.AgentName {
+		l.write(fields(e, "change", 0))
+		return
+	}
+	key := strings.Join([]string{e.Caller.Kind.String(), who(e), e.Method, e.Route, e.Module, fmt.Sprint(e.Status)}, "\x00")
+	l.mu.Lock()
+	g := l.changed[key]
+	if g != nil {
+		g.more++
+	} else {
+		l.changed[key] = &gathered{event: e}
+	}
+	l.mu.Unlock()
+	if g == nil {
+		l.write(fields(e, "change", 0))
+	}
+}
+
+// who tells callers apart. Uids count only on the host: inside a container they are
+// free, and each would be one more kind.
+func who(e Event) string {
+	if e.Caller.Kind == peer.Host {
+		return fmt.Sprint(e.Caller.UID)
+	}
+	return e.Caller.Module()
+}
 
 // Refusal records a refusal: the first of its kind at once, the others as a count
 // at the end of the window.
 func (l *Log) Refusal(e Event) {
-	who := e.Caller.Module()
-	if e.Caller.Kind == peer.Host {
-		// Only there: inside a container uids are free, and each would be one more kind.
-		who = fmt.Sprint(e.Caller.UID)
-	}
-	key := strings.Join([]string{e.Caller.Kind.String(), who, e.Method, e.Route, e.Reason}, "\x00")
+	key := strings.Join([]string{e.Caller.Kind.String(), who(e), e.Method, e.Route, e.Reason}, "\x00")
 	l.mu.Lock()
 	g := l.refused[key]
 	first := false
@@ -124,9 +149,14 @@ func (l *Log) Refusal(e Event) {
 
 func (l *Log) flush() {
 	l.mu.Lock()
-	refused, over := l.refused, l.over
-	l.refused, l.over = map[string]*gathered{}, 0
+	refused, changed, over := l.refused, l.changed, l.over
+	l.refused, l.changed, l.over = map[string]*gathered{}, map[string]*gathered{}, 0
 	l.mu.Unlock()
+	for _, key := range slices.Sorted(maps.Keys(changed)) {
+		if g := changed[key]; g.more > 0 {
+			l.write(fields(g.event, "change", g.more))
+		}
+	}
 	for _, key := range slices.Sorted(maps.Keys(refused)) {
 		if g := refused[key]; g.more > 0 {
 			l.write(fields(g.event, "refusal", g.more))

@@ -172,6 +172,22 @@ func TestCloseWritesWhatWasGathered(t *testing.T) {
 	})
 }
 
+func TestTheSameChangeOfAModuleIsCounted(t *testing.T) {
+	w := &written{}
+	l := start(toJSON(w))
+	e := Event{Caller: inside("busy", 0), Method: "POST", Route: "/modules/{name}/start", Module: "a", Status: 204}
+	for range 1000 {
+		l.Change(e)
+	}
+	e.Module = "b"
+	l.Change(e)
+	l.Close()
+	lines := w.lines(t)
+	require.Len(t, lines, 3, "one for each module, and the count")
+	require.Equal(t, "999", lines[2]["repeated"])
+	require.Equal(t, "a", lines[2]["module"])
+}
+
 func TestManyWriteAtOnce(t *testing.T) {
 	w := &written{}
 	l := start(toJSON(w))
@@ -179,7 +195,7 @@ func TestManyWriteAtOnce(t *testing.T) {
 	for range 8 {
 		wg.Go(func() {
 			for range 100 {
-				l.Change(Event{Caller: inside("a", 0), Method: "POST", Route: "/x", Status: 204})
+				l.Change(Event{Caller: inside("edgeAgent", 0), Method: "POST", Route: "/x", Status: 204})
 				l.Refusal(refusal(inside("a", 0)))
 			}
 		})

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"fmt"
+	"path"
 	"regexp"
 	"strconv"
 	"strings"
@@ -36,14 +37,21 @@ func (e *Engine) Check(spec *module.Spec) (module.Lifecycle, error) {
 	if len(unknown) > 0 {
 		e.Log.WithField("module", spec.Name).Warnf("createOptions that Docker does not know are ignored: %s", strings.Join(unknown, ", "))
 	}
-	for _, check := range []func(*options) error{checkHostname, checkNetwork, checkSignal, e.limits.check, checkCaps} {
+	// First what the options alone say: a mount source that is away while edged starts
+	// must not take a module's restart policy with it.
+	if err := readLifecycle(o, &life); err != nil {
+		return life, err
+	}
+	for _, check := range []func(*options) error{checkHostname, checkNetwork, checkSignal, e.limits.check, checkCaps, e.checkCgroupParent} {
 		if err := check(o); err != nil {
 			return life, err
 		}
 	}
-	if _, err := e.mounts(spec, o, "", nil); err != nil {
-		return life, err
-	}
+	_, err = e.mounts(spec, o, "", nil)
+	return life, err
+}
+
+func readLifecycle(o *options, life *module.Lifecycle) (err error) {
 	if o.StopTimeout != nil {
 		// Docker: a negative value waits for ever, which no operation here does.
 		life.StopTimeout = maxStopTimeout
@@ -52,10 +60,28 @@ func (e *Engine) Check(spec *module.Spec) (module.Lifecycle, error) {
 		}
 	}
 	if life.Restart, err = restartPolicy(o); err != nil {
-		return life, err
+		return err
 	}
 	life.LogMaxSize, life.LogMaxFiles, err = logSizes(o)
-	return life, err
+	return err
+}
+
+// checkCgroupParent keeps modules out of each other's control groups and out of
+// edged's own: a group below a module's would be taken for that module.
+func (e *Engine) checkCgroupParent(o *options) error {
+	parent := o.HostConfig.CgroupParent
+	if parent == "" {
+		return nil
+	}
+	clean := path.Clean("/" + parent)
+	bad := strings.ContainsAny(parent, ":\x00\n") || clean == "/" || within(clean, "/"+e.Namespace)
+	for part := range strings.SplitSeq(clean, "/") {
+		bad = bad || strings.HasPrefix(part, "edged-") || part == "edged.service"
+	}
+	if bad {
+		return fmt.Errorf("createOptions.HostConfig.CgroupParent %q is in or under a module's control group or edged's own, or is no path: %w", parent, errdefs.ErrInvalidArgument)
+	}
+	return nil
 }
 
 // maxStopTimeout keeps a stop within the supervisor's deadline of one operation.

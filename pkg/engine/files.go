@@ -19,37 +19,47 @@ func (e *Engine) networkFiles(c *module.Container, o *options) ([]specs.Mount, e
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("cannot make folder of container %s: %w", c.ID, err)
 	}
-	name := hostname(c, o)
+	if err := e.writeNetworkFiles(c.ID, hostname(c, o), o.HostConfig.NetworkMode == "host"); err != nil {
+		return nil, err
+	}
+	var mounts []specs.Mount
+	for _, name := range []string{"hosts", "hostname", "resolv.conf"} {
+		mounts = append(mounts, specs.Mount{Destination: "/etc/" + name, Source: filepath.Join(dir, name), Type: "bind", Options: []string{"rbind", "rprivate", "rw"}})
+	}
+	return mounts, nil
+}
+
+// writeNetworkFiles writes them in place. It is done before each start, too: what a
+// power cut left may be empty, and the host's resolv.conf may have changed.
+func (e *Engine) writeNetworkFiles(id, name string, hostNetwork bool) error {
 	hosts := []byte("127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n")
 	resolv := []byte{}
-	if o.HostConfig.NetworkMode == "host" {
+	if hostNetwork {
 		var err error
 		if hosts, err = os.ReadFile("/etc/hosts"); err != nil && !errors.Is(err, os.ErrNotExist) {
-			return nil, fmt.Errorf("cannot read hosts: %w", err)
+			return fmt.Errorf("cannot read hosts: %w", err)
 		}
 		if resolv, err = os.ReadFile("/etc/resolv.conf"); err != nil && !errors.Is(err, os.ErrNotExist) {
-			return nil, fmt.Errorf("cannot read resolv.conf: %w", err)
+			return fmt.Errorf("cannot read resolv.conf: %w", err)
 		}
 	} else {
 		hosts = append(hosts, "127.0.1.1\t"+name+"\n"...)
 	}
-	var mounts []specs.Mount
 	for _, f := range []struct {
 		name string
 		text []byte
 	}{{"hosts", hosts}, {"hostname", []byte(name + "\n")}, {"resolv.conf", resolv}} {
-		p := filepath.Join(dir, f.name)
+		p := filepath.Join(e.filesDir(id), f.name)
 		err := os.WriteFile(p, f.text, 0o600)
 		if err == nil {
 			// Modules of any user read it, whatever umask edged runs under.
 			err = os.Chmod(p, 0o644) // #nosec G302
 		}
 		if err != nil {
-			return nil, fmt.Errorf("cannot write %s of container %s: %w", f.name, c.ID, err)
+			return fmt.Errorf("cannot write %s of container %s: %w", f.name, id, err)
 		}
-		mounts = append(mounts, specs.Mount{Destination: "/etc/" + f.name, Source: p, Type: "bind", Options: []string{"rbind", "rprivate", "rw"}})
 	}
-	return mounts, nil
+	return nil
 }
 
 func (e *Engine) filesDir(id string) string { return filepath.Join(e.Home, "containers", id) }

@@ -29,6 +29,9 @@ import (
 func (e *Engine) Start(ctx context.Context, id string, log module.Log, admit func(pid int) error) error {
 	ctx, done := e.call(ctx)
 	defer done()
+	if err := e.beforeStart(ctx, id); err != nil {
+		return fmt.Errorf("cannot start container %s: %w", id, classify(err))
+	}
 	pid, err := e.newTask(ctx, id, log)
 	if errdefs.IsAlreadyExists(err) {
 		if err = e.DeleteTask(ctx, id); err == nil {

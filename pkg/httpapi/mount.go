@@ -164,7 +164,7 @@ func (res *resource) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		m.fail(answer, err)
 	}
-	if route.Change {
+	if route.Change && answer.status < 400 {
 		m.Audit.Change(audit.Event{Caller: req.Caller, Method: route.Method, Route: route.Path, Module: req.Module, Status: answer.status})
 	}
 }

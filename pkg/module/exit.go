@@ -119,7 +119,7 @@ func (w *worker) later(wait time.Duration, fn func(context.Context, *worker) err
 			if w.rec == nil || w.restart != timer {
 				return nil
 			}
-			w.restart = nil
+			w.restart, w.again = nil, false
 			return fn(ctx, w)
 		})
 	})

@@ -40,7 +40,8 @@ func (s *Supervisor) Restart(ctx context.Context, name string) error {
 		if !w.whole() {
 			return notFound(name)
 		}
-		if err := w.halt(ctx, nil); err != nil {
+		// Resume: nobody wished it stopped, so a crash before the start must not leave it so.
+		if err := w.halt(ctx, nil, w.rec.Wanted); err != nil {
 			return err
 		}
 		return w.startByWish(ctx)
@@ -58,6 +59,12 @@ func (w *worker) startByWish(ctx context.Context) error {
 	w.backoff.reset()
 	w.rec.Restarts = 0
 	err := w.launch(ctx, &w.rec.Current)
+	if errdefs.IsNotFound(err) || w.broken {
+		// The engine lost its container: that is not for the caller to know of.
+		if err = w.makeAgain(ctx); err == nil {
+			err = w.launch(ctx, &w.rec.Current)
+		}
+	}
 	if err != nil {
 		w.note = "cannot start: " + err.Error()
 		if w.rec.Wanted && w.rec.Exit != nil {
@@ -73,7 +80,7 @@ func (w *worker) stopByWish(ctx context.Context, answer func(error)) error {
 	if err := w.saveWish(ctx, false); err != nil {
 		return err
 	}
-	return w.halt(ctx, answer)
+	return w.halt(ctx, answer, false)
 }
 
 // saveWish writes what is wished before anything is done about it. A wish that
@@ -150,7 +157,7 @@ func (w *worker) launch(ctx context.Context, g *Generation) error {
 // halt ends the run, if there is one, and lets no restart follow. answer, when
 // given, is called as soon as the end is on the disk; what is left of the task is
 // removed after it.
-func (w *worker) halt(ctx context.Context, answer func(error)) error {
+func (w *worker) halt(ctx context.Context, answer func(error), resume bool) error {
 	w.cancelRestart()
 	if w.instance == nil {
 		if w.rec.Exit != nil {
@@ -165,6 +172,7 @@ func (w *worker) halt(ctx context.Context, answer func(error)) error {
 		return err
 	}
 	// gofail: var stopAfterSignal struct{}
+	exit.Resume = resume
 	id := w.instance.ContainerID
 	if err := w.ended(ctx, exit, "stopped by request"); err != nil {
 		return err

@@ -59,16 +59,21 @@ func (s *Supervisor) watch(ctx context.Context) {
 	const first, longest = 50 * time.Millisecond, 2 * time.Second
 	wait, away := first, false
 	for ctx.Err() == nil {
-		err := s.Engine.Events(ctx, func() {
+		stream, end := context.WithCancel(ctx)
+		err := s.Engine.Events(stream, func() {
+			s.progress.Store(time.Now().UnixNano())
+			if err := s.reconcile(ctx); err != nil {
+				// Without it nothing that ran before a power cut comes back: begin anew.
+				s.Log.WithError(err).Warn("cannot compare modules with the engine, trying again")
+				end()
+				return
+			}
 			if away {
 				s.Log.Info("the engine is back")
 			}
 			wait, away = first, false
-			s.progress.Store(time.Now().UnixNano())
-			if err := s.reconcile(ctx); err != nil {
-				s.Log.WithError(err).Warn("cannot compare modules with the engine")
-			}
 		}, s.dispatch)
+		end()
 		if ctx.Err() != nil {
 			return
 		}
@@ -108,10 +113,10 @@ func (s *Supervisor) reconcile(ctx context.Context) error {
 	}
 	s.mu.Unlock()
 	var waits []<-chan error
-	cut := s.PowerCut
+	cut := s.PowerCut && !s.compared()
 	for name, found := range byModule {
 		done, err := s.submit(name, true, func(ctx context.Context, w *worker, _ func(error)) error {
-			return w.reconcile(ctx, found, cut)
+			return w.reconcileSurely(ctx, found, cut)
 		})
 		if err != nil {
 			return err
@@ -120,6 +125,59 @@ func (s *Supervisor) reconcile(ctx context.Context) error {
 	}
 	s.goes(func() { s.afterReconcile(ctx, waits) })
 	return nil
+}
+
+// compared says that the first comparison is over: what ends later ends for other
+// reasons than a power cut.
+func (s *Supervisor) compared() bool {
+	select {
+	case <-s.reconciled:
+		return true
+	default:
+		return false
+	}
+}
+
+// reconcileRetry is when a module that could not be brought to what it should be is
+// looked at again: the disk may have room by then.
+const reconcileRetry = 10 * time.Second
+
+// reconcileSurely is reconcile, again and again until it succeeds or somebody asks
+// something else of the module.
+func (w *worker) reconcileSurely(ctx context.Context, found map[string]Observed, cut bool) error {
+	if w.again {
+		w.cancelRestart() // this is what it waited for
+	}
+	err := w.reconcile(ctx, found, cut)
+	if err != nil && w.rec != nil && w.restart == nil {
+		w.laterAgain(cut)
+	}
+	return err
+}
+
+func (w *worker) laterAgain(cut bool) {
+	w.later(reconcileRetry, func(ctx context.Context, w *worker) error { return w.observeAgain(ctx, cut) })
+	w.again = true
+}
+
+// observeAgain reconciles with a fresh picture; without one it waits for the next.
+func (w *worker) observeAgain(ctx context.Context, cut bool) error {
+	observed, err := w.s.Engine.Observe(ctx)
+	if err == nil {
+		own := map[string]Observed{}
+		for _, o := range observed {
+			if o.Module == w.name {
+				own[o.ContainerID] = o
+			}
+		}
+		err = w.reconcileSurely(ctx, own, cut)
+	} else {
+		w.laterAgain(cut)
+	}
+	if err != nil {
+		w.s.Log.WithError(err).WithField("module", w.name).Warn("cannot bring a module to what it should be")
+	}
+	return err
 }
 
 // afterReconcile waits for all workers, then opens the way for what must not run

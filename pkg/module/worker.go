@@ -52,6 +52,7 @@ type worker struct {
 	run      chan struct{}  // closed when a run has ended for good
 	backoff  backoff
 	restart  *time.Timer
+	again    bool // what restart waits for is another reconcile
 }
 
 func newWorker(s *Supervisor, name string) *worker {
@@ -180,6 +181,6 @@ func (w *worker) setRun(open bool) {
 func (w *worker) cancelRestart() {
 	if w.restart != nil {
 		w.restart.Stop()
-		w.restart = nil
+		w.restart, w.again = nil, false
 	}
 }

@@ -4,7 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"github.com/containerd/errdefs"
 	"golang.org/x/sys/unix"
@@ -20,6 +23,8 @@ const ballastSize = 8 << 20
 type ballast struct {
 	path string
 	mu   sync.Mutex
+	// dropped is when it was given up, or was last tried to be made again, in unix nanoseconds; 0: it is there.
+	dropped atomic.Int64
 }
 
 func newBallast(path string) *ballast { return &ballast{path: path} }
@@ -52,10 +57,31 @@ func (b *ballast) drop() bool {
 // retry runs fn, and once more with the ballast gone when the disk is full.
 func (b *ballast) retry(fn func() error) error {
 	err := fn()
-	if isFull(err) && b.drop() {
+	switch {
+	case isFull(err) && b.drop():
+		b.dropped.Store(time.Now().UnixNano())
 		err = fn()
+	case err == nil && b.dropped.Load() != 0:
+		b.regain()
 	}
 	return err
+}
+
+// regain makes the ballast again, for the next time the disk is full: a while after
+// it was given up, and when there is room for more than it.
+func (b *ballast) regain() {
+	if time.Since(time.Unix(0, b.dropped.Load())) < time.Minute {
+		return
+	}
+	b.dropped.Store(time.Now().UnixNano())
+	var fs unix.Statfs_t
+	if unix.Statfs(filepath.Dir(b.path), &fs) != nil || fs.Bavail*uint64(fs.Bsize) < 4*ballastSize {
+		return
+	}
+	b.restore()
+	if _, err := os.Stat(b.path); err == nil {
+		b.dropped.Store(0)
+	}
 }
 
 func isFull(err error) bool {

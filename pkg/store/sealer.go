@@ -71,7 +71,19 @@ func makeKey(path string) ([]byte, error) {
 	if err == nil {
 		err = os.Rename(f.Name(), path)
 	}
+	if err == nil {
+		err = syncFolder(filepath.Dir(path))
+	}
 	return key, err
+}
+
+// syncFolder makes a rename outlive a power cut.
+func syncFolder(dir string) error {
+	f, err := os.Open(dir) // #nosec G304 -- edged's own
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
 }
 
 func (s *fileSealer) Seal(plain []byte, context string) ([]byte, error) {

@@ -150,3 +150,17 @@ func TestStartErrorsAreClearAndLeaveNothing(t *testing.T) {
 	require.Equal(t, http.StatusBadRequest, a.Status)
 	require.Contains(t, a.Message(), "edged.local/absent:1")
 }
+
+func TestABindSourceThatBecameALinkIsNotFollowed(t *testing.T) {
+	d := device.New(t, device.Options{})
+	source := filepath.Join(d.Root, "data")
+	d.Create(device.WithOptions(d.CommandSpec("linked", "sleep"), func(_, host map[string]any) { host["Binds"] = []string{source + ":/data"} }))
+	require.NoError(t, os.Remove(source))
+	require.NoError(t, os.Symlink(d.Home, source))
+	a := d.Host("POST", "/modules/linked/start?"+device.Version, "")
+	require.Equal(t, http.StatusBadRequest, a.Status, a.Body)
+	require.Contains(t, a.Message(), source)
+	require.NoError(t, os.Remove(source))
+	require.NoError(t, os.Mkdir(source, 0o755))
+	d.Post("linked", "start")
+}

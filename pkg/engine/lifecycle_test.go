@@ -1,0 +1,36 @@
+package engine
+
+import (
+	"encoding/json"
+	"testing"
+	"time"
+
+	"github.com/containerd/errdefs"
+	"github.com/sirupsen/logrus"
+	"github.com/stretchr/testify/require"
+
+	"github.com/edged/edged/pkg/module"
+)
+
+func checkOptions(options string) (module.Lifecycle, error) {
+	e := &Engine{Config: Config{Home: "/var/lib/edgedx", Run: "/run/edgedx", Namespace: "edged", Log: logrus.New()}}
+	return e.Check(&module.Spec{Name: "x", Image: "i", CreateOptions: json.RawMessage(options)})
+}
+
+func TestAMissingMountSourceDoesNotTakeTheRestartPolicy(t *testing.T) {
+	life, err := checkOptions(`{"StopTimeout":60,"HostConfig":{"RestartPolicy":{"Name":"always"},"Mounts":[{"Type":"bind","Source":"/mnt/not-yet","Target":"/d"}]}}`)
+	require.ErrorIs(t, err, errdefs.ErrInvalidArgument)
+	require.Equal(t, "always", life.Restart.Name)
+	require.Equal(t, time.Minute, life.StopTimeout)
+}
+
+func TestCgroupParentStaysOutOfModulesAndOfEdged(t *testing.T) {
+	for _, parent := range []string{"/edged", "/edged/hub-12345678-g1", "edged/x", "/a/../edged/x", "/system.slice/edged.service", "/system.slice/edged-hub-g1.scope/x", "a:b", "/"} {
+		_, err := checkOptions(`{"HostConfig":{"CgroupParent":"` + parent + `"}}`)
+		require.ErrorIs(t, err, errdefs.ErrInvalidArgument, parent)
+	}
+	for _, parent := range []string{"", "/plant", "/edgedly/x", "plant.slice"} {
+		_, err := checkOptions(`{"HostConfig":{"CgroupParent":"` + parent + `"}}`)
+		require.NoError(t, err, parent)
+	}
+}
