@@ -197,6 +197,7 @@ func (d *daemon) afterStart(ctx context.Context) {
 	case <-ctx.Done():
 		return
 	}
+	debug.FreeOSMemory() // what the start took is not needed again
 	if err := d.markBoot(); err != nil {
 		d.log.WithError(err).Warn("cannot note that this boot's modules were started")
 	}

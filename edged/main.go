@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
-	"runtime/debug"
 	"syscall"
 
 	"github.com/sirupsen/logrus"
@@ -24,8 +23,6 @@ var version = "0.0.0-dev"
 const defaultConfig = "/etc/edged/config.toml"
 
 func main() {
-	// What edged keeps is small and long-lived: a tighter heap costs it little and the device less.
-	debug.SetGCPercent(50)
 	if err := run(os.Args[1:]); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
 			return

@@ -26,6 +26,8 @@ import (
 const (
 	Window = time.Minute
 	quota  = 64
+	// sameChanges is how many changes that are alike are written one by one in a window.
+	sameChanges = 16
 )
 
 // Event is one decision.
@@ -56,7 +58,8 @@ type Log struct {
 
 type gathered struct {
 	event Event
-	more  int
+	lines int // written one by one, of a change
+	more  int // not written yet
 }
 
 // New returns a Log on stderr, or on the journal that stderr is connected to.
@@ -96,7 +99,8 @@ func (l *Log) Close() {
 
 // Change records what a caller changed: each change of edgeAgent and of the host's
 // users is a line. Any module may start and stop modules, as often as it likes, so of
-// theirs the same one again within the window is counted, and written at its end.
+// theirs what is the same more than sameChanges times within the window is counted,
+// and written at its end.
 func (l *Log) Change(e Event) {
 	if name := e.Caller.Module(); name == "" || name == module.AgentName {
 		l.write(fields(e, "change", 0))
@@ -105,13 +109,17 @@ func (l *Log) Change(e Event) {
 	key := strings.Join([]string{e.Caller.Kind.String(), who(e), e.Method, e.Route, e.Module, fmt.Sprint(e.Status)}, "\x00")
 	l.mu.Lock()
 	g := l.changed[key]
-	if g != nil {
+	if g == nil {
+		g = &gathered{event: e}
+		l.changed[key] = g
+	}
+	g.lines++
+	write := g.lines <= sameChanges
+	if !write {
 		g.more++
-	} else {
-		l.changed[key] = &gathered{event: e}
 	}
 	l.mu.Unlock()
-	if g == nil {
+	if write {
 		l.write(fields(e, "change", 0))
 	}
 }

@@ -16,9 +16,6 @@ import (
 // their mounts; images have none of their own that would be right.
 func (e *Engine) networkFiles(c *module.Container, o *options) ([]specs.Mount, error) {
 	dir := e.filesDir(c.ID)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("cannot make folder of container %s: %w", c.ID, err)
-	}
 	if err := e.writeNetworkFiles(c.ID, hostname(c, o), o.HostConfig.NetworkMode == "host"); err != nil {
 		return nil, err
 	}
@@ -32,6 +29,10 @@ func (e *Engine) networkFiles(c *module.Container, o *options) ([]specs.Mount, e
 // writeNetworkFiles writes them in place. It is done before each start, too: what a
 // power cut left may be empty, and the host's resolv.conf may have changed.
 func (e *Engine) writeNetworkFiles(id, name string, hostNetwork bool) error {
+	// Also before a start: what a failed try of the create left may have been removed with its folder.
+	if err := os.MkdirAll(e.filesDir(id), 0o700); err != nil {
+		return fmt.Errorf("cannot make folder of container %s: %w", id, err)
+	}
 	hosts := []byte("127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n")
 	resolv := []byte{}
 	if hostNetwork {
