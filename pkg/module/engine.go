@@ -65,13 +65,6 @@ type Lifecycle struct {
 type Observed struct {
 	ContainerID string
 	Module      string
-	Generation  int64
-	// PID of the first process, 0 without a task.
-	PID int
-	// Running is false for a task that is made but not started, or has exited.
-	Running bool
-	// Exited carries the exit of a task that has ended and is not deleted yet.
-	Exited *Exit
 }
 
 // Event is something that happened to a container.
@@ -109,7 +102,7 @@ type Engine interface {
 	DeleteTask(ctx context.Context, id string) error
 	// Delete removes task, container and file system. NotFound is success.
 	Delete(ctx context.Context, id string) error
-	// Observe lists all of edged's containers in a fixed number of calls.
+	// Observe lists all of edged's containers in one call.
 	Observe(ctx context.Context) ([]Observed, error)
 	// Events calls subscribed once the stream stands, then on for each event, until the
 	// stream ends or ctx does. Nothing is replayed: observe after subscribed.

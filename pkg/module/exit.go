@@ -7,7 +7,6 @@ import (
 
 // dispatch gives an engine's event to the module's worker.
 func (s *Supervisor) dispatch(ev Event) {
-	s.progress.Store(time.Now().UnixNano())
 	s.mu.Lock()
 	var owner *worker
 	for _, w := range s.workers {

@@ -61,7 +61,6 @@ func (s *Supervisor) watch(ctx context.Context) {
 	for ctx.Err() == nil {
 		stream, end := context.WithCancel(ctx)
 		err := s.Engine.Events(stream, func() {
-			s.progress.Store(time.Now().UnixNano())
 			if err := s.reconcile(ctx); err != nil {
 				// Without it nothing that ran before a power cut comes back: begin anew.
 				s.Log.WithError(err).Warn("cannot compare modules with the engine, trying again")

@@ -63,8 +63,7 @@ type Supervisor struct {
 	reconcileOne sync.Once
 	unsure       atomic.Int64
 	born         time.Time
-	progress     atomic.Int64 // unix nanoseconds of the event loop's last sign of life
-	held         atomic.Bool  // a host user stopped the agent
+	held         atomic.Bool // a host user stopped the agent
 }
 
 // Open reads the store and takes up, from kernel facts alone, the instances that
