@@ -114,6 +114,7 @@ func TestFixtures(t *testing.T) {
 		{"attack-first-thread-exited-v1", named, ReasonForeignContainer},
 		{"attack-first-thread-exiting-v1", unmanaged, ReasonGone},
 		{"attack-first-thread-exiting-v1", named, ReasonGone},
+		{"attack-first-thread-exiting-midway-v1", named, ReasonGone},
 
 		{"own-not-in-table", unified, ReasonStale},
 		{"own-scope-not-in-table", unified, ReasonStale},
@@ -213,7 +214,7 @@ func TestFixtures(t *testing.T) {
 	}
 	entries, err := os.ReadDir("testdata/proc")
 	require.NoError(t, err)
-	require.Len(t, entries, 76, "a fixture without a line in the table above proves nothing")
+	require.Len(t, entries, 77, "a fixture without a line in the table above proves nothing")
 }
 
 func TestModuleFromAnotherNetworkNamespaceIsUnknown(t *testing.T) {

@@ -67,6 +67,23 @@ func hostCgroup(cgroup []byte, owner hierarchy, namespace string, table *snapsho
 	return haveOwner && ownerOK
 }
 
+// linesProven says that a /proc/<pid>/cgroup shows by itself that none of its lines lies: the kernel writes them one after the other, "/" on v1 once the
+// first thread has begun to exit (see leavingReason), and what has begun is never taken back. So when the last v1 line is not "/", no line before it lies.
+// That is the common case: systemd's own hierarchy is the first that is mounted, and the first is the last written.
+func linesProven(cgroup []byte) bool {
+	proven := false
+	lines := cgroupLines{rest: cgroup}
+	for {
+		line, ok := lines.next()
+		if !ok {
+			return proven && lines.err == nil
+		}
+		if string(line.id) != "0" {
+			proven = string(line.path) != "/"
+		}
+	}
+}
+
 // awaitsRow says whether a /proc/<pid>/cgroup that leads into no recorded instance leads to where edged's containers are.
 func awaitsRow(cgroup []byte, namespace string, table *snapshot) bool {
 	lines := cgroupLines{rest: cgroup}

@@ -177,7 +177,7 @@ func (c *Conn) judge() (caller Caller, waits bool) {
 	case !errors.Is(err, ErrNoInstance):
 		return c.unknown(cgroupReason(err)), false
 	case shared && hostCgroup(cgroup, p.kernel.owner, p.table.namespace, table):
-		return c.judgeHost(), false
+		return c.judgeHost(cgroup), false
 	case awaitsRow(cgroup, p.table.namespace, table):
 		return c.unknown(ReasonStale), true
 	case !shared:
@@ -213,7 +213,7 @@ func (c *Conn) judgeModule(in *Instance) Caller {
 }
 
 // judgeHost asks for the rest of the proof that a process is the host's.
-func (c *Conn) judgeHost() Caller {
+func (c *Conn) judgeHost(cgroup []byte) Caller {
 	k := c.kernel()
 	ours, err := c.hostNamespaces()
 	switch {
@@ -224,7 +224,7 @@ func (c *Conn) judgeHost() Caller {
 	case !ours:
 		return c.unknown(ReasonForeignContainer)
 	}
-	if k.owner != unified {
+	if k.owner != unified && !linesProven(cgroup) {
 		if reason := c.leavingReason(); reason != "" {
 			return c.unknown(reason)
 		}

@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"syscall"
 	"testing"
@@ -24,6 +25,7 @@ import (
 func BenchmarkWho(b *testing.B) {
 	bareListener := newConnections(b, 0, false)
 	few, many := newConnections(b, 1, false), newConnections(b, 200, false)
+	logIn(b)
 	module1, module200 := newConnections(b, 1, true), newConnections(b, 200, true)
 	b.Run("new-connection", func(b *testing.B) {
 		const n = 1000
@@ -98,6 +100,20 @@ func newConnections(b *testing.B, instances int, asModule bool) *connections {
 	return &connections{peers.Listen(plain, peer.Scope{Name: "management"}), path, kind}
 }
 
+// logIn moves this process, where there is v1, to where systemd has it on such a host: the hierarchy that was mounted first is systemd's own there, and what a
+// user starts is in user.slice.
+func logIn(b *testing.B) {
+	lines, err := os.ReadFile("/proc/self/cgroup")
+	require.NoError(b, err)
+	first := regexp.MustCompile(`(?m)^1:([^:,]+):/$`).FindSubmatch(lines)
+	if first == nil {
+		return
+	}
+	root := filepath.Join("/sys/fs/cgroup", string(first[1]))
+	folder := filepath.Join(root, "user.slice", fmt.Sprintf("edged-bench-%d", os.Getpid()))
+	enter(b, root, folder)
+}
+
 // ownCgroup moves this process into a control group of its own, until the benchmark ends.
 func ownCgroup(b *testing.B) string {
 	root := "/sys/fs/cgroup" // v2
@@ -105,7 +121,12 @@ func ownCgroup(b *testing.B) string {
 		root += "/pids" // v1
 	}
 	name := fmt.Sprintf("edged-bench-%d", os.Getpid())
-	folder := filepath.Join(root, name)
+	enter(b, root, filepath.Join(root, name))
+	return "/" + name
+}
+
+// enter moves this process into a control group, and back to the root when the benchmark ends.
+func enter(b *testing.B, root, folder string) {
 	require.NoError(b, os.MkdirAll(folder, 0o755))
 	pid := []byte(strconv.Itoa(os.Getpid()))
 	require.NoError(b, os.WriteFile(filepath.Join(folder, "cgroup.procs"), pid, 0o600))
@@ -113,7 +134,6 @@ func ownCgroup(b *testing.B) string {
 		require.NoError(b, os.WriteFile(filepath.Join(root, "cgroup.procs"), pid, 0o600))
 		_ = os.Remove(folder) // the second listener's clean-up finds it gone
 	})
-	return "/" + name
 }
 
 func ownNetNS(b *testing.B) uint64 {
