@@ -20,6 +20,7 @@ import (
 	"github.com/edged/edged/pkg/config"
 	"github.com/edged/edged/pkg/engine"
 	"github.com/edged/edged/pkg/httpapi"
+	"github.com/edged/edged/pkg/identity"
 	"github.com/edged/edged/pkg/listen"
 	"github.com/edged/edged/pkg/module"
 	"github.com/edged/edged/pkg/modulelog"
@@ -46,6 +47,7 @@ type daemon struct {
 	logs       *modulelog.Store
 	engine     *engine.Engine
 	decider    *access.Decider
+	identities *identity.Registry
 	sockets    *sockets
 	supervisor *module.Supervisor
 
@@ -92,8 +94,11 @@ func newDaemon(ctx context.Context, cfg *config.Config, activation *listen.Activ
 	d.logs = modulelog.NewStore(filepath.Join(cfg.Home, "logs"))
 	d.decider = access.New(d.grants(cfg))
 	d.sockets = newSockets(d)
+	if d.identities, err = identity.Open(ctx, d.store); err != nil {
+		return nil, err
+	}
 	if d.supervisor, err = module.Open(ctx, module.Config{
-		Store: d.store, Engine: d.engine, Recorder: d.kernel, Table: table, Sockets: d.sockets, Logs: d.logs,
+		Store: d.store, Engine: d.engine, Recorder: d.kernel, Table: table, Sockets: d.sockets, Logs: d.logs, Identities: d.identities,
 		Identity: module.IdentityEnv{DeviceID: deviceID(cfg), Hub: cfg.Device.Hub, Gateway: cfg.Device.Gateway, Hostname: hostname(cfg)},
 		Extra:    d.agentFolders, PowerCut: d.powerCut(), Log: log,
 	}); err != nil {
@@ -155,7 +160,7 @@ func (d *daemon) serve(ctx context.Context) error {
 	}
 	views := mgmt.NewViews()
 	d.sockets.handle(listen.Management, httpapi.NewServer(mgmt.New(mgmt.Config{
-		Supervisor: d.supervisor, Logs: d.logs, Views: views, Decider: d.decider, Audit: d.audit, Limits: limits,
+		Supervisor: d.supervisor, Identities: d.identities, Logs: d.logs, Views: views, Decider: d.decider, Audit: d.audit, Limits: limits,
 		DockerFraming: d.cfg.Management.LogFraming == config.FramingDocker,
 		Stopping:      ctx,
 		SystemInfo:    d.systemInfo, Metrics: d.writeMetrics,

@@ -83,10 +83,11 @@ func TestARouteWithoutARuleDoesNotStart(t *testing.T) {
 	})
 }
 
-func TestWritesBelongToTheAgentAlone(t *testing.T) {
+func TestWritesAndIdentitiesBelongToTheAgentAlone(t *testing.T) {
 	a := &api{newFixture(t).cfg}
 	for _, route := range a.routes() {
-		write := route.Method == "PUT" || route.Method == "DELETE" || strings.HasSuffix(route.Path, "prepareupdate") || route.Method == "POST" && route.Path == "/modules"
+		write := route.Method == "PUT" || route.Method == "DELETE" || strings.HasSuffix(route.Path, "prepareupdate") || route.Method == "POST" && route.Path == "/modules" ||
+			strings.HasPrefix(route.Path, "/identities")
 		require.Equal(t, write, route.Rule.Name() == access.Agent.Name(), "%s %s", route.Method, route.Path)
 		require.Equal(t, route.Method != "GET", route.Change, "%s %s is audited", route.Method, route.Path)
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/edged/edged/pkg/audit"
 	"github.com/edged/edged/pkg/client/wire"
 	"github.com/edged/edged/pkg/httpapi"
+	"github.com/edged/edged/pkg/identity"
 	"github.com/edged/edged/pkg/module"
 	"github.com/edged/edged/pkg/modulelog"
 )
@@ -28,6 +29,14 @@ type Supervisor interface {
 	Restart(ctx context.Context, name string) error
 }
 
+// Identities keeps who modules are to the workload API.
+type Identities interface {
+	List() []identity.Identity
+	Create(ctx context.Context, moduleID, managedBy string) (identity.Identity, error)
+	Update(ctx context.Context, name, managedBy string) (identity.Identity, error)
+	Delete(ctx context.Context, name string) error
+}
+
 // Logs reads a module's log.
 type Logs interface {
 	Copy(ctx context.Context, w io.Writer, module string, opt modulelog.Options, done <-chan struct{}) error
@@ -36,6 +45,7 @@ type Logs interface {
 // Config is what the API needs.
 type Config struct {
 	Supervisor Supervisor
+	Identities Identities
 	Logs       Logs
 	Views      *Views
 	Decider    *access.Decider
@@ -68,6 +78,10 @@ func (a *api) routes() []httpapi.Route {
 		{Method: http.MethodPost, Path: "/modules/{name}/stop", Since: v2018, Rule: access.Lifecycle, Change: true, Handle: a.stopModule},
 		{Method: http.MethodPost, Path: "/modules/{name}/restart", Since: v2018, Rule: access.Lifecycle, Change: true, Handle: a.restartModule},
 		{Method: http.MethodGet, Path: "/modules/{name}/logs", Since: v2018, Rule: access.Known, Handle: a.logs},
+		{Method: http.MethodGet, Path: "/identities", Since: v2018, Rule: access.Agent, Handle: a.listIdentities},
+		{Method: http.MethodPost, Path: "/identities", Since: v2018, Rule: access.Agent, Change: true, Handle: a.createIdentity},
+		{Method: http.MethodPut, Path: "/identities/{name}", Since: v2018, Rule: access.Agent, Change: true, Handle: a.updateIdentity},
+		{Method: http.MethodDelete, Path: "/identities/{name}", Since: v2018, Rule: access.Agent, Change: true, Handle: a.deleteIdentity},
 		{Method: http.MethodGet, Path: "/systeminfo", Since: v2018, Rule: access.Known, Handle: a.systemInfo},
 	}
 }

@@ -5,8 +5,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -18,6 +20,7 @@ import (
 	"github.com/edged/edged/pkg/audit"
 	"github.com/edged/edged/pkg/client/wire"
 	"github.com/edged/edged/pkg/httpapi"
+	"github.com/edged/edged/pkg/identity"
 	"github.com/edged/edged/pkg/module"
 	"github.com/edged/edged/pkg/modulelog"
 	"github.com/edged/edged/pkg/peer"
@@ -116,6 +119,23 @@ func (f *fakeLogs) Copy(_ context.Context, w io.Writer, _ string, opt modulelog.
 	return f.fail
 }
 
+// memory keeps identities for a registry.
+type memory map[string]identity.Identity
+
+func (m memory) Identities(context.Context) ([]identity.Identity, error) {
+	return slices.Collect(maps.Values(m)), nil
+}
+
+func (m memory) SaveIdentity(_ context.Context, id identity.Identity) error {
+	m[id.Module] = id
+	return nil
+}
+
+func (m memory) DeleteIdentity(_ context.Context, name string) error {
+	delete(m, name)
+	return nil
+}
+
 func stateOf(spec module.Spec) *module.State {
 	run := make(chan struct{})
 	close(run)
@@ -158,6 +178,7 @@ type fixture struct {
 	t    *testing.T
 	sup  *fakeSupervisor
 	logs *fakeLogs
+	ids  *identity.Registry
 	cfg  Config
 }
 
@@ -167,8 +188,14 @@ func newFixture(t *testing.T) *fixture {
 	f := &fixture{t: t, logs: &fakeLogs{}, sup: &fakeSupervisor{states: map[string]*module.State{
 		"edgeAgent": stateOf(specOf("edgeAgent")), "target": stateOf(specOf("target")),
 	}}}
+	var err error
+	f.ids, err = identity.Open(t.Context(), memory{
+		"edgeAgent": {Module: "edgeAgent", ModuleID: "$edgeAgent", ManagedBy: "iotedge", GenerationID: "g0"},
+		"target":    {Module: "target", ModuleID: "$target", ManagedBy: "iotedge", GenerationID: "g1"},
+	})
+	require.NoError(t, err)
 	f.cfg = Config{
-		Supervisor: f.sup, Logs: f.logs, Views: NewViews(), Audit: log,
+		Supervisor: f.sup, Identities: f.ids, Logs: f.logs, Views: NewViews(), Audit: log,
 		Decider:    access.New([]access.Grant{{Permissions: []access.Permission{access.AdminTemplates}, Modules: []string{"edgeAgent"}, UIDs: []uint32{0}, GIDs: []uint32{permitted}}}),
 		Limits:     httpapi.Limits{Body: 1 << 20, BodyRate: 1024, Headers: 64 << 10, HeaderTimeout: 3 * time.Second},
 		SystemInfo: func(context.Context) wire.SystemInfo { return wire.SystemInfo{OSType: "Linux", Architecture: "x86_64"} },
@@ -204,5 +231,5 @@ func message(t *testing.T, w *httptest.ResponseRecorder) string {
 }
 
 func body(name, more string) string {
-	return fmt.Sprintf(`{"name":%q,"type":"docker","config":{"settings":{"image":"i"}}%s}`, name, more)
+	return fmt.Sprintf(`{"moduleId":%[1]q,"name":%[1]q,"type":"docker","config":{"settings":{"image":"i"}}%[2]s}`, name, more)
 }

@@ -158,7 +158,7 @@ func (w *worker) undoCreate(ctx context.Context, rec *Record) {
 
 // makeContainer makes the container of a generation.
 func (w *worker) makeContainer(ctx context.Context, g *Generation) error {
-	id, err := w.s.Store.EnsureIdentity(ctx, w.name)
+	id, generationID, err := w.s.Identities.EnsureIdentity(ctx, w.name)
 	if err != nil {
 		return err
 	}
@@ -173,7 +173,7 @@ func (w *worker) makeContainer(ctx context.Context, g *Generation) error {
 		SpecDigest: g.Spec.Digest(),
 		Spec:       g.Spec,
 		Defaults:   w.s.Identity.defaults(),
-		Identity:   w.s.Identity.environment(w.name, id, wantsManagement(&g.Spec)),
+		Identity:   w.s.Identity.environment(id, generationID, wantsManagement(&g.Spec)),
 		Sockets:    w.s.Sockets.Dir(w.name),
 		Mounts:     mounts,
 		Groups:     groups,

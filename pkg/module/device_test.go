@@ -123,8 +123,8 @@ func (s *fakeStore) DeleteModule(_ context.Context, name string) error {
 	return nil
 }
 
-func (s *fakeStore) EnsureIdentity(_ context.Context, name string) (string, error) {
-	return "genid-" + name, nil
+func (s *fakeStore) EnsureIdentity(_ context.Context, name string) (moduleID, generationID string, err error) {
+	return name, "genid-" + name, nil
 }
 
 func (s *fakeStore) TouchImage(context.Context, string, string) error { return nil }
@@ -227,7 +227,7 @@ func (d *device) open(powerCut bool) {
 	d.table = peer.NewTable("edged")
 	var err error
 	d.s, err = Open(d.t.Context(), Config{
-		Store: d.store, Engine: d.engine, Recorder: d.engine, Table: d.table, Sockets: d.sockets, Logs: fakeLogs{d.j, &d.mute},
+		Store: d.store, Engine: d.engine, Recorder: d.engine, Table: d.table, Sockets: d.sockets, Logs: fakeLogs{d.j, &d.mute}, Identities: d.store,
 		Identity: IdentityEnv{DeviceID: "dev"}, PowerCut: powerCut, Log: log,
 	})
 	require.NoError(d.t, err)

@@ -1,5 +1,14 @@
 package module
 
+import "context"
+
+// Identities knows who modules are to the workload API.
+type Identities interface {
+	// EnsureIdentity returns the id under which a module's identity is registered and
+	// its generation id, making the identity when there is none.
+	EnsureIdentity(ctx context.Context, name string) (moduleID, generationID string, err error)
+}
+
 // IdentityEnv is what every module is told about the device it runs on.
 type IdentityEnv struct {
 	DeviceID string
@@ -18,10 +27,10 @@ const (
 
 // environment returns what states the identity of a module, under the names its
 // clients know and under edged's own. It wins over what the spec says.
-func (e IdentityEnv) environment(name, generationID string, management bool) []string {
+func (e IdentityEnv) environment(moduleID, generationID string, management bool) []string {
 	pairs := [][2]string{
 		{"WORKLOADURI", workloadURI},
-		{"MODULEID", name},
+		{"MODULEID", moduleID},
 		{"MODULEGENERATIONID", generationID},
 		{"DEVICEID", e.DeviceID},
 		{"APIVERSION", apiVersion},

@@ -59,9 +59,6 @@ type Store interface {
 	SaveExit(ctx context.Context, r *Record, containerID string) error
 	// DeleteModule removes the record and all that hangs on it; its identity stays.
 	DeleteModule(ctx context.Context, name string) error
-	// EnsureIdentity returns the generation id of a module's identity, making one if
-	// there is none.
-	EnsureIdentity(ctx context.Context, name string) (string, error)
 	// TouchImage notes that an image is in use now.
 	TouchImage(ctx context.Context, ref, digest string) error
 }

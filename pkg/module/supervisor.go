@@ -28,12 +28,13 @@ const (
 
 // Config is what a Supervisor needs. All fields but Agent and Folders are required.
 type Config struct {
-	Store    Store
-	Engine   Engine
-	Recorder Recorder
-	Table    *peer.Table
-	Sockets  Sockets
-	Logs     Logs
+	Store      Store
+	Engine     Engine
+	Recorder   Recorder
+	Table      *peer.Table
+	Sockets    Sockets
+	Logs       Logs
+	Identities Identities
 	// Identity is the environment, without the names, that every module gets.
 	Identity IdentityEnv
 	// Extra returns edged's own mounts and groups for a module (the agent's folders).

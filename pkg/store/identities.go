@@ -2,45 +2,41 @@ package store
 
 import (
 	"context"
-	"crypto/rand"
 	"database/sql"
-	"time"
+
+	"github.com/edged/edged/pkg/identity"
 )
 
-// EnsureIdentity returns the generation id of a module's identity and makes the
-// identity when there is none. The id is opaque and URL-safe.
-func (s *Store) EnsureIdentity(ctx context.Context, name string) (string, error) {
-	var id string
-	err := s.read.QueryRowContext(ctx, `SELECT generation_id FROM identities WHERE module_id = ?`, name).Scan(&id)
-	if err == nil {
-		return id, nil
+// Identities returns every module's identity.
+func (s *Store) Identities(ctx context.Context) (all []identity.Identity, err error) {
+	rows, err := s.read.QueryContext(ctx, `SELECT module, module_id, managed_by, generation_id FROM identities`)
+	if err != nil {
+		return nil, classify(err)
 	}
-	err = s.tx(ctx, "identity", func(tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, `INSERT INTO identities (module_id, managed_by, generation_id)
-			VALUES (?, 'iotedge', ?) ON CONFLICT DO NOTHING`, name, rand.Text())
-		if err != nil {
-			return err
+	defer rows.Close()
+	for rows.Next() {
+		var id identity.Identity
+		if err := rows.Scan(&id.Module, &id.ModuleID, &id.ManagedBy, &id.GenerationID); err != nil {
+			return nil, err
 		}
-		return tx.QueryRowContext(ctx, `SELECT generation_id FROM identities WHERE module_id = ?`, name).Scan(&id)
-	})
-	return id, err
+		all = append(all, id)
+	}
+	return all, rows.Err()
 }
 
-// touchEvery is how exact the time of an image's last use is. Images are kept for days,
-// and each write is a wait for the disk.
-const touchEvery = time.Hour
+// SaveIdentity writes an identity whole.
+func (s *Store) SaveIdentity(ctx context.Context, id identity.Identity) error {
+	return s.tx(ctx, "identity", func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, `INSERT INTO identities (module, module_id, managed_by, generation_id) VALUES (?1, ?2, ?3, ?4)
+			ON CONFLICT DO UPDATE SET module_id = ?2, managed_by = ?3, generation_id = ?4`, id.Module, id.ModuleID, id.ManagedBy, id.GenerationID)
+		return err
+	})
+}
 
-// TouchImage notes the time at which an image was last asked for, to the hour.
-func (s *Store) TouchImage(ctx context.Context, ref, digest string) error {
-	var known string
-	var used int64
-	err := s.read.QueryRowContext(ctx, `SELECT digest, used_at FROM image_uses WHERE ref = ?`, ref).Scan(&known, &used)
-	if age := time.Since(time.Unix(used, 0)); err == nil && known == digest && age >= 0 && age < touchEvery {
-		return nil
-	}
-	return s.tx(ctx, "image use", func(tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, `INSERT INTO image_uses (ref, digest, used_at) VALUES (?1, ?2, ?3)
-			ON CONFLICT DO UPDATE SET digest = ?2, used_at = ?3`, ref, digest, time.Now().Unix())
+// DeleteIdentity removes a module's identity; one that is not there is no error.
+func (s *Store) DeleteIdentity(ctx context.Context, module string) error {
+	return s.tx(ctx, "identity", func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, `DELETE FROM identities WHERE module = ?`, module)
 		return err
 	})
 }

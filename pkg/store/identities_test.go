@@ -1,42 +1,53 @@
 package store
 
 import (
-	"context"
+	"path/filepath"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/edged/edged/pkg/identity"
 )
 
-func TestAnImageUseIsWrittenOnceAnHourOrWhenTheDigestChanges(t *testing.T) {
-	ctx := context.Background()
-	s := open(t, t.TempDir())
-	use := func() (digest string, at int64) {
-		require.NoError(t, s.read.QueryRowContext(ctx, `SELECT digest, used_at FROM image_uses WHERE ref = 'a:1'`).Scan(&digest, &at))
-		return digest, at
-	}
-	age := func(seconds int64) int64 {
-		_, err := s.write.ExecContext(ctx, `UPDATE image_uses SET used_at = used_at - ?`, seconds)
+func TestIdentitiesAreKeptChangedAndDeleted(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir)
+	ctx := t.Context()
+	all := func() []identity.Identity {
+		list, err := s.Identities(ctx)
 		require.NoError(t, err)
-		_, at := use()
-		return at
+		return list
 	}
-	require.NoError(t, s.TouchImage(ctx, "a:1", "sha256:old"))
-	young := age(600)
-	require.NoError(t, s.TouchImage(ctx, "a:1", "sha256:old"))
-	_, at := use()
-	require.Equal(t, young, at, "ten minutes are no news")
+	require.Empty(t, all())
+	hub := identity.Identity{Module: "edgeHub", ModuleID: "$edgeHub", ManagedBy: "iotedge", GenerationID: "g1"}
+	require.NoError(t, s.SaveIdentity(ctx, hub))
+	hub.ManagedBy = "plant"
+	require.NoError(t, s.SaveIdentity(ctx, hub))
+	require.Equal(t, []identity.Identity{hub}, all())
+	require.NoError(t, s.Close())
+	s = open(t, dir)
+	require.Equal(t, []identity.Identity{hub}, all())
+	require.NoError(t, s.DeleteIdentity(ctx, "edgeHub"))
+	require.NoError(t, s.DeleteIdentity(ctx, "edgeHub"))
+	require.Empty(t, all())
+}
 
-	old := age(3600)
-	require.NoError(t, s.TouchImage(ctx, "a:1", "sha256:old"))
-	_, at = use()
-	require.Greater(t, at, old)
-
-	require.NoError(t, s.TouchImage(ctx, "a:1", "sha256:new"))
-	digest, _ := use()
-	require.Equal(t, "sha256:new", digest)
-
-	ahead := age(-7200) // the clock was wrong when it was written
-	require.NoError(t, s.TouchImage(ctx, "a:1", "sha256:new"))
-	_, at = use()
-	require.Less(t, at, ahead)
+// What the first schema kept was the module's name.
+func TestIdentitiesOfTheFirstSchemaStay(t *testing.T) {
+	dir := t.TempDir()
+	db, err := connect(filepath.Join(dir, "edged.db"), 1, false)
+	require.NoError(t, err)
+	provider, err := schema(db)
+	require.NoError(t, err)
+	_, err = provider.UpTo(t.Context(), 1)
+	require.NoError(t, err)
+	_, err = db.Exec(`INSERT INTO identities (module_id, managed_by, generation_id) VALUES ('edgeAgent', 'iotedge', 'a'), ('temp', 'iotedge', 'b')`)
+	require.NoError(t, err)
+	require.NoError(t, db.Close())
+	list, err := open(t, dir).Identities(t.Context())
+	require.NoError(t, err)
+	require.ElementsMatch(t, []identity.Identity{
+		{Module: "edgeAgent", ModuleID: "$edgeAgent", ManagedBy: "iotedge", GenerationID: "a"},
+		{Module: "temp", ModuleID: "temp", ManagedBy: "iotedge", GenerationID: "b"},
+	}, list)
 }

@@ -88,13 +88,9 @@ func connect(file string, conns int, readOnly bool) (*sql.DB, error) {
 // migrate goes up only. Before an existing database is changed, a copy of it is
 // written beside it: the way back after a failed upgrade.
 func migrate(ctx context.Context, db *sql.DB, file string, fresh bool) error {
-	dir, err := fs.Sub(migrations, "migrations")
+	provider, err := schema(db)
 	if err != nil {
 		return err
-	}
-	provider, err := goose.NewProvider(goose.DialectSQLite3, db, dir, goose.WithDisableGlobalRegistry(true))
-	if err != nil {
-		return fmt.Errorf("cannot read migrations: %w", err)
 	}
 	have, err := provider.GetDBVersion(ctx)
 	if err != nil {
@@ -116,6 +112,19 @@ func migrate(ctx context.Context, db *sql.DB, file string, fresh bool) error {
 		return fmt.Errorf("cannot bring database %s to schema %d: %w", file, want, err)
 	}
 	return nil
+}
+
+// schema is the migrations of a database.
+func schema(db *sql.DB) (*goose.Provider, error) {
+	dir, err := fs.Sub(migrations, "migrations")
+	if err != nil {
+		return nil, err
+	}
+	provider, err := goose.NewProvider(goose.DialectSQLite3, db, dir, goose.WithDisableGlobalRegistry(true))
+	if err != nil {
+		return nil, fmt.Errorf("cannot read migrations: %w", err)
+	}
+	return provider, nil
 }
 
 func backUp(ctx context.Context, db *sql.DB, to string) error {

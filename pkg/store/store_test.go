@@ -14,6 +14,7 @@ import (
 	"github.com/containerd/errdefs"
 	"github.com/stretchr/testify/require"
 
+	"github.com/edged/edged/pkg/identity"
 	"github.com/edged/edged/pkg/module"
 	"github.com/edged/edged/pkg/peer"
 )
@@ -154,8 +155,8 @@ func TestAStartAndAnEndAreOneStep(t *testing.T) {
 func TestADeletedModuleLeavesItsIdentityAlone(t *testing.T) {
 	s := open(t, t.TempDir())
 	ctx := t.Context()
-	id, err := s.EnsureIdentity(ctx, "temp")
-	require.NoError(t, err)
+	id := identity.Identity{Module: "temp", ModuleID: "$temp", ManagedBy: "me", GenerationID: "g1"}
+	require.NoError(t, s.SaveIdentity(ctx, id))
 	for _, name := range []string{"temp", "temp2"} {
 		require.NoError(t, s.SaveModule(ctx, record(name)))
 		require.NoError(t, s.SaveStart(ctx, record(name), instance(name)))
@@ -168,20 +169,10 @@ func TestADeletedModuleLeavesItsIdentityAlone(t *testing.T) {
 	var n int
 	require.NoError(t, s.read.QueryRowContext(ctx, `SELECT count(*) FROM generations`).Scan(&n))
 	require.Equal(t, 1, n)
-	again, err := s.EnsureIdentity(ctx, "temp")
+	ids, err := s.Identities(ctx)
 	require.NoError(t, err)
-	require.Equal(t, id, again)
+	require.Equal(t, []identity.Identity{id}, ids)
 	require.NoError(t, s.DeleteModule(ctx, "temp"), "what is gone is gone")
-}
-
-func TestIdentitiesDifferAndAreURLSafe(t *testing.T) {
-	s := open(t, t.TempDir())
-	a, err := s.EnsureIdentity(t.Context(), "a")
-	require.NoError(t, err)
-	b, err := s.EnsureIdentity(t.Context(), "b")
-	require.NoError(t, err)
-	require.NotEqual(t, a, b)
-	require.Regexp(t, `^[A-Za-z0-9_-]{16,}$`, a)
 }
 
 func TestNotesAndImageUses(t *testing.T) {

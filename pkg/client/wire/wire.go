@@ -81,6 +81,27 @@ type RuntimeStatus struct {
 	Description string `json:"description,omitempty"`
 }
 
+// Identity is who a module is to the workload API.
+type Identity struct {
+	// ModuleID is the module's name as it was registered, with a '$' where there was one.
+	ModuleID     string `json:"moduleId"`
+	ManagedBy    string `json:"managedBy"`
+	GenerationID string `json:"generationId"`
+	// AuthType is "sas".
+	AuthType string `json:"authType"`
+}
+
+// IdentityList is the answer of GET /identities.
+type IdentityList struct {
+	Identities []Identity `json:"identities"`
+}
+
+// IdentitySpec is the body of POST and PUT.
+type IdentitySpec struct {
+	ModuleID  string `json:"moduleId,omitempty"`
+	ManagedBy string `json:"managedBy,omitempty"`
+}
+
 // SystemInfo is what edged runs on.
 type SystemInfo struct {
 	OSType        string       `json:"osType"`
