@@ -17,6 +17,7 @@ import (
 	"github.com/edged/edged/mgmt"
 	"github.com/edged/edged/pkg/access"
 	"github.com/edged/edged/pkg/audit"
+	"github.com/edged/edged/pkg/client/wire"
 	"github.com/edged/edged/pkg/config"
 	"github.com/edged/edged/pkg/engine"
 	"github.com/edged/edged/pkg/httpapi"
@@ -26,6 +27,7 @@ import (
 	"github.com/edged/edged/pkg/modulelog"
 	"github.com/edged/edged/pkg/peer"
 	"github.com/edged/edged/pkg/store"
+	"github.com/edged/edged/pkg/system"
 	"github.com/edged/edged/workload"
 )
 
@@ -42,6 +44,7 @@ type daemon struct {
 
 	audit      *audit.Log
 	store      *store.Store
+	table      *peer.Table
 	peers      *peer.Peers
 	kernel     *peer.Kernel
 	logs       *modulelog.Store
@@ -79,9 +82,9 @@ func newDaemon(ctx context.Context, cfg *config.Config, activation *listen.Activ
 	if d.kernel, err = peer.NewKernel(); err != nil {
 		return nil, err
 	}
-	table := peer.NewTable(cfg.Containerd.Namespace)
+	d.table = peer.NewTable(cfg.Containerd.Namespace)
 	peers := peer.Config{
-		Table: table, Kernel: d.kernel, RequirePIDFD: cfg.Peer.RequirePIDFD,
+		Table: d.table, Kernel: d.kernel, RequirePIDFD: cfg.Peer.RequirePIDFD,
 		Limits: peer.Limits{PerListener: cfg.Limits.Connections, PerUID: cfg.Limits.ConnectionsCaller, RootReserve: cfg.Limits.ConnectionsRoot},
 	}
 	weaken(&peers)
@@ -98,7 +101,7 @@ func newDaemon(ctx context.Context, cfg *config.Config, activation *listen.Activ
 		return nil, err
 	}
 	if d.supervisor, err = module.Open(ctx, module.Config{
-		Store: d.store, Engine: d.engine, Recorder: d.kernel, Table: table, Sockets: d.sockets, Logs: d.logs, Identities: d.identities,
+		Store: d.store, Engine: d.engine, Recorder: d.kernel, Table: d.table, Sockets: d.sockets, Logs: d.logs, Identities: d.identities,
 		Identity: module.IdentityEnv{DeviceID: deviceID(cfg), Hub: cfg.Device.Hub, Gateway: cfg.Device.Gateway, Hostname: hostname(cfg)},
 		Extra:    d.agentFolders, PowerCut: d.powerCut(), Log: log,
 	}); err != nil {
@@ -158,12 +161,14 @@ func (d *daemon) serve(ctx context.Context) error {
 		Body: int64(d.cfg.Limits.JSONBody), BodyRate: int64(d.cfg.Limits.BodyRate), Headers: int(d.cfg.Limits.Headers),
 		HeaderTimeout: d.cfg.Limits.HeaderTimeout.Duration, IdleTimeout: d.cfg.Limits.IdleTimeout.Duration,
 	}
-	views := mgmt.NewViews()
+	views, resources := mgmt.NewViews(), system.NewCollector()
 	d.sockets.handle(listen.Management, httpapi.NewServer(mgmt.New(mgmt.Config{
 		Supervisor: d.supervisor, Identities: d.identities, Logs: d.logs, Views: views, Decider: d.decider, Audit: d.audit, Limits: limits,
 		DockerFraming: d.cfg.Management.LogFraming == config.FramingDocker,
 		Stopping:      ctx,
-		SystemInfo:    d.systemInfo, Metrics: d.writeMetrics,
+		SystemInfo:    d.systemInfo,
+		Resources:     func() (wire.SystemResources, error) { return resources.Resources(d.running()) },
+		Metrics:       d.writeMetrics,
 	}), limits, d.log))
 	d.sockets.handle(listen.Workload, httpapi.NewServer(workload.New(workload.Config{
 		Supervisor: d.supervisor, Views: views, Decider: d.decider, Audit: d.audit, Limits: limits,

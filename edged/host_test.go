@@ -39,23 +39,6 @@ func TestGrantsNameUsersAndGroupsByNameOrNumber(t *testing.T) {
 	require.Contains(t, said.String(), `grant names group \"no-such-group\"`)
 }
 
-func TestOSRelease(t *testing.T) {
-	for text, want := range map[string][2]string{
-		"ID=debian\nVERSION_ID=\"12\"\n":                         {"debian", "12"},
-		"NAME=\"X\"\n# ID=comment\nID='alpine'\nVERSION_ID=3.20": {"alpine", "3.20"},
-		"VERSION_ID=1\nVARIANT_ID=iot\nID_LIKE=x\n":              {"", "1"},
-		"":         {"", ""},
-		"ID\n=x\n": {"", ""},
-	} {
-		file := filepath.Join(t.TempDir(), "os-release")
-		require.NoError(t, os.WriteFile(file, []byte(text), 0o600))
-		id, version := osRelease(file)
-		require.Equal(t, want, [2]string{id, version}, text)
-	}
-	id, version := osRelease("/no/such/file")
-	require.Empty(t, id+version)
-}
-
 func TestTheLoggerIsLookedForBesideEdged(t *testing.T) {
 	exe, err := os.Executable()
 	require.NoError(t, err)

@@ -1,39 +1,22 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"fmt"
 	"io"
-	"os"
-	"runtime"
-	"strings"
 	"time"
 
 	"github.com/VictoriaMetrics/metrics"
-	"golang.org/x/sys/unix"
 
 	"github.com/edged/edged/pkg/client/wire"
 	"github.com/edged/edged/pkg/peer"
+	"github.com/edged/edged/pkg/system"
 )
 
 // systemInfo says what edged runs on, in the words of the contract.
 func (d *daemon) systemInfo(ctx context.Context) wire.SystemInfo {
-	info := wire.SystemInfo{
-		OSType: "Linux", Architecture: runtime.GOARCH, CPUs: runtime.NumCPU(), Version: version,
-		Provisioning: wire.Provisioning{Type: "manual"},
-	}
-	var u unix.Utsname
-	if unix.Uname(&u) == nil {
-		info.Architecture = unix.ByteSliceToString(u.Machine[:])
-		info.KernelRelease = unix.ByteSliceToString(u.Release[:])
-		info.KernelVersion = unix.ByteSliceToString(u.Version[:])
-	}
-	var si unix.Sysinfo_t
-	if unix.Sysinfo(&si) == nil {
-		info.TotalMemory = int64(uint64(si.Totalram) * uint64(si.Unit)) //nolint:unconvert // 32 bits wide on arm
-	}
-	info.OS, info.OSVersion = osRelease("/etc/os-release")
+	info := system.Root("/").Info()
+	info.Version = version
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
 	if v, err := d.engine.Version(ctx); err == nil {
@@ -42,23 +25,17 @@ func (d *daemon) systemInfo(ctx context.Context) wire.SystemInfo {
 	return info
 }
 
-// osRelease reads ID and VERSION_ID, os-release(5).
-func osRelease(path string) (id, versionID string) {
-	f, err := os.Open(path)
-	if err != nil {
-		return "", ""
-	}
-	defer f.Close()
-	for s := bufio.NewScanner(io.LimitReader(f, 64<<10)); s.Scan(); {
-		key, value, _ := strings.Cut(s.Text(), "=")
-		switch value = strings.Trim(value, `"'`); key {
-		case "ID":
-			id = value
-		case "VERSION_ID":
-			versionID = value
+// running lists the modules' containers that run, as the kernel knows them.
+func (d *daemon) running() []system.Module {
+	var all []system.Module
+	for _, in := range d.table.Instances() {
+		if !in.System {
+			all = append(all, system.Module{
+				Name: in.Module, ContainerID: in.ContainerID, Cgroups: in.Paths, PID: in.PID, StartTime: in.StartTime, OwnNetwork: in.NetNS != 0,
+			})
 		}
 	}
-	return id, versionID
+	return all
 }
 
 // writeMetrics writes edged's metrics in Prometheus' text format.

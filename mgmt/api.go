@@ -57,6 +57,8 @@ type Config struct {
 	Stopping context.Context //nolint:containedctx // it is a signal to all requests, not one's own context
 	// SystemInfo answers GET /systeminfo.
 	SystemInfo func(ctx context.Context) wire.SystemInfo
+	// Resources answers GET /systeminfo/resources.
+	Resources func() (wire.SystemResources, error)
 	// Metrics writes them in Prometheus' text format.
 	Metrics func(w io.Writer)
 }
@@ -66,7 +68,7 @@ type api struct{ Config }
 // routes is the whole management API with who may use it. A wrong rule is a wrong
 // word here, and testdata/access.golden shows every route against every caller.
 func (a *api) routes() []httpapi.Route {
-	const v2018, v2019 = "2018-06-28", "2019-01-30"
+	const v2018, v2019, v2019Nov = "2018-06-28", "2019-01-30", "2019-11-05"
 	return []httpapi.Route{
 		{Method: http.MethodGet, Path: "/modules", Since: v2018, Rule: access.Known, Handle: a.listModules},
 		{Method: http.MethodPost, Path: "/modules", Since: v2018, Rule: access.Agent, Change: true, Handle: a.createModule},
@@ -83,6 +85,7 @@ func (a *api) routes() []httpapi.Route {
 		{Method: http.MethodPut, Path: "/identities/{name}", Since: v2018, Rule: access.Agent, Change: true, Handle: a.updateIdentity},
 		{Method: http.MethodDelete, Path: "/identities/{name}", Since: v2018, Rule: access.Agent, Change: true, Handle: a.deleteIdentity},
 		{Method: http.MethodGet, Path: "/systeminfo", Since: v2018, Rule: access.Known, Handle: a.systemInfo},
+		{Method: http.MethodGet, Path: "/systeminfo/resources", Since: v2019Nov, Rule: access.Known, Handle: a.resources},
 	}
 }
 

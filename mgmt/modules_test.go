@@ -259,7 +259,7 @@ func TestViewsFollowTheState(t *testing.T) {
 
 func TestSystemInfoAndMetrics(t *testing.T) {
 	f := newFixture(t)
-	require.JSONEq(t, `{"osType":"Linux","architecture":"x86_64","cpus":0,"version":"","provisioning":{"type":"","dynamicReprovisioning":false,"alwaysReprovisionOnStartup":false}}`,
+	require.JSONEq(t, `{"osType":"Linux","architecture":"x86_64","cpus":0,"version":"","virtualized":"no","provisioning":{"type":"","dynamicReprovisioning":false,"alwaysReprovisionOnStartup":false}}`,
 		f.ask("user", "GET", "/systeminfo"+v, "").Body.String())
 	w := f.ask("user", "GET", "/metrics", "")
 	require.Equal(t, "edged_modules 2\n", w.Body.String())
@@ -268,4 +268,13 @@ func TestSystemInfoAndMetrics(t *testing.T) {
 	require.Equal(t, 405, w.Code)
 	require.Equal(t, "GET", w.Header().Get("Allow"))
 	require.Equal(t, 400, f.ask("user", "GET", "/systeminfo", "").Code, "api-version belongs to the contract")
+}
+
+func TestResources(t *testing.T) {
+	f := newFixture(t)
+	w := f.ask("target", "GET", "/systeminfo/resources"+v, "")
+	require.Equal(t, 200, w.Code)
+	require.Equal(t, fmt.Sprint(w.Body.Len()), w.Header().Get("Content-Length"))
+	require.Contains(t, w.Body.String(), `"docker_stats":"[]"`)
+	require.Equal(t, 404, f.ask("target", "GET", "/systeminfo/resources?api-version=2019-10-22", "").Code)
 }

@@ -11,6 +11,14 @@ func (a *api) systemInfo(w http.ResponseWriter, r *httpapi.Request) error {
 	return nil
 }
 
+func (a *api) resources(w http.ResponseWriter, _ *httpapi.Request) error {
+	used, err := a.Resources()
+	if err == nil {
+		httpapi.WriteJSON(w, http.StatusOK, used)
+	}
+	return err
+}
+
 func (a *api) metrics(w http.ResponseWriter, _ *httpapi.Request) error {
 	w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
 	httpapi.Deadline(w)

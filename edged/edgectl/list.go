@@ -109,9 +109,9 @@ func (a *app) names(modules []wire.Module) error {
 	return err
 }
 
-func orEmpty(modules []wire.Module) []wire.Module {
-	if modules == nil {
-		return []wire.Module{}
+func orEmpty[T any](list []T) []T {
+	if list == nil {
+		return []T{}
 	}
-	return modules
+	return list
 }

@@ -2,6 +2,8 @@ package peer
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -84,6 +86,11 @@ func (t *Table) Remove(containerID string) {
 		next.longest = max(next.longest, len(path))
 	}
 	t.replace(old, next)
+}
+
+// Instances returns all that are in the table, in no order.
+func (t *Table) Instances() []*Instance {
+	return slices.Collect(maps.Values(t.current.Load().byID))
 }
 
 // Match finds the instance that a process is in from its /proc/<pid>/cgroup: on every line the recorded path nearest to the root counts, lines without one

@@ -104,14 +104,20 @@ type IdentitySpec struct {
 
 // SystemInfo is what edged runs on.
 type SystemInfo struct {
-	OSType        string       `json:"osType"`
-	KernelRelease string       `json:"kernel_release,omitempty"`
-	KernelVersion string       `json:"kernel_version,omitempty"`
-	OS            string       `json:"operating_system,omitempty"`
-	OSVersion     string       `json:"operating_system_version,omitempty"`
-	Architecture  string       `json:"architecture"`
-	CPUs          int          `json:"cpus"`
-	TotalMemory   int64        `json:"total_memory,omitempty"`
+	OSType        string `json:"osType"`
+	KernelRelease string `json:"kernel_release,omitempty"`
+	KernelVersion string `json:"kernel_version,omitempty"`
+	OS            string `json:"operating_system,omitempty"`
+	OSVersion     string `json:"operating_system_version,omitempty"`
+	OSVariant     string `json:"operating_system_variant,omitempty"`
+	OSBuild       string `json:"operating_system_build,omitempty"`
+	Architecture  string `json:"architecture"`
+	CPUs          int    `json:"cpus"`
+	TotalMemory   int64  `json:"total_memory,omitempty"`
+	// Virtualized is "yes", "no" or "unknown".
+	Virtualized   string       `json:"virtualized"`
+	ProductName   string       `json:"product_name,omitempty"`
+	SystemVendor  string       `json:"system_vendor,omitempty"`
 	Version       string       `json:"version"`
 	ServerVersion string       `json:"server_version,omitempty"`
 	Provisioning  Provisioning `json:"provisioning"`
@@ -122,6 +128,31 @@ type Provisioning struct {
 	Type                       string `json:"type"`
 	DynamicReprovisioning      bool   `json:"dynamicReprovisioning"`
 	AlwaysReprovisionOnStartup bool   `json:"alwaysReprovisionOnStartup"`
+}
+
+// SystemResources is what is used of the device, now. Times are in seconds, sizes in bytes.
+type SystemResources struct {
+	HostUptime    uint64 `json:"host_uptime"`
+	ProcessUptime uint64 `json:"process_uptime"`
+	// UsedCPU is a percentage of all processors together, since an earlier call.
+	UsedCPU  float64 `json:"used_cpu"`
+	UsedRAM  uint64  `json:"used_ram"`
+	TotalRAM uint64  `json:"total_ram"`
+	Disks    []Disk  `json:"disks"`
+	// DockerStats is JSON in a string: an array of what Docker's API says of a container's resources, one of each module that runs.
+	DockerStats string `json:"docker_stats"`
+}
+
+// Disk is one file system on a block device.
+type Disk struct {
+	// Name is where it is mounted.
+	Name           string `json:"name"`
+	AvailableSpace uint64 `json:"available_space"`
+	TotalSpace     uint64 `json:"total_space"`
+	FileSystem     string `json:"file_system"`
+	// FileType is "SSD", "HDD" or "Unknown".
+	FileType string `json:"file_type"`
+	Device   string `json:"device"`
 }
 
 // Error is the body of every error.

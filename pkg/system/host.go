@@ -1,0 +1,114 @@
+package system
+
+import (
+	"bytes"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/edged/edged/pkg/client/wire"
+)
+
+// cpuTimes are the clock ticks since boot of all processors together, /proc/stat.
+type cpuTimes struct{ busy, total uint64 }
+
+// userHZ is the unit of /proc/stat and /proc/<pid>/stat on every architecture that Linux runs on today.
+const userHZ = 100
+
+func (r Root) cpu() (t cpuTimes) {
+	b, err := r.read("proc/stat")
+	if err != nil {
+		return t
+	}
+	line, _, _ := bytes.Cut(b, []byte("\n"))
+	words := strings.Fields(string(line))
+	if len(words) < 5 || words[0] != "cpu" {
+		return t
+	}
+	for i, word := range words[1:] {
+		n, err := strconv.ParseUint(word, 10, 64)
+		if err != nil || i > 7 { // guest times are in user and nice already
+			break
+		}
+		t.total += n
+		if i != 3 && i != 4 { // idle, iowait
+			t.busy += n
+		}
+	}
+	return t
+}
+
+// percent is how much of all processors was used since earlier times, of which none are since boot.
+func (t cpuTimes) percent(since cpuTimes) float64 {
+	if t.total <= since.total || t.busy < since.busy {
+		return 0
+	}
+	return 100 * float64(t.busy-since.busy) / float64(t.total-since.total)
+}
+
+func (r Root) uptime() time.Duration {
+	first, _, _ := strings.Cut(r.word("proc/uptime"), " ")
+	seconds, err := strconv.ParseFloat(first, 64)
+	if err != nil {
+		return 0
+	}
+	return time.Duration(seconds * float64(time.Second))
+}
+
+func (r Root) memory() (used, total uint64) {
+	m := r.pairs("proc/meminfo")
+	return (m["MemTotal"] - min(m["MemAvailable"], m["MemTotal"])) << 10, m["MemTotal"] << 10
+}
+
+// disks are the file systems on block devices, each once, where it is mounted first.
+func (r Root) disks() []wire.Disk {
+	disks := []wire.Disk{}
+	b, err := r.read("proc/self/mountinfo")
+	if err != nil {
+		return disks
+	}
+	seen := map[string]bool{}
+	for line := range bytes.Lines(b) {
+		// 36 35 98:0 /mnt1 /mnt2 rw,noatime master:1 - ext3 /dev/root rw (proc_pid_mountinfo(5))
+		before, after, ok := strings.Cut(string(line), " - ")
+		fields, rest := strings.Fields(before), strings.Fields(after)
+		if !ok || len(fields) < 5 || len(rest) < 2 || !strings.HasPrefix(rest[1], "/dev/") || seen[fields[2]] {
+			continue
+		}
+		seen[fields[2]] = true
+		where := unescape(fields[4])
+		var fs unix.Statfs_t
+		if unix.Statfs(where, &fs) != nil {
+			continue
+		}
+		size := uint64(fs.Bsize) //nolint:gosec,unconvert // positive; 32 bits wide on arm
+		disks = append(disks, wire.Disk{
+			Name: where, FileSystem: rest[0], FileType: r.fileType(fields[2]), Device: rest[1],
+			AvailableSpace: fs.Bavail * size, TotalSpace: fs.Blocks * size,
+		})
+	}
+	return disks
+}
+
+// fileType says what a block device, "major:minor", is.
+func (r Root) fileType(device string) string {
+	for _, path := range []string{"/queue/rotational", "/../queue/rotational"} { // a partition's is its disk's
+		switch r.word("sys/dev/block/" + device + path) {
+		case "0":
+			return "SSD"
+		case "1":
+			return "HDD"
+		}
+	}
+	return "Unknown"
+}
+
+// unescape reads the octal escapes of mountinfo: space, tab, newline, backslash.
+func unescape(s string) string {
+	if !strings.Contains(s, `\`) {
+		return s
+	}
+	return strings.NewReplacer(`\040`, " ", `\011`, "\t", `\012`, "\n", `\134`, `\`).Replace(s)
+}
