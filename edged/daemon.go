@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"runtime/debug"
 	"strings"
 	"sync"
 	"time"
@@ -37,6 +36,7 @@ const closeTimeout = 20 * time.Second
 // daemon is edged wired together. Its fields are in the order in which they are
 // made; close goes the other way.
 type daemon struct {
+	file       string // of the configuration
 	cfg        *config.Config
 	log        *logrus.Logger
 	notifier   *listen.Notifier
@@ -54,14 +54,15 @@ type daemon struct {
 	sockets    *sockets
 	supervisor *module.Supervisor
 
-	cancel context.CancelFunc
-	wg     sync.WaitGroup
-	failed chan error
+	cancel    context.CancelFunc
+	wg        sync.WaitGroup
+	reloading sync.Mutex
+	failed    chan error
 }
 
 // newDaemon starts edged and returns once it answers.
-func newDaemon(ctx context.Context, cfg *config.Config, activation *listen.Activation, notifier *listen.Notifier, log *logrus.Logger) (_ *daemon, err error) {
-	d := &daemon{cfg: cfg, log: log, notifier: notifier, activation: activation, failed: make(chan error, 1)}
+func newDaemon(ctx context.Context, file string, cfg *config.Config, activation *listen.Activation, notifier *listen.Notifier, log *logrus.Logger) (_ *daemon, err error) {
+	d := &daemon{file: file, cfg: cfg, log: log, notifier: notifier, activation: activation, failed: make(chan error, 1)}
 	ctx, d.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	defer func() {
 		if err != nil {
@@ -168,12 +169,17 @@ func (d *daemon) serve(ctx context.Context) error {
 		Stopping:      ctx,
 		SystemInfo:    d.systemInfo,
 		Resources:     func() (wire.SystemResources, error) { return resources.Resources(d.running()) },
+		SupportBundle: d.bundle(resources).Write,
+		Reprovision:   d.reload,
 		Metrics:       d.writeMetrics,
 	}), limits, d.log))
 	d.sockets.handle(listen.Workload, httpapi.NewServer(workload.New(workload.Config{
 		Supervisor: d.supervisor, Views: views, Decider: d.decider, Audit: d.audit, Limits: limits,
 	}), limits, d.log))
-	group, _ := edgedGroup()
+	group, err := edgedGroup()
+	if err == nil {
+		d.decider.SetOperators(uint32(group))
+	}
 	for _, s := range []struct {
 		name, uri string
 		perm      listen.Perm
@@ -207,7 +213,7 @@ func (d *daemon) afterStart(ctx context.Context) {
 	case <-ctx.Done():
 		return
 	}
-	debug.FreeOSMemory() // what the start took is not needed again
+	d.trim()
 	if err := d.markBoot(); err != nil {
 		d.log.WithError(err).Warn("cannot note that this boot's modules were started")
 	}
@@ -217,9 +223,15 @@ func (d *daemon) afterStart(ctx context.Context) {
 	}
 	if imported > 0 {
 		d.supervisor.Compare(ctx)
-		debug.FreeOSMemory() // an import is the largest thing edged ever does; what it took is not needed again
+		d.trim() // an import is the largest thing edged ever does
 	}
 	d.supervisor.KeepAgent(ctx, d.agentSpec(), d.store)
+}
+
+func (d *daemon) trim() {
+	if err := trim(); err != nil {
+		d.log.WithError(err).Debug("cannot give back what the start took")
+	}
 }
 
 // probe is what the watchdog is fed by: the supervisor's lock can be had, and the
@@ -233,14 +245,18 @@ func (d *daemon) probe(ctx context.Context) error {
 	return err
 }
 
-// reload takes over what may change while edged runs: grants.
-func (d *daemon) reload(file string) {
+// reload takes over what may change while edged runs: grants. With an error, the
+// old configuration stays.
+func (d *daemon) reload() error {
+	d.reloading.Lock()
+	defer d.reloading.Unlock()
 	if err := d.notifier.Reloading(); err != nil {
 		d.log.WithError(err).Debug("cannot tell the service manager")
 	}
-	cfg, err := config.Load(file)
+	cfg, err := config.Load(d.file)
 	if err != nil {
-		d.log.WithError(err).Error("cannot reload; the old configuration stays")
+		err = fmt.Errorf("cannot reload; the old configuration stays: %w", err)
+		d.log.Error(err)
 	} else {
 		d.decider.SetGrants(d.grants(cfg))
 		d.log.Info("reloaded grants")
@@ -248,6 +264,7 @@ func (d *daemon) reload(file string) {
 	if err := d.notifier.Ready(); err != nil {
 		d.log.WithError(err).Debug("cannot tell the service manager")
 	}
+	return err
 }
 
 // close ends edged: no new requests, those under way are finished, then what they

@@ -1,0 +1,71 @@
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"os"
+	"runtime/debug"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// trim gives back what only the start needed: heap, and the pages of the program
+// itself. Those would stay mapped for years although most of a program is used once
+// or never; unmapped, they are page cache that a device short of memory can take
+// at once, and what is used comes back from there with a minor fault.
+func trim() error {
+	debug.FreeOSMemory()
+	exe, err := os.Readlink("/proc/self/exe")
+	if err != nil {
+		return fmt.Errorf("cannot find own program: %w", err)
+	}
+	f, err := os.Open("/proc/self/smaps")
+	if err != nil {
+		return fmt.Errorf("cannot read own mappings: %w", err)
+	}
+	defer f.Close()
+	for _, m := range unchanged(f, exe) {
+		if _, _, errno := unix.Syscall(unix.SYS_MADVISE, m.first, m.last-m.first, unix.MADV_DONTNEED); errno != 0 {
+			return fmt.Errorf("cannot give pages of the program back: %w", errno)
+		}
+	}
+	return nil
+}
+
+// unchanged returns the mappings of a file, in the text of /proc/<pid>/smaps
+// (proc_pid_smaps(5)), that nobody can have changed: not writable, and without a
+// page that is not the file's. A page that was relocated before it was made
+// read-only would come back as it is in the file.
+func unchanged(smaps io.Reader, file string) []mapping {
+	var all []mapping
+	var candidate mapping
+	ours := false
+	lines := bufio.NewScanner(io.LimitReader(smaps, 16<<20))
+	for lines.Scan() {
+		words := strings.Fields(lines.Text())
+		switch {
+		case len(words) >= 6 && strings.Contains(words[0], "-"):
+			ours = false
+			if words[5] == file && strings.HasPrefix(words[1], "r-") {
+				candidate, ours = parseMapping(words[0])
+			}
+		case len(words) >= 2 && words[0] == "Anonymous:" && words[1] == "0" && ours:
+			all = append(all, candidate)
+		}
+	}
+	return all
+}
+
+// mapping is a range of addresses, the last one not of it.
+type mapping struct{ first, last uintptr }
+
+// parseMapping reads "first-last", in hexadecimal.
+func parseMapping(s string) (m mapping, ok bool) {
+	first, last, _ := strings.Cut(s, "-")
+	from, err := strconv.ParseUint(first, 16, strconv.IntSize)
+	to, err2 := strconv.ParseUint(last, 16, strconv.IntSize)
+	return mapping{uintptr(from), uintptr(to)}, err == nil && err2 == nil && from < to
+}
