@@ -78,14 +78,14 @@ func run(args []string) error {
 	// Before anything is made: a reload that comes while edged starts, or at once after, would end it.
 	hup := make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP)
-	d, err := newDaemon(ctx, cfg, activation, notifier, log)
+	d, err := newDaemon(ctx, *file, cfg, activation, notifier, log)
 	if err != nil {
 		return err
 	}
 	for {
 		select {
 		case <-hup:
-			d.reload(*file)
+			_ = d.reload() // it has said what is wrong
 		case err := <-d.failed:
 			d.close()
 			return err

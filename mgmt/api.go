@@ -14,6 +14,7 @@ import (
 	"github.com/edged/edged/pkg/identity"
 	"github.com/edged/edged/pkg/module"
 	"github.com/edged/edged/pkg/modulelog"
+	"github.com/edged/edged/pkg/support"
 )
 
 // Supervisor is what the routes ask of the domain.
@@ -59,6 +60,10 @@ type Config struct {
 	SystemInfo func(ctx context.Context) wire.SystemInfo
 	// Resources answers GET /systeminfo/resources.
 	Resources func() (wire.SystemResources, error)
+	// SupportBundle writes a zip archive, until the client leaves.
+	SupportBundle func(ctx context.Context, w io.Writer, opt support.Options) error
+	// Reprovision reads anew what the device is told to be.
+	Reprovision func() error
 	// Metrics writes them in Prometheus' text format.
 	Metrics func(w io.Writer)
 }
@@ -68,7 +73,7 @@ type api struct{ Config }
 // routes is the whole management API with who may use it. A wrong rule is a wrong
 // word here, and testdata/access.golden shows every route against every caller.
 func (a *api) routes() []httpapi.Route {
-	const v2018, v2019, v2019Nov = "2018-06-28", "2019-01-30", "2019-11-05"
+	const v2018, v2019, v2019Oct, v2019Nov, v2020 = "2018-06-28", "2019-01-30", "2019-10-22", "2019-11-05", "2020-07-07"
 	return []httpapi.Route{
 		{Method: http.MethodGet, Path: "/modules", Since: v2018, Rule: access.Known, Handle: a.listModules},
 		{Method: http.MethodPost, Path: "/modules", Since: v2018, Rule: access.Agent, Change: true, Handle: a.createModule},
@@ -86,6 +91,8 @@ func (a *api) routes() []httpapi.Route {
 		{Method: http.MethodDelete, Path: "/identities/{name}", Since: v2018, Rule: access.Agent, Change: true, Handle: a.deleteIdentity},
 		{Method: http.MethodGet, Path: "/systeminfo", Since: v2018, Rule: access.Known, Handle: a.systemInfo},
 		{Method: http.MethodGet, Path: "/systeminfo/resources", Since: v2019Nov, Rule: access.Known, Handle: a.resources},
+		{Method: http.MethodGet, Path: "/systeminfo/supportbundle", Since: v2020, Rule: access.Operator, Change: true, Handle: a.supportBundle},
+		{Method: http.MethodPost, Path: "/device/reprovision", Since: v2019Oct, Rule: access.Agent, Change: true, Handle: a.reprovision},
 	}
 }
 

@@ -24,6 +24,7 @@ import (
 	"github.com/edged/edged/pkg/module"
 	"github.com/edged/edged/pkg/modulelog"
 	"github.com/edged/edged/pkg/peer"
+	"github.com/edged/edged/pkg/support"
 )
 
 const v = "?api-version=2022-08-03"
@@ -179,7 +180,10 @@ type fixture struct {
 	sup  *fakeSupervisor
 	logs *fakeLogs
 	ids  *identity.Registry
-	cfg  Config
+
+	support       support.Options
+	reprovisioned int
+	cfg           Config
 }
 
 func newFixture(t *testing.T) *fixture {
@@ -202,8 +206,15 @@ func newFixture(t *testing.T) *fixture {
 			return wire.SystemInfo{OSType: "Linux", Architecture: "x86_64", Virtualized: "no"}
 		},
 		Resources: func() (wire.SystemResources, error) { return wire.SystemResources{DockerStats: "[]"}, nil },
-		Metrics:   func(w io.Writer) { _, _ = io.WriteString(w, "edged_modules 2\n") },
+		SupportBundle: func(_ context.Context, w io.Writer, opt support.Options) error {
+			f.support = opt
+			_, err := io.WriteString(w, "PK")
+			return err
+		},
+		Reprovision: func() error { f.reprovisioned++; return nil },
+		Metrics:     func(w io.Writer) { _, _ = io.WriteString(w, "edged_modules 2\n") },
 	}
+	f.cfg.Decider.SetOperators(permitted)
 	return f
 }
 

@@ -64,15 +64,21 @@ func logOptions(r *httpapi.Request) (opt modulelog.Options, err error) {
 			return opt, httpapi.BadRequest("invalid parameter: tail")
 		}
 	}
+	opt.Since, opt.Until, err = period(r)
+	return opt, err
+}
+
+// period reads since and until; the zero time is no limit.
+func period(r *httpapi.Request) (since, until time.Time, err error) {
 	now := time.Now()
-	for name, to := range map[string]*time.Time{"since": &opt.Since, "until": &opt.Until} {
+	for name, to := range map[string]*time.Time{"since": &since, "until": &until} {
 		if s := r.Query.Get(name); s != "" {
 			if *to, err = modulelog.ParseTime(s, now); err != nil {
-				return opt, httpapi.BadRequest("invalid parameter: " + name)
+				return since, until, httpapi.BadRequest("invalid parameter: " + name)
 			}
 		}
 	}
-	return opt, nil
+	return since, until, nil
 }
 
 // logWriter gives each piece of a log its time to be taken, and in frames makes

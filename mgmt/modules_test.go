@@ -13,6 +13,7 @@ import (
 
 	"github.com/edged/edged/pkg/client/wire"
 	"github.com/edged/edged/pkg/module"
+	"github.com/edged/edged/pkg/support"
 )
 
 func TestEachOperationAsksForWhatItSays(t *testing.T) {
@@ -277,4 +278,25 @@ func TestResources(t *testing.T) {
 	require.Equal(t, fmt.Sprint(w.Body.Len()), w.Header().Get("Content-Length"))
 	require.Contains(t, w.Body.String(), `"docker_stats":"[]"`)
 	require.Equal(t, 404, f.ask("target", "GET", "/systeminfo/resources?api-version=2019-10-22", "").Code)
+}
+
+func TestSupportBundle(t *testing.T) {
+	f := newFixture(t)
+	w := f.ask("edged", "GET", "/systeminfo/supportbundle"+v+"&since=100&until=200&edge_runtime_only=true&iothub_hostname=h", "")
+	require.Equal(t, 200, w.Code)
+	require.Equal(t, "application/zip", w.Header().Get("Content-Type"))
+	require.Empty(t, w.Header().Get("Content-Encoding"), "the archive is sent as it is")
+	require.Equal(t, "PK", w.Body.String())
+	require.Equal(t, support.Options{Since: time.Unix(100, 0), Until: time.Unix(200, 0), RuntimeOnly: true}, f.support)
+	for _, query := range []string{"&since=never", "&until=x", "&edge_runtime_only=1"} {
+		require.Equal(t, 400, f.ask("edged", "GET", "/systeminfo/supportbundle"+v+query, "").Code, query)
+	}
+	require.Equal(t, 404, f.ask("edged", "GET", "/systeminfo/supportbundle?api-version=2019-11-05", "").Code)
+}
+
+func TestReprovision(t *testing.T) {
+	f := newFixture(t)
+	require.Equal(t, 204, f.ask("edgeAgent", "POST", "/device/reprovision"+v, "").Code)
+	require.Equal(t, 403, f.ask("root", "POST", "/device/reprovision"+v, "").Code)
+	require.Equal(t, 1, f.reprovisioned)
 }

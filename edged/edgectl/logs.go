@@ -56,7 +56,12 @@ func checkLogOptions(opt client.LogOptions, now time.Time) error {
 	if _, err := modulelog.ParseTail(opt.Tail); err != nil {
 		return err
 	}
-	for _, t := range []string{opt.Since, opt.Until} {
+	return checkPeriod(opt.Since, opt.Until, now)
+}
+
+// checkPeriod looks at two times; empty is no limit.
+func checkPeriod(since, until string, now time.Time) error {
+	for _, t := range []string{since, until} {
 		if t == "" {
 			continue
 		}

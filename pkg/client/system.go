@@ -2,7 +2,10 @@ package client
 
 import (
 	"context"
+	"io"
 	"net/http"
+	"net/url"
+	"strconv"
 
 	"github.com/edged/edged/pkg/client/wire"
 )
@@ -14,4 +17,28 @@ func (c *Client) Resources(ctx context.Context) (*wire.SystemResources, error) {
 		return nil, err
 	}
 	return &used, nil
+}
+
+// BundleOptions choose what goes into a support bundle. Times are as in LogOptions.
+type BundleOptions struct {
+	Since, Until string
+	// RuntimeOnly leaves the logs of modules out but edgeAgent's and edgeHub's.
+	RuntimeOnly bool
+}
+
+// SupportBundle returns a zip archive as it is made; the caller closes it. Only
+// edgeAgent, root and members of the group edged may.
+func (c *Client) SupportBundle(ctx context.Context, opt BundleOptions) (io.ReadCloser, error) {
+	query := url.Values{"edge_runtime_only": {strconv.FormatBool(opt.RuntimeOnly)}}
+	if opt.Since != "" {
+		query.Set("since", opt.Since)
+	}
+	if opt.Until != "" {
+		query.Set("until", opt.Until)
+	}
+	resp, err := c.send(ctx, http.MethodGet, "/systeminfo/supportbundle", query, nil, "")
+	if err != nil {
+		return nil, err
+	}
+	return resp.Body, nil
 }

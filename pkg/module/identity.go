@@ -1,6 +1,9 @@
 package module
 
-import "context"
+import (
+	"context"
+	"strings"
+)
 
 // Identities knows who modules are to the workload API.
 type Identities interface {
@@ -70,3 +73,14 @@ func underBothNames(pairs [][2]string) []string {
 
 // wantsManagement says whether a module gets the management socket.
 func wantsManagement(spec *Spec) bool { return spec.Name == AgentName || spec.Management }
+
+// EnvironmentNames are the variables by which edged tells modules who and where they are.
+func EnvironmentNames() []string {
+	all := IdentityEnv{DeviceID: "x", Hub: "x", Gateway: "x"}
+	var names []string
+	for _, kv := range append(all.environment("x", "x", true), all.defaults()...) {
+		name, _, _ := strings.Cut(kv, "=")
+		names = append(names, name)
+	}
+	return names
+}
