@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/containerd/containerd/v2/pkg/oci"
 	"github.com/moby/moby/api/types/blkiodev"
@@ -40,6 +41,9 @@ func (m *machine) checkBlkio(o *options) error {
 		if err := blockOnce(name, d.Path, seen); err != nil {
 			return err
 		}
+		if !weighs(d.Path) {
+			return invalid(name, "the kernel does not weigh input and output of %s: it has to be a whole disk with the scheduler \"bfq\" (/sys/block/.../queue/scheduler)", d.Path)
+		}
 	}
 	for name, list := range throttles(o) {
 		seen := map[string]bool{}
@@ -69,6 +73,16 @@ func (m *machine) checkWeight(name string, weight uint16) error {
 		return invalid(name, "this device's kernel weighs no input and output (it has no BFQ scheduler); use BlkioDeviceReadBps and the like")
 	}
 	return nil
+}
+
+// weighs says whether a disk's scheduler is BFQ.
+func weighs(path string) bool {
+	major, minor, err := blockDevice(path)
+	if err != nil {
+		return false
+	}
+	b, err := os.ReadFile(fmt.Sprintf("/sys/dev/block/%d:%d/queue/scheduler", major, minor))
+	return err == nil && strings.Contains(string(b), "[bfq]")
 }
 
 func blockOnce(option, path string, seen map[string]bool) error {

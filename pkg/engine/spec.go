@@ -36,7 +36,7 @@ func (e *Engine) specOptions(c *module.Container, o *options, image unpacked, fi
 		withUmask(o),
 		oci.WithoutRunMount, // images expect their own /run
 		withShm(o),
-		withMounts(append(append([]specs.Mount{cgroupMount}, files...), mounts...)),
+		withMounts(append(append([]specs.Mount{cgroupMount()}, files...), mounts...)),
 		e.withUlimits(h.Ulimits),
 		withOOMScore(h.OomScoreAdj),
 		withResources(o),
@@ -64,8 +64,11 @@ func (e *Engine) specOptions(c *module.Container, o *options, image unpacked, fi
 	return append(opts, withDevices(o), withDeviceRules(o), e.withSecurity(o), e.withDeviceRequests(o, c.Sockets)), nil
 }
 
-// cgroupMount is where Docker shows a module its own limits.
-var cgroupMount = specs.Mount{Destination: "/sys/fs/cgroup", Type: "cgroup", Source: "cgroup", Options: []string{"ro", "nosuid", "noexec", "nodev"}}
+// cgroupMount is where Docker shows a module its own limits. It is made anew each time:
+// what makes it writable for a privileged module writes into its options.
+func cgroupMount() specs.Mount {
+	return specs.Mount{Destination: "/sys/fs/cgroup", Type: "cgroup", Source: "cgroup", Options: []string{"ro", "nosuid", "noexec", "nodev"}}
+}
 
 // withMounts puts a module's mounts behind the runtime's own and takes those away
 // that they replace: a bind at /dev brings its own /dev/shm.

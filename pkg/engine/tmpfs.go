@@ -162,7 +162,8 @@ func withShm(o *options) oci.SpecOpts {
 		for i := range s.Mounts {
 			m := &s.Mounts[i]
 			switch {
-			case o.HostConfig.IpcMode == "host" && (m.Destination == "/dev/shm" || m.Destination == "/dev/mqueue"):
+			case o.HostConfig.IpcMode == "host" && m.Destination == "/dev/shm":
+				// Message queues need no such thing: mqueue shows those of the namespace.
 				*m = specs.Mount{Destination: m.Destination, Type: "bind", Source: m.Destination, Options: []string{"rbind", "rprivate", "rw", "nosuid", "noexec", "nodev"}}
 			case m.Destination == "/dev/shm":
 				m.Options = append(slices.DeleteFunc(slices.Clone(m.Options), func(o string) bool { return strings.HasPrefix(o, "size=") }), "size="+strconv.FormatInt(size, 10))
