@@ -61,11 +61,11 @@ const maxGPUs = 64
 func gpuNames(r *container.DeviceRequest) ([]string, error) {
 	switch {
 	case len(r.DeviceIDs) > 0 && r.Count != 0:
-		return nil, fmt.Errorf("DeviceIDs and Count contradict each other: give one of them")
+		return nil, fmt.Errorf("there are both DeviceIDs and a Count: give one of them")
 	case r.Count == -1:
 		return []string{nvidiaGPU + "all"}, nil
 	case r.Count < 0 || r.Count > maxGPUs || r.Count == 0 && len(r.DeviceIDs) == 0:
-		return nil, fmt.Errorf("Count %d is neither -1 (all) nor 1 to %d", r.Count, maxGPUs)
+		return nil, fmt.Errorf("a Count of %d is neither -1 (all) nor 1 to %d", r.Count, maxGPUs)
 	}
 	var names []string
 	for _, id := range r.DeviceIDs {

@@ -22,7 +22,7 @@ func generated(t *rapid.T, dir string) map[string]any {
 	path := rapid.SampledFrom([]any{"/a", "/a/b", "/run", "/run/edged", "/dev/shm", "relative", "", "/x y", nil})
 	host := map[string]any{}
 	maybe := func(into map[string]any, name string, value func() any) {
-		if rapid.IntRange(0, 5).Draw(t, name+"?") == 0 {
+		if rapid.IntRange(0, 15).Draw(t, name+"?") == 15 {
 			into[name] = value()
 		}
 	}

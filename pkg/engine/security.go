@@ -72,11 +72,13 @@ func (s *security) set(key, value string, given bool) error {
 		}
 		return checkSeccomp(value)
 	case "apparmor":
-		s.appArmor = value
-		if value == "docker-default" {
-			s.appArmor = "" // the same rules under edged's name
-		} else if value == "" {
+		switch value {
+		case "":
 			return errors.New("it names no profile")
+		case "docker-default":
+			s.appArmor = "" // the same rules under edged's name
+		default:
+			s.appArmor = value
 		}
 	case "systempaths":
 		if value != "unconfined" {

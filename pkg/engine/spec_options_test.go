@@ -231,7 +231,7 @@ func TestOptionsThatCannotBeAreRefusedByName(t *testing.T) {
 		`"DeviceRequests":[{"Driver":"cdi","DeviceIDs":["x"]}]`:                                     "HostConfig.DeviceRequests",
 		`"DeviceRequests":[{"Driver":"cdi","DeviceIDs":["v.example/c=d"]}]`:                         "is not described on this host",
 		`"DeviceRequests":[{"Count":-1,"Capabilities":[["gpu"]]}]`:                                  `"nvidia.com/gpu=all" is not described`,
-		`"DeviceRequests":[{"Count":1000000,"Capabilities":[["gpu"]]}]`:                             "Count 1000000",
+		`"DeviceRequests":[{"Count":1000000,"Capabilities":[["gpu"]]}]`:                             "a Count of 1000000",
 		`"SecurityOpt":["seccomp=/etc/profile.json"]`:                                               "HostConfig.SecurityOpt",
 		`"SecurityOpt":["seccomp={"]`:                                                               "HostConfig.SecurityOpt",
 		`"SecurityOpt":["seccomp={\"defaultAction\":\"SCMP_ACT_NOTIFY\",\"listenerPath\":\"/x\"}"]`: "listenerPath",

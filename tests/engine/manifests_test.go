@@ -49,7 +49,6 @@ func TestCreateOptionsOfRealManifestsRun(t *testing.T) {
 			}
 			d.CreateAndStart(spec)
 			d.WaitFor(name, "running")
-			d.Post(name, "stop")
 		})
 	}
 }

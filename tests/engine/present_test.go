@@ -14,10 +14,16 @@ import (
 
 // What a start finds may be other than what the create found.
 
+func TestAStartLooksAtThePresent(t *testing.T) {
+	d := device.New(t, device.Options{})
+	t.Run("a device is looked for again", func(t *testing.T) { lookForDevices(t, d.For(t)) })
+	t.Run("a module joins another that runs and none that does not", func(t *testing.T) { joinWhatRuns(t, d.For(t)) })
+}
+
 func TestATerminalsOutputIsStoredOverRestartsAlsoInASharedShim(t *testing.T) {
 	d := device.New(t, device.Options{Config: "[containerd]\nshared_shim = true\n"})
-	startScript(d, "console", `{"Tty":true}`, "echo ready; exec /bin/probe sleep")
-	for runs := 2; runs <= 4; runs++ {
+	startScript(d, "console", `{"Tty":true,"StopTimeout":0}`, "echo ready; exec /bin/probe sleep")
+	for runs := 2; runs <= 3; runs++ {
 		d.Post("console", "restart")
 		d.Eventually("the next run's output is there", func() bool { return strings.Count(d.Logs("console", ""), "ready\r\n") == runs })
 	}
@@ -39,11 +45,10 @@ func loggers(d *device.Device) int {
 	return n
 }
 
-func TestADeviceIsLookedForAgainAtEachStart(t *testing.T) {
-	d := device.New(t, device.Options{})
+func lookForDevices(t *testing.T, d *device.Device) {
 	link := filepath.Join(d.Root, "by-id")
 	require.NoError(t, os.Symlink("/dev/tty61", link))
-	startScript(d, "reader", `{"HostConfig":{"Devices":[{"PathOnHost":"`+link+`","PathInContainer":"/dev/adapter"}]}}`,
+	startScript(d, "reader", `{"StopTimeout":0,"HostConfig":{"Devices":[{"PathOnHost":"`+link+`","PathInContainer":"/dev/adapter"}]}}`,
 		"stat -c 'ready %t:%T' /dev/adapter; true </dev/adapter && echo opened; exec /bin/probe sleep")
 	require.Contains(t, d.Logs("reader", ""), "ready 4:3d\n")
 	require.NoError(t, os.Remove(link))
@@ -56,11 +61,14 @@ func TestADeviceIsLookedForAgainAtEachStart(t *testing.T) {
 	require.Contains(t, d.Logs("reader", ""), "ready 4:3c\n")
 }
 
-func TestAModuleJoinsAnotherThatRunsAndNoneThatDoesNot(t *testing.T) {
-	d := device.New(t, device.Options{})
-	d.CreateAndStart(d.CommandSpec("host-of-it", "sleep"))
+func joinWhatRuns(t *testing.T, d *device.Device) {
+	atOnce := func(top, _ map[string]any) { top["StopTimeout"] = 0 } // its first process may not have a handler yet
+	d.CreateAndStart(device.WithOptions(d.CommandSpec("host-of-it", "sleep"), atOnce))
 	d.Post("host-of-it", "stop")
-	spec := device.WithOptions(d.CommandSpec("joins", "sleep"), func(_, host map[string]any) { host["PidMode"] = "container:host-of-it" })
+	spec := device.WithOptions(d.CommandSpec("joins", "sleep"), func(top, host map[string]any) {
+		atOnce(top, host)
+		host["PidMode"] = "container:host-of-it"
+	})
 	d.Create(spec)
 	a := d.Host("POST", "/modules/joins/start?"+device.Version, "")
 	require.Equal(t, http.StatusConflict, a.Status, a.Body)
