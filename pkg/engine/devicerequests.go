@@ -132,9 +132,17 @@ func (e *Engine) withDeviceRequests(o *options, sockets string) oci.SpecOpts {
 		if _, err := cache.InjectDevices(s, names...); err != nil {
 			return invalid("HostConfig.DeviceRequests", "%w", err)
 		}
-		for _, m := range s.Mounts {
+		for i := range s.Mounts {
+			m := &s.Mounts[i]
 			if err := besideSockets(m.Destination); err != nil && m.Source != sockets {
 				return invalid("HostConfig.DeviceRequests", "%w", err)
+			}
+			if m.Type != "bind" {
+				continue
+			}
+			// Vendors' libraries are often behind links; a start takes a link for a trick.
+			if real, err := resolve(m.Source); err == nil {
+				m.Source = real
 			}
 		}
 		return nil

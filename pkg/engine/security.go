@@ -145,6 +145,9 @@ func (m *machine) checkSecurity(o *options) error {
 		return err
 	}
 	switch {
+	case s.writableCgroups && o.HostConfig.CgroupnsMode == "host":
+		// It could move itself into a group of the host's and pass for a host user.
+		return invalid("HostConfig.SecurityOpt", "writable-cgroups contradicts HostConfig.CgroupnsMode \"host\"")
 	case s.appArmor == "" || s.appArmor == "unconfined":
 	case !m.appArmor:
 		return invalid("HostConfig.SecurityOpt", "apparmor=%s: this host has no AppArmor", s.appArmor)

@@ -159,12 +159,16 @@ func withShm(o *options) oci.SpecOpts {
 		if size == 0 {
 			size = defaultShm
 		}
+		hosts, err := resolve("/dev/shm") // a link on some systems
+		if err != nil {
+			return err
+		}
 		for i := range s.Mounts {
 			m := &s.Mounts[i]
 			switch {
 			case o.HostConfig.IpcMode == "host" && m.Destination == "/dev/shm":
 				// Message queues need no such thing: mqueue shows those of the namespace.
-				*m = specs.Mount{Destination: m.Destination, Type: "bind", Source: m.Destination, Options: []string{"rbind", "rprivate", "rw", "nosuid", "noexec", "nodev"}}
+				*m = specs.Mount{Destination: m.Destination, Type: "bind", Source: hosts, Options: []string{"rbind", "rprivate", "rw", "nosuid", "noexec", "nodev"}}
 			case m.Destination == "/dev/shm":
 				m.Options = append(slices.DeleteFunc(slices.Clone(m.Options), func(o string) bool { return strings.HasPrefix(o, "size=") }), "size="+strconv.FormatInt(size, 10))
 			}
