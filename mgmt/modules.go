@@ -119,8 +119,11 @@ func readSpec(r *httpapi.Request) (module.Spec, error) {
 		return module.Spec{}, err
 	}
 	settings := &body.Config.Settings
-	options, err := canonicalOptions(settings.CreateOptions)
+	options, err := joinOptions(settings.CreateOptions, settings.CreateOptionsParts)
 	if err != nil {
+		return module.Spec{}, err
+	}
+	if options, err = canonicalOptions(options); err != nil {
 		return module.Spec{}, err
 	}
 	spec := module.Spec{

@@ -6,6 +6,8 @@ import (
 
 	"github.com/containerd/errdefs"
 	"github.com/stretchr/testify/require"
+
+	"github.com/edged/edged/pkg/client/wire"
 )
 
 func TestCreateOptionsAreKeptAsAnObject(t *testing.T) {
@@ -27,6 +29,47 @@ func TestCreateOptionsAreKeptAsAnObject(t *testing.T) {
 		require.True(t, errdefs.IsInvalidArgument(err), given)
 		require.ErrorContains(t, err, "invalid settings.createOptions: it is not a JSON object", given)
 	}
+}
+
+func TestCreateOptionsMayComeInPieces(t *testing.T) {
+	for given, want := range map[string]string{
+		`{"createOptions":"{\"Tty\":","createOptions01":"true,\"HostConfig\":","createOptions02":"{}}"}`: `{"HostConfig":{},"Tty":true}`,
+		`{"createOptions":"","createOptions01":"{\"Tty\":true}"}`:                                        `{"Tty":true}`,
+		`{"createOptions":"{}","createOptions01":null}`:                                                  `{}`,
+		`{"CreateOptions":"{\"S\":\"a","CREATEOPTIONS01":"b\"}"}`:                                        `{"S":"ab"}`,
+		`{"createOptions":{"Tty":true}}`:                                                                 `{"Tty":true}`,
+	} {
+		got, err := optionsOf(given)
+		require.NoError(t, err, given)
+		require.Equal(t, want, string(got), given)
+	}
+	for given, want := range map[string]string{
+		`{"createOptions":{},"createOptions01":"x"}`:    "settings.createOptions is a piece",
+		`{"createOptions":"{}","createOptions01":{}}`:   "settings.createOptions01 is a piece",
+		`{"createOptions":"{}","createOptions01":5}`:    "settings.createOptions01 is a piece",
+		`{"createOptions01":"{}"}`:                      "settings.createOptions is missing",
+		`{"createOptions":"{","createOptions02":"}"}`:   "settings.createOptions01 is missing, and settings.createOptions02 continues it",
+		`{"createOptions":"{}","createOptions00":"{}"}`: "settings.createOptions01 is missing",
+		`{"createOptions":"{}","createOptions01":"{}"}`: "it is not a JSON object",
+		`{"createOptions":null,"createOptions01":"{}"}`: "settings.createOptions is a piece",
+	} {
+		_, err := optionsOf(given)
+		require.True(t, errdefs.IsInvalidArgument(err), "%s: %v", given, err)
+		require.ErrorContains(t, err, want, given)
+	}
+}
+
+// optionsOf reads settings as a request has them.
+func optionsOf(settings string) (json.RawMessage, error) {
+	var s wire.Settings
+	if err := json.Unmarshal([]byte(settings), &s); err != nil {
+		return nil, err
+	}
+	whole, err := joinOptions(s.CreateOptions, s.CreateOptionsParts)
+	if err != nil {
+		return nil, err
+	}
+	return canonicalOptions(whole)
 }
 
 func FuzzCanonicalOptions(f *testing.F) {

@@ -28,10 +28,13 @@ type pollFD struct {
 
 const pollIn = 0x1
 
-// drain stores both streams until both have ended. One thread waits for both, so that what came first is stored first as
+// drain stores both streams until both have ended, or the first alone. One thread waits for both, so that what came first is stored first as
 // far as anybody can tell: of two streams that are ready at the same time, nobody can.
-func drain(w *segment.Writer, in, out buffer) {
+func drain(w *segment.Writer, in, out buffer, streams int) {
 	fds := [2]pollFD{{fd: stdoutFD, events: pollIn}, {fd: stderrFD, events: pollIn}}
+	if streams == 1 {
+		fds[1].fd = -1
+	}
 	used, tries := true, 0
 	for fds[0].fd >= 0 || fds[1].fd >= 0 {
 		var timeout int64

@@ -34,21 +34,21 @@ func main() {
 	// The shim sends SIGTERM as soon as it has closed its ends of the pipes; what is in them then is still to be stored.
 	signal.Ignore(syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGPIPE)
 
-	cfg := parse(os.Args[1:])
+	cfg, streams := parse(os.Args[1:])
 	cfg.Now = func() int64 { return time.Now().UnixNano() }
 	in, out := newBuffer(readSize), newBuffer(segment.BatchSize)
 	cfg.Batch = out
 	w := segment.New(cfg)
 	w.Start()
 	sayReady()
-	drain(w, in, out)
+	drain(w, in, out, streams)
 	w.Close()
 }
 
 // parse reads the arguments. The shim makes them from the URI's query: each key and each value is an argument of its
 // own, and the pairs come in random order. What it does not understand it leaves out: the defaults are good enough.
-func parse(args []string) segment.Config {
-	var cfg segment.Config
+func parse(args []string) (cfg segment.Config, streams int) {
+	streams = 2
 	for i := 0; i+1 < len(args); i += 2 {
 		switch value := args[i+1]; args[i] {
 		case "--dir":
@@ -58,9 +58,14 @@ func parse(args []string) segment.Config {
 		case "--max-file":
 			n, _ := segment.ParseNumber(value)
 			cfg.MaxFile = int(min(n, 1<<16))
+		case "--streams":
+			// A terminal has one; of the other's pipe the shim keeps an end open.
+			if value == "1" {
+				streams = 1
+			}
 		}
 	}
-	return cfg
+	return cfg, streams
 }
 
 // sayReady lets the shim go on. One byte and the end of the file: versions differ in which of them they wait for.

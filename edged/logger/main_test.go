@@ -136,7 +136,7 @@ func TestArgumentsInAnyOrder(t *testing.T) {
 		for k, v := range uri.Query() {
 			args = append(args, k, v[0])
 		}
-		require.Equal(t, segment.Config{Dir: "/var/lib/edged/logs/m/1", MaxSize: 1000, MaxFile: 2}, parse(args))
+		require.Equal(t, segment.Config{Dir: "/var/lib/edged/logs/m/1", MaxSize: 1000, MaxFile: 2}, config(args))
 	}
 	pairs := [][2]string{{"--dir", "/d"}, {"--max-size", "no"}, {"--max-file", "-1"}, {"--unknown", "--dir"}}
 	rand.Shuffle(len(pairs), func(i, j int) { pairs[i], pairs[j] = pairs[j], pairs[i] })
@@ -144,9 +144,9 @@ func TestArgumentsInAnyOrder(t *testing.T) {
 	for _, p := range pairs {
 		args = append(args, p[0], p[1])
 	}
-	require.Equal(t, segment.Config{Dir: "/d"}, parse(args), args)
-	require.Equal(t, segment.Config{}, parse([]string{"--dir"}))
-	require.Equal(t, segment.Config{}, parse(nil))
+	require.Equal(t, segment.Config{Dir: "/d"}, config(args), args)
+	require.Equal(t, segment.Config{}, config([]string{"--dir"}))
+	require.Equal(t, segment.Config{}, config(nil))
 }
 
 func TestIsReadyWithoutAFolder(t *testing.T) {
@@ -244,4 +244,21 @@ func TestMemoryGoesBackWhenTheModuleIsSilent(t *testing.T) {
 	}
 	b.release()
 	require.Equal(t, make([]byte, len(b)), []byte(b), "its pages are new")
+}
+
+// config is what the arguments come to for two streams.
+func config(args []string) segment.Config {
+	cfg, streams := parse(args)
+	if streams != 2 {
+		panic("there are two streams unless the arguments say otherwise")
+	}
+	return cfg
+}
+
+func TestATerminalIsOneStream(t *testing.T) {
+	for value, want := range map[string]int{"1": 1, "2": 2, "": 2, "x": 2} {
+		cfg, streams := parse([]string{"--streams", value, "--dir", "/d"})
+		require.Equal(t, want, streams)
+		require.Equal(t, "/d", cfg.Dir)
+	}
 }

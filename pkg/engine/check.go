@@ -35,20 +35,34 @@ func (e *Engine) Check(spec *module.Spec) (module.Lifecycle, error) {
 		return life, err
 	}
 	if len(unknown) > 0 {
-		e.Log.WithField("module", spec.Name).Warnf("createOptions that Docker does not know are ignored: %s", strings.Join(unknown, ", "))
+		const most = 20 // of what may be a megabyte of them
+		text := strings.Join(unknown[:min(len(unknown), most)], ", ")
+		if more := len(unknown) - most; more > 0 {
+			text += fmt.Sprintf(" and %d more", more)
+		}
+		e.Log.WithField("module", spec.Name).Warnf("createOptions that Docker does not know are ignored: %s", text)
 	}
 	// First what the options alone say: a mount source that is away while edged starts
 	// must not take a module's restart policy with it.
 	if err := readLifecycle(o, &life); err != nil {
 		return life, err
 	}
-	for _, check := range []func(*options) error{checkHostname, checkNetwork, checkSignal, e.limits.check, checkCaps, e.checkCgroupParent} {
+	for _, check := range e.checks(spec) {
 		if err := check(o); err != nil {
 			return life, err
 		}
 	}
 	_, err = e.mounts(spec, o, "", nil)
 	return life, err
+}
+
+// checks are those of one part of the options each.
+func (e *Engine) checks(spec *module.Spec) []func(*options) error {
+	return []func(*options) error{
+		checkNames, checkNetwork, checkSignal, checkTerminal, checkGroups, checkUmask, checkCaps, checkAnnotations, checkRuntime, checkShm,
+		e.checkResources, e.checkSecurity, e.checkInit, checkDevices, e.checkDeviceRequests, e.checkCgroupParent,
+		func(o *options) error { return checkNamespaces(spec, o) },
+	}
 }
 
 func readLifecycle(o *options, life *module.Lifecycle) (err error) {
@@ -140,14 +154,6 @@ func logSizes(o *options) (int64, int, error) {
 // dnsName is what may stand in a hosts file: labels of RFC 1123, joined by dots.
 var dnsName = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*$`)
 
-// checkHostname refuses what sethostname(2), 64 bytes at most, or a hosts file would not take.
-func checkHostname(o *options) error {
-	if h := o.Hostname; h != "" && (len(h) > 64 || !dnsName.MatchString(h)) {
-		return fmt.Errorf("invalid createOptions.Hostname %q: it is DNS labels of 64 characters in all: %w", h, errdefs.ErrInvalidArgument)
-	}
-	return nil
-}
-
 func checkNetwork(o *options) error {
 	switch mode := string(o.HostConfig.NetworkMode); mode {
 	case "", "none", "host":
@@ -165,4 +171,44 @@ func checkSignal(o *options) error {
 		return fmt.Errorf("invalid createOptions.StopSignal %q: %w", o.StopSignal, errdefs.ErrInvalidArgument)
 	}
 	return nil
+}
+
+// checkTerminal refuses an input that would end at once where the module waits for one.
+func checkTerminal(o *options) error {
+	if o.OpenStdin && !o.Tty {
+		return invalid("OpenStdin", "without Tty a module's input is empty, since nobody attaches to it; set Tty for one that stays open")
+	}
+	const most = 65535 // struct winsize, ioctl_tty(2)
+	if size := o.HostConfig.ConsoleSize; size[0] > most || size[1] > most {
+		return invalid("HostConfig.ConsoleSize", "%v: a terminal has %d lines and columns at most", size, most)
+	}
+	return nil
+}
+
+// checkAnnotations keeps callers from those that steer containerd's shim and edged itself.
+func checkAnnotations(o *options) error {
+	for key := range o.HostConfig.Annotations {
+		if key == "" {
+			return invalid("HostConfig.Annotations", "a key is empty")
+		}
+		for _, prefix := range []string{"io.containerd.", "io.edged."} {
+			if strings.HasPrefix(key, prefix) {
+				return invalid("HostConfig.Annotations", "%q: keys that begin with %s are not for modules", key, prefix)
+			}
+		}
+	}
+	return nil
+}
+
+func checkRuntime(o *options) error {
+	switch o.HostConfig.Runtime {
+	case "", "runc", runtimeName:
+	default:
+		return invalid("HostConfig.Runtime", "%q is not supported: edged runs every module with runc", o.HostConfig.Runtime)
+	}
+	switch strings.ToLower(string(o.HostConfig.Isolation)) {
+	case "", "default":
+		return nil
+	}
+	return invalid("HostConfig.Isolation", "%q is for Windows", o.HostConfig.Isolation)
 }

@@ -59,7 +59,11 @@ type Engine struct {
 	Config
 	client *client.Client
 	images imageCache
-	limits limits
+	machine
+	// inits are the programs of HostConfig.Init, the first that is there; cdiDirs are where
+	// devices are described, empty for the usual folders.
+	inits   []string
+	cdiDirs []string
 
 	mu     sync.Mutex
 	making map[string]bool // containers whose creation is under way: not for CleanUp
@@ -74,7 +78,7 @@ func New(cfg Config) (*Engine, error) {
 	if cfg.Snapshotter == "" {
 		cfg.Snapshotter = defaults.DefaultSnapshotter
 	}
-	hard, err := ownLimits()
+	device, err := ownMachine()
 	if err != nil {
 		return nil, err
 	}
@@ -87,7 +91,7 @@ func New(cfg Config) (*Engine, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot use containerd at %s: %w", cfg.Address, err)
 	}
-	return &Engine{Config: cfg, client: c, limits: hard, making: map[string]bool{}}, nil
+	return &Engine{Config: cfg, client: c, machine: device, inits: initPrograms(), making: map[string]bool{}}, nil
 }
 
 // Close ends the connection; containers go on.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/moby/moby/api/types/mount"
 	specs "github.com/opencontainers/runtime-spec/specs-go"
@@ -16,7 +17,7 @@ import (
 // their mounts; images have none of their own that would be right.
 func (e *Engine) networkFiles(c *module.Container, o *options) ([]specs.Mount, error) {
 	dir := e.filesDir(c.ID)
-	if err := e.writeNetworkFiles(c.ID, hostname(c, o), o.HostConfig.NetworkMode == "host"); err != nil {
+	if err := e.writeNetworkFiles(c.ID, hostname(c, o), o.Domainname, hostNetwork(o)); err != nil {
 		return nil, err
 	}
 	var mounts []specs.Mount
@@ -28,7 +29,7 @@ func (e *Engine) networkFiles(c *module.Container, o *options) ([]specs.Mount, e
 
 // writeNetworkFiles writes them in place. It is done before each start, too: what a
 // power cut left may be empty, and the host's resolv.conf may have changed.
-func (e *Engine) writeNetworkFiles(id, name string, hostNetwork bool) error {
+func (e *Engine) writeNetworkFiles(id, name, domain string, hostNetwork bool) error {
 	// Also before a start: what a failed try of the create left may have been removed with its folder.
 	if err := os.MkdirAll(e.filesDir(id), 0o700); err != nil {
 		return fmt.Errorf("cannot make folder of container %s: %w", id, err)
@@ -44,7 +45,11 @@ func (e *Engine) writeNetworkFiles(id, name string, hostNetwork bool) error {
 			return fmt.Errorf("cannot read resolv.conf: %w", err)
 		}
 	} else {
-		hosts = append(hosts, "127.0.1.1\t"+name+"\n"...)
+		names := name
+		if domain != "" && !strings.Contains(name, ".") {
+			names = name + "." + domain + " " + name // the whole name first: hosts(5)
+		}
+		hosts = append(hosts, "127.0.1.1\t"+names+"\n"...)
 	}
 	for _, f := range []struct {
 		name string

@@ -4,11 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/containerd/errdefs"
@@ -27,6 +27,9 @@ func (e *Engine) mounts(spec *module.Spec, o *options, sockets string, own []mod
 	for _, b := range o.HostConfig.Binds {
 		m, err := parseBind(b)
 		if err == nil {
+			m, err = e.kernelCan(m)
+		}
+		if err == nil {
 			m, err = e.guard(m, spec, sockets)
 		}
 		if err != nil {
@@ -37,10 +40,23 @@ func (e *Engine) mounts(spec *module.Spec, o *options, sockets string, own []mod
 	for i := range o.HostConfig.Mounts {
 		m, err := parseMount(&o.HostConfig.Mounts[i])
 		if err == nil {
+			m, err = e.kernelCan(m)
+		}
+		if err == nil {
 			m, err = e.guard(m, spec, sockets)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("invalid createOptions.HostConfig.Mounts entry for %q: %w: %w", o.HostConfig.Mounts[i].Target, err, errdefs.ErrInvalidArgument)
+		}
+		all = append(all, m)
+	}
+	for _, target := range slices.Sorted(maps.Keys(o.HostConfig.Tmpfs)) {
+		m, err := parseTmpfs(target, o.HostConfig.Tmpfs[target])
+		if err == nil {
+			m, err = e.guard(m, spec, sockets)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("invalid createOptions.HostConfig.Tmpfs entry for %q: %w: %w", target, err, errdefs.ErrInvalidArgument)
 		}
 		all = append(all, m)
 	}
@@ -57,6 +73,10 @@ func (e *Engine) mounts(spec *module.Spec, o *options, sockets string, own []mod
 		seen[m.Destination] = m.Source
 	}
 	all = once
+	// A mount point before what is mounted below it, in whatever order they are given.
+	slices.SortStableFunc(all, func(a, b specs.Mount) int {
+		return strings.Count(a.Destination, "/") - strings.Count(b.Destination, "/")
+	})
 	for _, m := range own {
 		mode := "rw"
 		if m.ReadOnly {
@@ -102,65 +122,91 @@ func parseBind(b string) (specs.Mount, error) {
 		}
 	}
 	m.Options = []string{"rbind", propagation, mode}
+	if mode == "ro" && propagation == "rprivate" {
+		m.Options = append(m.Options, recursiveReadOnly)
+	}
 	return m, nil
 }
 
 func parseMount(in *mount.Mount) (specs.Mount, error) {
 	m := specs.Mount{Destination: in.Target, Type: string(in.Type), Source: in.Source}
-	mode := "rw"
-	if in.ReadOnly {
-		mode = "ro"
-	}
 	if in.VolumeOptions != nil || in.ImageOptions != nil || in.ClusterOptions != nil {
 		return m, errors.New("VolumeOptions, ImageOptions and ClusterOptions are not supported by this version of edged")
 	}
 	switch in.Type {
 	case mount.TypeBind:
-		if in.TmpfsOptions != nil || !filepath.IsAbs(in.Source) {
-			return m, errors.New("a bind has an absolute Source and no TmpfsOptions")
-		}
-		bind, propagation := "rbind", "rprivate"
-		create := false
-		if b := in.BindOptions; b != nil {
-			if b.Propagation != "" {
-				if propagation = string(b.Propagation); !slices.Contains(propagations, propagation) {
-					return m, fmt.Errorf("unknown BindOptions.Propagation %q", propagation)
-				}
-			}
-			if b.NonRecursive {
-				bind = "bind"
-			}
-			if b.ReadOnlyNonRecursive || b.ReadOnlyForceRecursive {
-				return m, errors.New("BindOptions.ReadOnlyNonRecursive and ReadOnlyForceRecursive are not supported by this version of edged")
-			}
-			create = b.CreateMountpoint
-		}
-		if _, err := os.Stat(in.Source); err != nil && !create {
-			return m, fmt.Errorf("bind source path does not exist: %s", in.Source)
-		}
-		m.Options = []string{bind, propagation, mode}
+		return bindMount(in, m)
 	case mount.TypeTmpfs:
-		if in.BindOptions != nil || in.Source != "" {
-			return m, errors.New("a tmpfs has neither Source nor BindOptions")
-		}
-		m.Source = "tmpfs"
-		m.Options = []string{"noexec", "nosuid", "nodev", mode}
-		if t := in.TmpfsOptions; t != nil {
-			if len(t.Options) > 0 {
-				return m, errors.New("TmpfsOptions.Options is not supported by this version of edged")
-			}
-			if t.SizeBytes > 0 {
-				m.Options = append(m.Options, "size="+strconv.FormatInt(t.SizeBytes, 10))
-			}
-			if t.Mode != 0 {
-				// Docker takes the number as chmod(2) does, sticky bit and all.
-				m.Options = append(m.Options, "mode="+strconv.FormatUint(uint64(t.Mode&0o7777), 8))
-			}
-		}
+		return tmpfsMount(in, m)
 	default:
 		return m, fmt.Errorf("mount type %q is not supported by this version of edged: it knows \"bind\" and \"tmpfs\"", in.Type)
 	}
+}
+
+// bindMount reads a bind of Mounts. ReadOnly is for all that is mounted below the
+// source, too, as far as the kernel can, as in Docker.
+func bindMount(in *mount.Mount, m specs.Mount) (specs.Mount, error) {
+	if in.TmpfsOptions != nil || !filepath.IsAbs(in.Source) {
+		return m, errors.New("a bind has an absolute Source and no TmpfsOptions")
+	}
+	b := in.BindOptions
+	if b == nil {
+		b = &mount.BindOptions{}
+	}
+	bind, propagation := "rbind", "rprivate"
+	if b.Propagation != "" {
+		if propagation = string(b.Propagation); !slices.Contains(propagations, propagation) {
+			return m, fmt.Errorf("unknown BindOptions.Propagation %q", propagation)
+		}
+	}
+	if b.NonRecursive {
+		bind = "bind"
+	}
+	m.Options = []string{bind, propagation, "rw"}
+	switch {
+	case !in.ReadOnly && (b.ReadOnlyNonRecursive || b.ReadOnlyForceRecursive):
+		return m, errors.New("BindOptions.ReadOnlyNonRecursive and ReadOnlyForceRecursive go with ReadOnly")
+	case b.ReadOnlyNonRecursive && b.ReadOnlyForceRecursive:
+		return m, errors.New("BindOptions.ReadOnlyNonRecursive and ReadOnlyForceRecursive contradict each other")
+	case b.ReadOnlyForceRecursive && (b.NonRecursive || propagation != "rprivate"):
+		return m, errors.New("BindOptions.ReadOnlyForceRecursive goes with a recursive bind and Propagation \"rprivate\"")
+	case in.ReadOnly:
+		m.Options[2] = "ro"
+	}
+	switch {
+	case b.ReadOnlyForceRecursive:
+		m.Options = append(m.Options, forceReadOnly)
+	case in.ReadOnly && !b.ReadOnlyNonRecursive && !b.NonRecursive && propagation == "rprivate":
+		m.Options = append(m.Options, recursiveReadOnly)
+	}
+	if _, err := os.Stat(in.Source); err != nil && !b.CreateMountpoint {
+		return m, fmt.Errorf("bind source path does not exist: %s", in.Source)
+	}
 	return m, nil
+}
+
+// recursiveReadOnly is runc's word, beside "ro", for all mounts below the source; a
+// runc before 1.1 takes "ro" and ignores it. forceReadOnly stands in its place until
+// it is known that the kernel can.
+const (
+	recursiveReadOnly = "rro"
+	forceReadOnly     = "rro!"
+)
+
+// kernelCan leaves out what this kernel cannot do, or refuses it where it was insisted on.
+func (m *machine) kernelCan(in specs.Mount) (specs.Mount, error) {
+	for i, opt := range in.Options {
+		switch {
+		case opt == forceReadOnly && !m.recursiveReadOnly:
+			return in, errors.New("BindOptions.ReadOnlyForceRecursive needs Linux 5.12")
+		case opt == forceReadOnly:
+			in.Options[i] = recursiveReadOnly
+		case opt == recursiveReadOnly && !m.recursiveReadOnly:
+			in.Options = slices.Delete(in.Options, i, i+1)
+			return in, nil
+		}
+	}
+	return in, nil
 }
 
 // legacySockets are the paths under which manifests written for Azure IoT Edge

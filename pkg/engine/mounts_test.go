@@ -208,6 +208,9 @@ func TestMounts(t *testing.T) {
 		`"Type":"tmpfs","Target":"/x","TmpfsOptions":{"SizeBytes":4096,"Mode":1023}`: {
 			Type: "tmpfs", Source: "tmpfs", Destination: "/x", Options: []string{"noexec", "nosuid", "nodev", "rw", "size=4096", "mode=1777"},
 		},
+		`"Type":"tmpfs","Target":"/x","ReadOnly":true,"TmpfsOptions":{"Options":[["exec"],["uid","7"],["mode","700"]],"Mode":511}`: {
+			Type: "tmpfs", Source: "tmpfs", Destination: "/x", Options: []string{"nosuid", "nodev", "ro", "exec", "uid=7", "mode=700"},
+		},
 	} {
 		got, err := mount(fields)
 		require.NoError(t, err, fields)
@@ -215,28 +218,86 @@ func TestMounts(t *testing.T) {
 	}
 	for fields, want := range map[string]string{
 		`"Target":"/x"`: `mount type "" is not supported`,
-		`"Type":"volume","Target":"/x","Source":"v"`:                                                                `mount type "volume" is not supported`,
-		`"Type":"npipe","Target":"/x"`:                                                                              `mount type "npipe" is not supported`,
-		`"Type":"bind","Target":"/x"`:                                                                               "absolute Source",
-		`"Type":"bind","Target":"/x","Source":"data"`:                                                               "absolute Source",
-		`"Type":"bind","Target":"x",` + source:                                                                      "not an absolute path",
-		`"Type":"bind","Target":"/x","Source":"/no/such/place"`:                                                     "bind source path does not exist",
-		`"Type":"bind","Target":"/x","TmpfsOptions":{},` + source:                                                   "no TmpfsOptions",
-		`"Type":"bind","Target":"/x","VolumeOptions":{},` + source:                                                  "not supported",
-		`"Type":"bind","Target":"/run/edged",` + source:                                                             "where the module's sockets are",
-		`"Type":"tmpfs","Target":"/run"`:                                                                            "where the module's sockets are",
-		`"Type":"tmpfs","Target":"/"`:                                                                               "below /",
-		`"Type":"tmpfs","Target":"/x","Source":"y"`:                                                                 "neither Source",
-		`"Type":"tmpfs","Target":"/x","BindOptions":{}`:                                                             "nor BindOptions",
-		`"Type":"tmpfs","Target":"/x","TmpfsOptions":{"Options":[["exec"]]}`:                                        "TmpfsOptions.Options",
-		`"Type":"bind","Target":"/x","BindOptions":{"Propagation":"suid"},` + source:                                `unknown BindOptions.Propagation "suid"`,
-		`"Type":"bind","Target":"/x","BindOptions":{"ReadOnlyNonRecursive":true},` + source:                         "not supported",
-		fmt.Sprintf(`"Type":"bind","Target":"/x","Source":"%s/home"`, dir):                                          "not for modules",
-		fmt.Sprintf(`"Type":"bind","Target":"/x","Source":"%s/run/x","BindOptions":{"CreateMountpoint":true}`, dir): "not for modules",
+		`"Type":"volume","Target":"/x","Source":"v"`:                                        `mount type "volume" is not supported`,
+		`"Type":"npipe","Target":"/x"`:                                                      `mount type "npipe" is not supported`,
+		`"Type":"bind","Target":"/x"`:                                                       "absolute Source",
+		`"Type":"bind","Target":"/x","Source":"data"`:                                       "absolute Source",
+		`"Type":"bind","Target":"x",` + source:                                              "not an absolute path",
+		`"Type":"bind","Target":"/x","Source":"/no/such/place"`:                             "bind source path does not exist",
+		`"Type":"bind","Target":"/x","TmpfsOptions":{},` + source:                           "no TmpfsOptions",
+		`"Type":"bind","Target":"/x","VolumeOptions":{},` + source:                          "not supported",
+		`"Type":"bind","Target":"/run/edged",` + source:                                     "where the module's sockets are",
+		`"Type":"tmpfs","Target":"/run"`:                                                    "where the module's sockets are",
+		`"Type":"tmpfs","Target":"/"`:                                                       "below /",
+		`"Type":"tmpfs","Target":"/x","Source":"y"`:                                         "neither Source",
+		`"Type":"tmpfs","Target":"/x","BindOptions":{}`:                                     "nor BindOptions",
+		`"Type":"tmpfs","Target":"/x","TmpfsOptions":{"Options":[["bind"]]}`:                `unknown tmpfs option "bind"`,
+		`"Type":"tmpfs","Target":"/x","TmpfsOptions":{"Options":[["exec","x"]]}`:            `unknown tmpfs option "exec"`,
+		`"Type":"tmpfs","Target":"/x","TmpfsOptions":{"Options":[["uid","x"]]}`:             `uid="x"`,
+		`"Type":"tmpfs","Target":"/x","TmpfsOptions":{"Options":[[]]}`:                      "an entry of 0 parts",
+		`"Type":"tmpfs","Target":"/x","TmpfsOptions":{"SizeBytes":-1}`:                      "SizeBytes -1",
+		`"Type":"image","Target":"/x","Source":"i"`:                                         `mount type "image" is not supported`,
+		`"Type":"cluster","Target":"/x","Source":"i"`:                                       `mount type "cluster" is not supported`,
+		`"Type":"bind","Target":"/x","BindOptions":{"Propagation":"suid"},` + source:        `unknown BindOptions.Propagation "suid"`,
+		`"Type":"bind","Target":"/x","BindOptions":{"ReadOnlyNonRecursive":true},` + source: "go with ReadOnly",
+		`"Type":"bind","Target":"/x","ReadOnly":true,"BindOptions":{"ReadOnlyNonRecursive":true,"ReadOnlyForceRecursive":true},` + source: "contradict each other",
+		`"Type":"bind","Target":"/x","ReadOnly":true,"BindOptions":{"NonRecursive":true,"ReadOnlyForceRecursive":true},` + source:         "recursive bind",
+		`"Type":"bind","Target":"/x","ReadOnly":true,"BindOptions":{"ReadOnlyForceRecursive":true},` + source:                             "Linux 5.12",
+		fmt.Sprintf(`"Type":"bind","Target":"/x","Source":"%s/home"`, dir):                                                                "not for modules",
+		fmt.Sprintf(`"Type":"bind","Target":"/x","Source":"%s/run/x","BindOptions":{"CreateMountpoint":true}`, dir):                       "not for modules",
 	} {
 		_, err := mount(fields)
 		require.True(t, errdefs.IsInvalidArgument(err), fields)
 		require.ErrorContains(t, err, want, fields)
+	}
+}
+
+func TestReadOnlyIsForWhatLiesBelowToo(t *testing.T) {
+	e, dir := engineIn(t)
+	e.recursiveReadOnly = true
+	source := fmt.Sprintf(`"Type":"bind","Target":"/x","Source":"%s/data"`, dir)
+	for fields, want := range map[string][]string{
+		`"ReadOnly":true`: {"rbind", "rprivate", "ro", "rro"},
+		`"ReadOnly":true,"BindOptions":{"ReadOnlyForceRecursive":true}`: {"rbind", "rprivate", "ro", "rro"},
+		`"ReadOnly":true,"BindOptions":{"ReadOnlyNonRecursive":true}`:   {"rbind", "rprivate", "ro"},
+		`"ReadOnly":true,"BindOptions":{"NonRecursive":true}`:           {"bind", "rprivate", "ro"},
+		`"ReadOnly":true,"BindOptions":{"Propagation":"rslave"}`:        {"rbind", "rslave", "ro"},
+		`"ReadOnly":false`: {"rbind", "rprivate", "rw"},
+	} {
+		all, err := mountsOf(t, e, specWith(`{"HostConfig":{"Mounts":[{`+source+`,`+fields+`}]}}`))
+		require.NoError(t, err, fields)
+		require.Equal(t, want, all[0].Options, fields)
+	}
+	all, err := mountsOf(t, e, binds(dir+"/data:/x:ro"))
+	require.NoError(t, err)
+	require.Equal(t, []string{"rbind", "rprivate", "ro", "rro"}, all[0].Options)
+}
+
+func TestMountPointsComeBeforeWhatIsBelowThem(t *testing.T) {
+	e, dir := engineIn(t)
+	all, err := mountsOf(t, e, specWith(fmt.Sprintf(`{"HostConfig":{"Binds":["%[1]s/data:/a/b/c","%[1]s/data:/a"],"Tmpfs":{"/a/b":""}}}`, dir)))
+	require.NoError(t, err)
+	var order []string
+	for _, m := range all {
+		order = append(order, m.Destination)
+	}
+	require.Equal(t, []string{"/a", "/a/b", "/a/b/c", "/run/edged"}, order)
+}
+
+func TestTmpfs(t *testing.T) {
+	for opts, want := range map[string][]string{
+		"": {"noexec", "nosuid", "nodev"}, "rw": {"noexec", "nosuid", "nodev", "rw"}, "exec,dev": {"nosuid", "exec", "dev"}, "rw,ro": {"noexec", "nosuid", "nodev", "ro"},
+		"size=64m,mode=1777,uid=1000,gid=1000": {"noexec", "nosuid", "nodev", "size=64m", "mode=1777", "uid=1000", "gid=1000"},
+		"size=50%,nr_inodes=4k":                {"noexec", "nosuid", "nodev", "size=50%", "nr_inodes=4k"}, "size=1m,size=2m": {"noexec", "nosuid", "nodev", "size=2m"},
+		"mpol=bind:0": {"noexec", "nosuid", "nodev", "mpol=bind:0"},
+	} {
+		m, err := parseTmpfs("/t", opts)
+		require.NoError(t, err, opts)
+		require.Equal(t, want, m.Options, opts)
+	}
+	for _, opts := range []string{"bind", "size", "size=", "size=x", "size=-1", "size=1mm", "mode=9", "mode=77777", "uid=%", "uid=1k", "noexec=1", "rro", ",", "lowerdir=/", "mpol="} {
+		_, err := parseTmpfs("/t", opts)
+		require.Error(t, err, opts)
 	}
 }
 
@@ -251,7 +312,7 @@ func FuzzParseBind(f *testing.F) {
 			return
 		}
 		require.True(t, filepath.IsAbs(m.Source))
-		require.Len(t, m.Options, 3)
+		require.GreaterOrEqual(t, len(m.Options), 3)
 		if m, err = e.guard(m, specWith(`{}`), sockets); err != nil {
 			return
 		}

@@ -31,8 +31,17 @@ func engineIn(t *testing.T) (*Engine, string) {
 			Namespace: "edged", Home: filepath.Join(dir, "home"), Run: filepath.Join(dir, "run"), Protected: []string{filepath.Join(dir, "containerd")},
 			AgentFolders: []string{filepath.Join(dir, "home/agent/desired")}, Log: log,
 		},
-		limits: limits{noFile: 1024}, making: map[string]bool{},
+		machine: deviceIn(dir), making: map[string]bool{},
 	}, dir
+}
+
+// deviceIn is a small gateway: two CPUs, cgroup v1 without BFQ, everything else there.
+func deviceIn(dir string) machine {
+	m := machine{hard: map[string]uint64{}, cpus: "0-1", mems: "0", cpuCount: 2, cgroups: filepath.Join(dir, "cgroup")}
+	for name := range rlimits {
+		m.hard[name] = 1024
+	}
+	return m
 }
 
 func specWith(options string) *module.Spec {
@@ -57,22 +66,56 @@ func TestEveryHonouredFieldIsTaken(t *testing.T) {
 }
 
 func TestWhatIsKnownAndNotHonouredIsRefusedByName(t *testing.T) {
-	for name, options := range map[string]string{
-		"Domainname": `{"Domainname":"x"}`, "Tty": `{"Tty":true}`, "OpenStdin": `{"OpenStdin":true}`, "StdinOnce": `{"StdinOnce":true}`, "Healthcheck": `{"Healthcheck":{"Test":["NONE"]}}`,
-		"Volumes": `{"Volumes":{"/v":{}}}`, "NetworkDisabled": `{"NetworkDisabled":true}`, "Shell": `{"Shell":["sh"]}`,
-		"HostConfig.PortBindings": `{"HostConfig":{"PortBindings":{"80/tcp":[{"HostPort":"80"}]}}}`, "HostConfig.Devices": `{"HostConfig":{"Devices":[{"PathOnHost":"/dev/null"}]}}`,
-		"HostConfig.Tmpfs": `{"HostConfig":{"Tmpfs":{"/t":""}}}`, "HostConfig.PidMode": `{"HostConfig":{"PidMode":"host"}}`, "HostConfig.IpcMode": `{"HostConfig":{"IpcMode":"host"}}`,
-		"HostConfig.UsernsMode": `{"HostConfig":{"UsernsMode":"host"}}`, "HostConfig.SecurityOpt": `{"HostConfig":{"SecurityOpt":["seccomp=unconfined"]}}`,
-		"HostConfig.VolumesFrom": `{"HostConfig":{"VolumesFrom":["x"]}}`, "HostConfig.Ulimits": `{"HostConfig":{"Ulimits":[{"Name":"nofile","Soft":1,"Hard":1}]}}`,
-		"HostConfig.Runtime": `{"HostConfig":{"Runtime":"kata"}}`, "HostConfig.Sysctls": `{"HostConfig":{"Sysctls":{"a":"b"}}}`, "HostConfig.ShmSize": `{"HostConfig":{"ShmSize":1}}`,
-		"HostConfig.CpuShares": `{"HostConfig":{"CpuShares":2}}`, "HostConfig.MemorySwap": `{"HostConfig":{"MemorySwap":-1}}`, "HostConfig.AutoRemove": `{"HostConfig":{"AutoRemove":true}}`,
-		"HostConfig.Init": `{"HostConfig":{"Init":true}}`, "HostConfig.ExtraHosts": `{"HostConfig":{"ExtraHosts":["a:1.2.3.4"]}}`, "HostConfig.devices": `{"hostconfig":{"devices":[{"PathOnHost":"/dev/null"}]}}`,
-		"HostConfig.DeviceCgroupRules":     `{"HostConfig":{"Privileged":true,"DeviceCgroupRules":["a *:* rwm"]}}`,
-		"NetworkingConfig.EndpointsConfig": `{"NetworkingConfig":{"EndpointsConfig":{"x":{}}}}`,
+	for name, value := range map[string]string{
+		"Healthcheck": `{"Test":["NONE"]}`, "Volumes": `{"/v":{}}`, "MacAddress": `"02:42:ac:11:00:02"`,
+		"HostConfig.PortBindings": `{"80/tcp":[{"HostPort":"80"}]}`, "HostConfig.VolumesFrom": `["x"]`, "HostConfig.VolumeDriver": `"local"`,
+		"HostConfig.AutoRemove": `true`, "HostConfig.ExtraHosts": `["a:1.2.3.4"]`, "HostConfig.Dns": `["1.2.3.4"]`, "HostConfig.DnsOptions": `["x"]`, "HostConfig.DnsSearch": `["x"]`,
+		"HostConfig.Links": `["a:b"]`, "HostConfig.PublishAllPorts": `true`, "HostConfig.Cgroup": `"container:x"`, "HostConfig.StorageOpt": `{"size":"1G"}`,
+		"HostConfig.Capabilities": `["CAP_KILL"]`, "HostConfig.KernelMemory": `1073741824`, "HostConfig.KernelMemoryTCP": `1073741824`,
+		"HostConfig.CpuRealtimePeriod": `1000000`, "HostConfig.CpuRealtimeRuntime": `950000`,
+		"HostConfig.CpuCount": `1`, "HostConfig.CpuPercent": `1`, "HostConfig.IOMaximumIOps": `1`, "HostConfig.IOMaximumBandwidth": `1`,
+		"NetworkingConfig.EndpointsConfig": `{"x":{}}`,
 	} {
-		_, _, err := parseOptions(json.RawMessage(options))
+		whole := `{"` + name + `":` + value + `}`
+		if place, field, below := strings.Cut(name, "."); below {
+			whole = `{"` + place + `":{"` + field + `":` + value + `}}`
+		}
+		_, _, err := parseOptions(json.RawMessage(whole))
 		require.True(t, errdefs.IsInvalidArgument(err), name)
-		require.ErrorContains(t, err, "createOptions."+name+" is not supported")
+		require.ErrorContains(t, err, "createOptions."+name+" is not supported: ")
+		require.Equal(t, Refused, treatments()[strings.ToLower(name)].Treatment)
+		_, _, err = parseOptions(json.RawMessage(strings.ToLower(whole)))
+		require.ErrorContains(t, err, "is not supported: ", "names in any case")
+	}
+}
+
+func TestEveryFieldOfDockersTypesHasATreatment(t *testing.T) {
+	fields := knownFields()
+	paths := map[string]bool{}
+	for name, below := range fields.fields {
+		paths[name] = true
+		for _, place := range []string{"hostconfig", "networkingconfig"} {
+			for field := range below.fields {
+				if name == place {
+					paths[place+"."+field] = true
+				}
+			}
+		}
+	}
+	seen := map[string]bool{}
+	for _, option := range Options() {
+		name := strings.ToLower(option.Name)
+		require.False(t, seen[name], "%s is in the table twice", option.Name)
+		seen[name] = true
+		if !paths[name] {
+			require.Equal(t, Refused, option.Treatment, "%s: no type decodes it", option.Name)
+		}
+		if option.Treatment != Honoured {
+			require.NotEmpty(t, option.Note, "%s: why", option.Name)
+		}
+	}
+	for path := range paths {
+		require.True(t, seen[path], "%s is a field of Docker's that the table does not know", path)
 	}
 }
 
@@ -89,9 +132,38 @@ func TestValuesThatAskForNothingAreTaken(t *testing.T) {
 }
 
 func TestWhatNobodyKnowsIsNamedAndIgnored(t *testing.T) {
-	_, unknown, err := parseOptions(json.RawMessage(`{"Zeta":1,"Alpha":{"x":1},"HostConfig":{"Beta":[1]},"NetworkingConfig":{"Gamma":true}}`))
+	_, unknown, err := parseOptions(json.RawMessage(`{"Zeta":1,"Alpha":{"x":1},"HostConfig":{"Beta":[1],"Mounts":[{"Type":"tmpfs","Target":"/t","Delta":1,"TmpfsOptions":{"Eta":1}}],
+		"Devices":[{"PathOnHost":"/dev/null"},{"PathOnHost":"/dev/zero","Theta":null}],"RestartPolicy":{"Iota":""},"LogConfig":{"Config":{"any":"x"}},"Annotations":{"any":"x"}},
+		"Labels":{"any":"x"},"NetworkingConfig":{"Gamma":true}}`))
 	require.NoError(t, err)
-	require.Equal(t, []string{"Alpha", "Zeta", "HostConfig.Beta", "NetworkingConfig.Gamma"}, unknown)
+	require.Equal(t, []string{
+		"Alpha", "HostConfig.Beta", "HostConfig.Devices[1].Theta", "HostConfig.Mounts[0].Delta", "HostConfig.Mounts[0].TmpfsOptions.Eta", "HostConfig.RestartPolicy.Iota",
+		"NetworkingConfig.Gamma", "Zeta",
+	}, unknown)
+}
+
+func TestAFieldThatIsGivenTwiceIsRefused(t *testing.T) {
+	for options, name := range map[string]string{
+		`{"Tty":true,"tty":false}`: "tty", `{"HostConfig":{"Memory":1,"MEMORY":2}}`: "HostConfig.Memory", `{"HostConfig":{},"hostConfig":{}}`: "hostConfig",
+		`{"HostConfig":{"Devices":[{"PathOnHost":"/a","pathOnHost":"/b"}]}}`: "HostConfig.Devices[0].pathOnHost",
+	} {
+		_, _, err := parseOptions(json.RawMessage(options))
+		require.True(t, errdefs.IsInvalidArgument(err), options)
+		require.ErrorContains(t, err, "createOptions."+name+": it is given twice")
+	}
+}
+
+func TestAValueOfAnotherTypeIsNamed(t *testing.T) {
+	for options, want := range map[string]string{
+		`{"Env":"A=1"}`: "createOptions.Env: a JSON string", `{"HostConfig":{"Memory":"1g"}}`: "createOptions.HostConfig.Memory: a JSON string", `{"HostConfig":[]}`: "createOptions.HostConfig: a JSON array",
+		`{"HostConfig":{"Binds":"/a:/b"}}`: "createOptions.HostConfig.Binds: a JSON string", `{"HostConfig":{"Memory":1e30}}`: "createOptions.HostConfig.Memory: a JSON number",
+		`{"HostConfig":{"Devices":[{"PathOnHost":5}]}}`: "createOptions.HostConfig.Devices.PathOnHost: a JSON number", `{"HostConfig":{"BlkioWeight":70000}}`: "createOptions.HostConfig.BlkioWeight: a JSON number",
+		`{"HostConfig":{"Memory":1.5}}`: "createOptions.HostConfig.Memory: a JSON number",
+	} {
+		_, _, err := parseOptions(json.RawMessage(options))
+		require.True(t, errdefs.IsInvalidArgument(err), options)
+		require.ErrorContains(t, err, want, options)
+	}
 }
 
 func TestOptionsOfAnotherShapeAreRefused(t *testing.T) {
@@ -116,6 +188,8 @@ func FuzzParseOptions(f *testing.F) {
 	} {
 		f.Add(s)
 	}
+	e := &Engine{Config: Config{Namespace: "edged", Home: "/var/lib/edged", Run: "/run/edged"}, machine: deviceIn("/nowhere")}
+	spec := specWith("{}")
 	f.Fuzz(func(t *testing.T, s string) {
 		o, _, err := parseOptions(json.RawMessage(s))
 		if err != nil {
@@ -123,7 +197,7 @@ func FuzzParseOptions(f *testing.F) {
 			return
 		}
 		// Whatever was taken, the checks behind it end in a class, too.
-		for _, check := range []func(*options) error{checkHostname, checkNetwork, checkSignal, limits{}.check, checkCaps} {
+		for _, check := range e.checks(spec) {
 			if err := check(o); err != nil {
 				require.True(t, errdefs.IsInvalidArgument(err), "%v", err)
 			}

@@ -4,38 +4,115 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"os"
+	"reflect"
 	"slices"
 
+	"github.com/containerd/containerd/v2/core/containers"
+	"github.com/containerd/containerd/v2/pkg/oci"
 	"github.com/containerd/errdefs"
+	"github.com/containerd/typeurl/v2"
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 )
 
+// startSpec is the part of a container's spec that a start reads; the whole is large.
+type startSpec struct {
+	Hostname    string            `json:"hostname"`
+	Annotations map[string]string `json:"annotations"`
+	Process     struct {
+		Terminal bool `json:"terminal"`
+	} `json:"process"`
+	Mounts []specs.Mount `json:"mounts"`
+	Linux  struct {
+		Namespaces []specs.LinuxNamespace `json:"namespaces"`
+		Sysctl     map[string]string      `json:"sysctl"`
+	} `json:"linux"`
+}
+
 // beforeStart looks once more at what was judged when the container was made: since
 // then a module that can write beside a bind source may have put a link in its place.
-// Between this look and runc's a moment remains; a module cannot choose it.
-func (e *Engine) beforeStart(ctx context.Context, id string) error {
+// Between this look and runc's a moment remains; a module cannot choose it. It says
+// whether the module has a terminal.
+func (e *Engine) beforeStart(ctx context.Context, id string) (terminal bool, err error) {
 	record, err := e.client.ContainerService().Get(ctx, id)
 	if err != nil {
-		return err
+		return false, err
 	}
-	var spec struct {
-		Hostname string        `json:"hostname"`
-		Mounts   []specs.Mount `json:"mounts"`
-		Linux    struct {
-			Namespaces []specs.LinuxNamespace `json:"namespaces"`
-		} `json:"linux"`
-	}
+	var spec startSpec
 	if err := json.Unmarshal(record.Spec.GetValue(), &spec); err != nil {
-		return fmt.Errorf("cannot read spec: %w", err)
+		return false, fmt.Errorf("cannot read spec: %w", err)
 	}
 	for _, m := range spec.Mounts {
 		if m.Type != "bind" || within(m.Source, e.Home) || within(m.Source, e.Run) {
 			continue // edged's own; nobody else's may be there
 		}
 		if real, err := resolve(m.Source); err != nil || real != m.Source {
-			return fmt.Errorf("mount source %s is not what it was when the module was made: it leads through a link now: %w", m.Source, errdefs.ErrInvalidArgument)
+			return false, fmt.Errorf("mount source %s is not what it was when the module was made: it leads through a link now: %w", m.Source, errdefs.ErrInvalidArgument)
 		}
 	}
-	private := slices.ContainsFunc(spec.Linux.Namespaces, func(n specs.LinuxNamespace) bool { return n.Type == specs.NetworkNamespace })
-	return e.writeNetworkFiles(id, spec.Hostname, !private)
+	if err := e.refresh(ctx, &record, spec.Annotations); err != nil {
+		return false, err
+	}
+	has := func(t specs.LinuxNamespaceType) bool {
+		return slices.ContainsFunc(spec.Linux.Namespaces, func(n specs.LinuxNamespace) bool { return n.Type == t })
+	}
+	name := spec.Hostname
+	if !has(specs.UTSNamespace) {
+		if name, err = os.Hostname(); err != nil {
+			return false, fmt.Errorf("cannot read the host's name: %w", err)
+		}
+	}
+	return spec.Process.Terminal, e.writeNetworkFiles(id, name, spec.Linux.Sysctl[sysctlDomain], !has(specs.NetworkNamespace))
+}
+
+// refresh brings what depends on the present into the spec: where devices are now, and
+// whose PID namespace is joined. Most modules have neither and cost nothing here.
+func (e *Engine) refresh(ctx context.Context, record *containers.Container, annotations map[string]string) error {
+	text, other := annotations[annotationDevices], annotations[annotationPIDOf]
+	var old, now devices
+	changed := other != ""
+	if text != "" {
+		if err := json.Unmarshal([]byte(text), &old); err != nil {
+			return fmt.Errorf("cannot read devices: %w", err)
+		}
+		found, err := old.find()
+		if err != nil {
+			return err
+		}
+		now = devices{Asked: old.Asked, All: old.All, Got: found}
+		changed = changed || !reflect.DeepEqual(old.Got, now.Got)
+	}
+	if !changed {
+		return nil
+	}
+	var spec oci.Spec
+	if err := json.Unmarshal(record.Spec.GetValue(), &spec); err != nil {
+		return fmt.Errorf("cannot read spec: %w", err)
+	}
+	if text != "" {
+		old.removeFrom(&spec)
+		now.addTo(&spec)
+		if err := now.remember(&spec); err != nil {
+			return err
+		}
+	}
+	if other != "" {
+		pid, err := e.runningPID(ctx, other)
+		if err != nil {
+			return err
+		}
+		join := oci.WithLinuxNamespace(specs.LinuxNamespace{Type: specs.PIDNamespace, Path: fmt.Sprintf("/proc/%d/ns/pid", pid)})
+		if err := join(ctx, nil, record, &spec); err != nil {
+			return err
+		}
+	}
+	value, err := typeurl.MarshalAny(&spec)
+	if err != nil {
+		return fmt.Errorf("cannot write spec: %w", err)
+	}
+	record.Spec = value
+	if _, err := e.client.ContainerService().Update(ctx, *record, "spec"); err != nil {
+		return fmt.Errorf("cannot write spec: %w", err)
+	}
+	return nil
 }

@@ -2,19 +2,12 @@ package engine
 
 import (
 	"context"
-	"fmt"
-	"maps"
-	"os"
 	"path"
 	"slices"
 	"strings"
 
-	"github.com/containerd/containerd/v2/contrib/apparmor"
-	"github.com/containerd/containerd/v2/contrib/seccomp"
 	"github.com/containerd/containerd/v2/core/containers"
-	apparmorhost "github.com/containerd/containerd/v2/pkg/apparmor"
 	"github.com/containerd/containerd/v2/pkg/oci"
-	"github.com/containerd/errdefs"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
@@ -38,63 +31,69 @@ func (e *Engine) specOptions(c *module.Container, o *options, image unpacked, fi
 	opts := []oci.SpecOpts{
 		withProcess(c, o, image.config),
 		withUser(o, image),
+		withGroupAdd(o, image),
+		withGroups(c.Groups),
+		withUmask(o),
 		oci.WithoutRunMount, // images expect their own /run
-		oci.WithMounts(append(append([]specs.Mount{cgroupMount}, files...), mounts...)),
-		oci.WithNewPrivileges,
-		e.withLimits(),
+		withShm(o),
+		withMounts(append(append([]specs.Mount{cgroupMount()}, files...), mounts...)),
+		e.withUlimits(h.Ulimits),
 		withOOMScore(h.OomScoreAdj),
+		withResources(o),
+		withBlkio(o),
 		withCaps(o),
 		e.withCgroup(c.ID, h.CgroupParent),
-		oci.WithHostname(hostname(c, o)),
-	}
-	if string(h.CgroupnsMode) != "host" {
-		// On v1 too: without it a privileged module sees the whole hierarchy and can leave its place.
-		opts = append(opts, oci.WithLinuxNamespace(specs.LinuxNamespace{Type: specs.CgroupNamespace}))
-	}
-	if h.NetworkMode == "host" {
-		opts = append(opts, oci.WithHostNamespace(specs.NetworkNamespace))
-	} else {
-		opts = append(opts, withSysctls)
-	}
-	if h.Memory > 0 {
-		// Docker's: twice the memory in all, when swap is not spoken of.
-		opts = append(opts, oci.WithMemoryLimit(uint64(h.Memory)), oci.WithMemorySwap(2*h.Memory))
-	}
-	if h.NanoCPUs > 0 {
-		opts = append(opts, oci.WithCPUCFS(h.NanoCPUs/1000*cpuPeriod/1_000_000, cpuPeriod))
-	}
-	if h.PidsLimit != nil && *h.PidsLimit > 0 {
-		opts = append(opts, oci.WithPidsLimit(*h.PidsLimit))
+		withNamespaces(c, o),
+		withTerminal(o),
+		e.withInit(o),
 	}
 	if h.ReadonlyRootfs {
 		opts = append(opts, oci.WithRootFSReadonly())
 	}
+	if len(h.Annotations) > 0 {
+		opts = append(opts, oci.WithAnnotations(h.Annotations))
+	}
 	if e.SharedShim {
 		opts = append(opts, oci.WithAnnotations(map[string]string{shimGroup: "edged"}))
 	}
-	if len(c.Groups) > 0 {
-		opts = append(opts, withGroups(c.Groups))
-	}
 	if h.Privileged {
-		return append(opts, oci.WithPrivileged, oci.WithAllDevicesAllowed, oci.WithHostDevices, oci.WithNewPrivileges, withWritableCgroup), nil
+		opts = append(opts, oci.WithPrivileged, oci.WithAllDevicesAllowed)
 	}
-	if apparmorhost.HostSupports() {
-		opts = append(opts, apparmor.WithDefaultProfile("edged-default"))
-	}
-	// Last, because it allows calls by the capabilities it finds.
-	return append(opts, seccomp.WithDefaultProfile()), nil
+	// The seccomp profile allows calls by the capabilities it finds, so it comes behind them; what describes a
+	// device may edit anything, so it comes behind all.
+	return append(opts, withDevices(o), withDeviceRules(o), e.withSecurity(o), e.withDeviceRequests(o, c.Sockets)), nil
 }
 
-// cgroupMount is where Docker shows a module its own limits.
-var cgroupMount = specs.Mount{Destination: "/sys/fs/cgroup", Type: "cgroup", Source: "cgroup", Options: []string{"ro", "nosuid", "noexec", "nodev"}}
+// cgroupMount is where Docker shows a module its own limits. It is made anew each time:
+// what makes it writable for a privileged module writes into its options.
+func cgroupMount() specs.Mount {
+	return specs.Mount{Destination: "/sys/fs/cgroup", Type: "cgroup", Source: "cgroup", Options: []string{"ro", "nosuid", "noexec", "nodev"}}
+}
 
-func withWritableCgroup(_ context.Context, _ oci.Client, _ *ociContainer, s *oci.Spec) error {
-	for i := range s.Mounts {
-		if s.Mounts[i].Type == "cgroup" {
-			s.Mounts[i].Options = []string{"rw", "nosuid", "noexec", "nodev"}
+// withMounts puts a module's mounts behind the runtime's own and takes those away
+// that they replace: a bind at /dev brings its own /dev/shm.
+func withMounts(mounts []specs.Mount) oci.SpecOpts {
+	return func(_ context.Context, _ oci.Client, _ *ociContainer, s *oci.Spec) error {
+		replaced := func(own specs.Mount) bool {
+			return slices.ContainsFunc(mounts, func(m specs.Mount) bool {
+				return m.Destination == own.Destination || m.Destination == "/dev" && within(own.Destination, "/dev")
+			})
 		}
+		s.Mounts = append(slices.DeleteFunc(s.Mounts, replaced), mounts...)
+		return nil
 	}
-	return nil
+}
+
+// withTerminal gives a module a terminal of the size asked for; its master is the
+// shim's, which passes on what comes out of it.
+func withTerminal(o *options) oci.SpecOpts {
+	return func(_ context.Context, _ oci.Client, _ *ociContainer, s *oci.Spec) error {
+		s.Process.Terminal = o.Tty
+		if size := o.HostConfig.ConsoleSize; o.Tty && size != [2]uint{} {
+			s.Process.ConsoleSize = &specs.Box{Height: size[0], Width: size[1]}
+		}
+		return nil
+	}
 }
 
 // withProcess sets arguments, directory and environment: an Entrypoint given
@@ -123,9 +122,11 @@ func withProcess(c *module.Container, o *options, image ocispec.ImageConfig) oci
 		for _, v := range c.Spec.Env {
 			own = append(own, v.Key+"="+v.Value)
 		}
-		s.Process.Env = mergeEnv(
-			[]string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOSTNAME=" + hostname(c, o)},
-			image.Env, c.Defaults, o.Env, own, c.Identity)
+		basic := []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOSTNAME=" + hostname(c, o)}
+		if o.Tty {
+			basic = append(basic, "TERM=xterm")
+		}
+		s.Process.Env = mergeEnv(basic, image.Env, c.Defaults, o.Env, own, c.Identity)
 		return nil
 	}
 }
@@ -151,84 +152,6 @@ func mergeEnv(lists ...[]string) []string {
 	return slices.DeleteFunc(env, func(kv string) bool { return kv == "" })
 }
 
-// withUser looks names and supplementary groups up in the image, as Docker does. To
-// look, the file system has to be mounted; what is in an image never changes, so what
-// was found there once is remembered with it.
-func withUser(o *options, image unpacked) oci.SpecOpts {
-	user := image.config.User
-	if o.User != "" {
-		user = o.User
-	}
-	return func(ctx context.Context, c oci.Client, ctr *ociContainer, s *oci.Spec) error {
-		if found, ok := image.users.Load(user); ok {
-			s.Process.User = cloneUser(found.(specs.User))
-			return nil
-		}
-		if user != "" {
-			if err := oci.WithUser(user)(ctx, c, ctr, s); err != nil {
-				if err = classify(err); !errdefs.IsUnavailable(err) {
-					err = fmt.Errorf("%w: %w", err, errdefs.ErrInvalidArgument) // the image does not know it
-				}
-				return fmt.Errorf("cannot use User %q: %w", user, err)
-			}
-		}
-		name, _, _ := strings.Cut(user, ":")
-		if name == "" {
-			name = "0"
-		}
-		if err := oci.WithAdditionalGIDs(name)(ctx, c, ctr, s); err != nil {
-			return err
-		}
-		image.users.Store(user, cloneUser(s.Process.User))
-		return nil
-	}
-}
-
-func cloneUser(u specs.User) specs.User {
-	u.AdditionalGids = slices.Clone(u.AdditionalGids)
-	return u
-}
-
-func withGroups(gids []uint32) oci.SpecOpts {
-	return func(_ context.Context, _ oci.Client, _ *ociContainer, s *oci.Spec) error {
-		for _, gid := range gids {
-			if !slices.Contains(s.Process.User.AdditionalGids, gid) {
-				s.Process.User.AdditionalGids = append(s.Process.User.AdditionalGids, gid)
-			}
-		}
-		return nil
-	}
-}
-
-// withLimits replaces containerd's 1,024 open files by Docker's limit, as far as edged's own goes.
-func (e *Engine) withLimits() oci.SpecOpts {
-	return func(_ context.Context, _ oci.Client, _ *ociContainer, s *oci.Spec) error {
-		s.Process.Rlimits = []specs.POSIXRlimit{{Type: "RLIMIT_NOFILE", Hard: e.limits.noFile, Soft: e.limits.noFile}}
-		return nil
-	}
-}
-
-// withOOMScore is always set: a module would else inherit containerd's, which
-// under Debian's unit makes it nearly unkillable.
-func withOOMScore(adj int) oci.SpecOpts {
-	return func(_ context.Context, _ oci.Client, _ *ociContainer, s *oci.Spec) error {
-		s.Process.OOMScoreAdj = &adj
-		return nil
-	}
-}
-
-// withSysctls are Docker's for a network namespace of one's own.
-func withSysctls(_ context.Context, _ oci.Client, _ *ociContainer, s *oci.Spec) error {
-	if s.Linux.Sysctl == nil {
-		s.Linux.Sysctl = map[string]string{}
-	}
-	maps.Copy(s.Linux.Sysctl, map[string]string{
-		"net.ipv4.ip_unprivileged_port_start": "0",
-		"net.ipv4.ping_group_range":           "0 2147483647",
-	})
-	return nil
-}
-
 // withCgroup chooses the path itself, so that two daemons with namespaces of their
 // own never meet in one place. CgroupParent goes where it says.
 func (e *Engine) withCgroup(id, parent string) oci.SpecOpts {
@@ -242,21 +165,4 @@ func (e *Engine) withCgroup(id, parent string) oci.SpecOpts {
 		parent = e.Namespace
 	}
 	return oci.WithCgroup(path.Join("/", parent, id))
-}
-
-// hostname is a DNS label: the one asked for, the host's on its network, else the module's slug.
-func hostname(c *module.Container, o *options) string {
-	switch {
-	case o.Hostname != "":
-		return o.Hostname
-	case o.HostConfig.NetworkMode == "host":
-		if name, err := os.Hostname(); err == nil {
-			return name
-		}
-	}
-	name := c.ID
-	if i := strings.LastIndex(name, "-g"); i > 0 {
-		name = name[:i] // without the generation
-	}
-	return strings.ToLower(name)
 }

@@ -29,13 +29,14 @@ import (
 func (e *Engine) Start(ctx context.Context, id string, log module.Log, admit func(pid int) error) error {
 	ctx, done := e.call(ctx)
 	defer done()
-	if err := e.beforeStart(ctx, id); err != nil {
+	terminal, err := e.beforeStart(ctx, id)
+	if err != nil {
 		return fmt.Errorf("cannot start container %s: %w", id, classify(err))
 	}
-	pid, err := e.newTask(ctx, id, log)
+	pid, err := e.newTask(ctx, id, log, terminal)
 	if errdefs.IsAlreadyExists(err) {
 		if err = e.DeleteTask(ctx, id); err == nil {
-			pid, err = e.newTask(ctx, id, log)
+			pid, err = e.newTask(ctx, id, log, terminal)
 		}
 	}
 	if err != nil {
@@ -54,18 +55,24 @@ func (e *Engine) Start(ctx context.Context, id string, log module.Log, admit fun
 	return nil
 }
 
-func (e *Engine) newTask(ctx context.Context, id string, log module.Log) (int, error) {
+func (e *Engine) newTask(ctx context.Context, id string, log module.Log, terminal bool) (int, error) {
 	mounts, err := e.client.SnapshotService(e.Snapshotter).Mounts(ctx, id)
 	if err != nil {
 		return 0, err
 	}
-	uri, err := cio.LogURIGenerator("binary", e.Logger, map[string]string{
-		"--dir": log.Dir, "--max-size": strconv.FormatInt(log.MaxSize, 10), "--max-file": strconv.Itoa(log.MaxFiles),
-	})
+	arguments := map[string]string{"--dir": log.Dir, "--max-size": strconv.FormatInt(log.MaxSize, 10), "--max-file": strconv.Itoa(log.MaxFiles)}
+	if terminal {
+		// A terminal is one stream. The shim forgets the pipe that would be the other's, and never closes it.
+		arguments["--streams"] = "1"
+	}
+	uri, err := cio.LogURIGenerator("binary", e.Logger, arguments)
 	if err != nil {
 		return 0, err
 	}
-	request := &tasks.CreateTaskRequest{ContainerID: id, Stdout: uri.String(), Stderr: uri.String()}
+	request := &tasks.CreateTaskRequest{ContainerID: id, Stdout: uri.String(), Terminal: terminal}
+	if !terminal {
+		request.Stderr = request.Stdout
+	}
 	for _, m := range mounts {
 		request.Rootfs = append(request.Rootfs, &types.Mount{Type: m.Type, Source: m.Source, Target: m.Target, Options: m.Options})
 	}

@@ -93,7 +93,11 @@ func TestWhatCannotBeHonouredIsRefusedByName(t *testing.T) {
 	for _, c := range []struct{ options, message string }{
 		{`{"HostConfig":{"PortBindings":{"80/tcp":[{"HostPort":"80"}]}}}`, "HostConfig.PortBindings"},
 		{`{"HostConfig":{"NetworkMode":"bridge"}}`, "NetworkMode"},
-		{`{"Tty":true}`, "Tty"},
+		{`{"OpenStdin":true}`, "OpenStdin"},
+		{`{"HostConfig":{"AutoRemove":true}}`, "HostConfig.AutoRemove"},
+		{`{"HostConfig":{"Devices":[{"PathOnHost":"/dev/not-plugged-in"}]}}`, "/dev/not-plugged-in"},
+		{`{"HostConfig":{"GroupAdd":["nobody-here"]}}`, "nobody-here"},
+		{`{"HostConfig":{"Binds":["/tmp/edged-no-such/a:/a"],"Ulimits":[{"Name":"x"}]}}`, "HostConfig.Ulimits"},
 		{`{"Healthcheck":{"Test":["CMD","true"]}}`, "Healthcheck"},
 		{`{"HostConfig":{"Binds":["named:/data"]}}`, "named volumes"},
 		{`{"HostConfig":{"Binds":["/tmp:/run/edged"]}}`, "/run/edged"},
@@ -117,6 +121,7 @@ func TestWhatCannotBeHonouredIsRefusedByName(t *testing.T) {
 	}
 	require.Len(t, d.Containers(""), 1, "a refusal leaves nothing")
 	require.NotContains(t, d.Ctr("snapshots", "ls"), "refused")
+	require.NoDirExists(t, "/tmp/edged-no-such", "not even a bind's source")
 }
 
 func TestLegacySocketBindsGetOurs(t *testing.T) {

@@ -42,6 +42,9 @@ type Settings struct {
 	// CreateOptions is Docker's ContainerCreate body. In a request it may also be that
 	// body as a JSON string, as deployment manifests have it; in an answer it is an object.
 	CreateOptions json.RawMessage `json:"createOptions,omitempty"`
+	// CreateOptionsParts are createOptions01, createOptions02 and so on of a request, by
+	// number: pieces of text that go on where createOptions ends. Answers have none.
+	CreateOptionsParts map[int]json.RawMessage `json:"-"`
 	// Auth is the registry's credentials; answers never have its password.
 	Auth *Auth `json:"auth,omitempty"`
 	// Management gives the module the management socket.
