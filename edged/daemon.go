@@ -25,6 +25,7 @@ import (
 	"github.com/edged/edged/pkg/modulelog"
 	"github.com/edged/edged/pkg/peer"
 	"github.com/edged/edged/pkg/store"
+	"github.com/edged/edged/pkg/volume"
 	"github.com/edged/edged/workload"
 )
 
@@ -143,6 +144,7 @@ func (d *daemon) newEngine() (*engine.Engine, error) {
 		Home: d.cfg.Home, Run: d.cfg.Run,
 		Protected:    []string{c.Address, "/run/containerd", "/var/lib/containerd"},
 		AgentFolders: []string{d.desiredFolder(), d.statusFolder()},
+		Volumes:      volume.NewStore(filepath.Join(d.cfg.Home, "volumes")),
 		Log:          d.log,
 	})
 }
@@ -156,6 +158,7 @@ func (d *daemon) serve(ctx context.Context) error {
 	views := mgmt.NewViews()
 	d.sockets.handle(listen.Management, httpapi.NewServer(mgmt.New(mgmt.Config{
 		Supervisor: d.supervisor, Logs: d.logs, Views: views, Decider: d.decider, Audit: d.audit, Limits: limits,
+		Volumes:       &volume.Keeper{Store: d.engine.Volumes, Uses: d.volumeUses},
 		DockerFraming: d.cfg.Management.LogFraming == config.FramingDocker,
 		Stopping:      ctx,
 		SystemInfo:    d.systemInfo, Metrics: d.writeMetrics,
@@ -163,7 +166,10 @@ func (d *daemon) serve(ctx context.Context) error {
 	d.sockets.handle(listen.Workload, httpapi.NewServer(workload.New(workload.Config{
 		Supervisor: d.supervisor, Views: views, Decider: d.decider, Audit: d.audit, Limits: limits,
 	}), limits, d.log))
-	group, _ := edgedGroup()
+	group, err := edgedGroup()
+	if err == nil {
+		d.decider.SetOperators(uint32(group))
+	}
 	for _, s := range []struct {
 		name, uri string
 		perm      listen.Perm

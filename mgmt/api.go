@@ -13,6 +13,7 @@ import (
 	"github.com/edged/edged/pkg/httpapi"
 	"github.com/edged/edged/pkg/module"
 	"github.com/edged/edged/pkg/modulelog"
+	"github.com/edged/edged/pkg/volume"
 )
 
 // Supervisor is what the routes ask of the domain.
@@ -33,10 +34,18 @@ type Logs interface {
 	Copy(ctx context.Context, w io.Writer, module string, opt modulelog.Options, done <-chan struct{}) error
 }
 
+// Volumes is what the routes ask of the volumes.
+type Volumes interface {
+	List(ctx context.Context) ([]volume.Volume, error)
+	Remove(ctx context.Context, name string) error
+	Prune(ctx context.Context) ([]string, error)
+}
+
 // Config is what the API needs.
 type Config struct {
 	Supervisor Supervisor
 	Logs       Logs
+	Volumes    Volumes
 	Views      *Views
 	Decider    *access.Decider
 	Audit      *audit.Log
@@ -56,7 +65,7 @@ type api struct{ Config }
 // routes is the whole management API with who may use it. A wrong rule is a wrong
 // word here, and testdata/access.golden shows every route against every caller.
 func (a *api) routes() []httpapi.Route {
-	const v2018, v2019 = "2018-06-28", "2019-01-30"
+	const v2018, v2019, v2022 = "2018-06-28", "2019-01-30", "2022-08-03"
 	return []httpapi.Route{
 		{Method: http.MethodGet, Path: "/modules", Since: v2018, Rule: access.Known, Handle: a.listModules},
 		{Method: http.MethodPost, Path: "/modules", Since: v2018, Rule: access.Agent, Change: true, Handle: a.createModule},
@@ -68,6 +77,11 @@ func (a *api) routes() []httpapi.Route {
 		{Method: http.MethodPost, Path: "/modules/{name}/stop", Since: v2018, Rule: access.Lifecycle, Change: true, Handle: a.stopModule},
 		{Method: http.MethodPost, Path: "/modules/{name}/restart", Since: v2018, Rule: access.Lifecycle, Change: true, Handle: a.restartModule},
 		{Method: http.MethodGet, Path: "/modules/{name}/logs", Since: v2018, Rule: access.Known, Handle: a.logs},
+		// edged's own. A volume may be called "prune": its path must not be taken for another's.
+		{Method: http.MethodGet, Path: "/volumes", Since: v2022, Rule: access.Known, Handle: a.listVolumes},
+		{Method: http.MethodPost, Path: "/volumes/prune", Since: v2022, Rule: access.Operator, Change: true, Handle: a.pruneVolumes},
+		{Method: http.MethodDelete, Path: "/volumes/prune", Since: v2022, Rule: access.Operator, Change: true, Handle: a.removeVolume},
+		{Method: http.MethodDelete, Path: "/volumes/{volume}", Since: v2022, Rule: access.Operator, Change: true, Handle: a.removeVolume},
 		{Method: http.MethodGet, Path: "/systeminfo", Since: v2018, Rule: access.Known, Handle: a.systemInfo},
 	}
 }

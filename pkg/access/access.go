@@ -49,6 +49,15 @@ var (
 		return ""
 	}}
 
+	// Operator admits those who own the device: edgeAgent, host root and host users in
+	// the operators' group. A permission that was granted for something else is not enough.
+	Operator = Rule{"operator", func(d *Decider, c peer.Caller, _ string) string {
+		if c.Module() != module.AgentName && (c.Kind != peer.Host || c.UID != 0 && !d.operates(c)) {
+			return "not_operator"
+		}
+		return ""
+	}}
+
 	// Named admits only the module that the path names: for its keys, tokens and certificates.
 	Named = Rule{"named", func(_ *Decider, c peer.Caller, target string) string {
 		if target == "" || c.Module() != target {
@@ -87,7 +96,10 @@ type Grant struct {
 }
 
 // Decider holds the grants; SetGrants replaces them while requests go on.
-type Decider struct{ grants atomic.Pointer[[]Grant] }
+type Decider struct {
+	grants    atomic.Pointer[[]Grant]
+	operators atomic.Pointer[[]uint32]
+}
 
 // New returns a Decider with grants.
 func New(grants []Grant) *Decider {
@@ -98,6 +110,14 @@ func New(grants []Grant) *Decider {
 
 // SetGrants replaces all grants at once.
 func (d *Decider) SetGrants(grants []Grant) { d.grants.Store(&grants) }
+
+// SetOperators says which groups' members are operators beside host root.
+func (d *Decider) SetOperators(gids ...uint32) { d.operators.Store(&gids) }
+
+func (d *Decider) operates(c peer.Caller) bool {
+	gids := d.operators.Load()
+	return gids != nil && (&Grant{GIDs: *gids}).names(c)
+}
 
 // Refusal is why a caller was refused. Clients are told nothing of it.
 type Refusal struct{ Rule, Reason string }

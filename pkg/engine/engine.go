@@ -15,6 +15,7 @@ import (
 	"google.golang.org/grpc/backoff"
 
 	"github.com/edged/edged/pkg/module"
+	"github.com/edged/edged/pkg/volume"
 )
 
 var _ module.Engine = (*Engine)(nil)
@@ -51,7 +52,9 @@ type Config struct {
 	Home, Run    string
 	Protected    []string
 	AgentFolders []string
-	Log          logrus.FieldLogger
+	// Volumes are those under Home.
+	Volumes *volume.Store
+	Log     logrus.FieldLogger
 }
 
 // Engine drives one containerd.

@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/edged/edged/pkg/module"
+	"github.com/edged/edged/pkg/volume"
 )
 
 // engineIn is an engine without a containerd, for what needs none. Its folders are
@@ -30,6 +31,7 @@ func engineIn(t *testing.T) (*Engine, string) {
 		Config: Config{
 			Namespace: "edged", Home: filepath.Join(dir, "home"), Run: filepath.Join(dir, "run"), Protected: []string{filepath.Join(dir, "containerd")},
 			AgentFolders: []string{filepath.Join(dir, "home/agent/desired")}, Log: log,
+			Volumes: volume.NewStore(filepath.Join(dir, "home/volumes")),
 		},
 		limits: limits{noFile: 1024}, making: map[string]bool{},
 	}, dir
@@ -43,7 +45,7 @@ func TestEveryHonouredFieldIsTaken(t *testing.T) {
 	for _, field := range []string{
 		`"Hostname":"h"`, `"User":"1000:1000"`, `"AttachStdin":true`, `"AttachStdout":true`, `"AttachStderr":true`, `"ExposedPorts":{"80/tcp":{}}`, `"Env":["A=1"]`,
 		`"Cmd":["a","b"]`, `"Cmd":"a b"`, `"Entrypoint":["a"]`, `"Entrypoint":"a"`, `"entrypoint":"a"`, `"Image":"i"`, `"WorkingDir":"/w"`, `"Labels":{"a":"b"}`, `"StopSignal":"SIGINT"`,
-		`"StopTimeout":3`, `"HostConfig":{}`, `"HostConfig":null`, `"NetworkingConfig":{}`, `"NetworkingConfig":{"EndpointsConfig":{}}`,
+		`"StopTimeout":3`, `"Volumes":{"/v":{}}`, `"HostConfig":{"VolumeDriver":"local"}`, `"HostConfig":{}`, `"HostConfig":null`, `"NetworkingConfig":{}`, `"NetworkingConfig":{"EndpointsConfig":{}}`,
 		`"HostConfig":{"Binds":["/data:/data"]}`, `"HostConfig":{"Mounts":[{"Type":"tmpfs","Target":"/t"}]}`, `"HostConfig":{"LogConfig":{"Type":"json-file","Config":{"max-size":"1m"}}}`,
 		`"HostConfig":{"NetworkMode":"host"}`, `"HostConfig":{"RestartPolicy":{"Name":"always"}}`, `"HostConfig":{"CapAdd":["NET_ADMIN"],"CapDrop":["all"]}`,
 		`"HostConfig":{"CgroupnsMode":"host"}`, `"HostConfig":{"CgroupParent":"/x"}`, `"HostConfig":{"Privileged":true}`, `"HostConfig":{"ReadonlyRootfs":true}`,
@@ -59,11 +61,11 @@ func TestEveryHonouredFieldIsTaken(t *testing.T) {
 func TestWhatIsKnownAndNotHonouredIsRefusedByName(t *testing.T) {
 	for name, options := range map[string]string{
 		"Domainname": `{"Domainname":"x"}`, "Tty": `{"Tty":true}`, "OpenStdin": `{"OpenStdin":true}`, "StdinOnce": `{"StdinOnce":true}`, "Healthcheck": `{"Healthcheck":{"Test":["NONE"]}}`,
-		"Volumes": `{"Volumes":{"/v":{}}}`, "NetworkDisabled": `{"NetworkDisabled":true}`, "Shell": `{"Shell":["sh"]}`,
+		"NetworkDisabled": `{"NetworkDisabled":true}`, "Shell": `{"Shell":["sh"]}`,
 		"HostConfig.PortBindings": `{"HostConfig":{"PortBindings":{"80/tcp":[{"HostPort":"80"}]}}}`, "HostConfig.Devices": `{"HostConfig":{"Devices":[{"PathOnHost":"/dev/null"}]}}`,
 		"HostConfig.Tmpfs": `{"HostConfig":{"Tmpfs":{"/t":""}}}`, "HostConfig.PidMode": `{"HostConfig":{"PidMode":"host"}}`, "HostConfig.IpcMode": `{"HostConfig":{"IpcMode":"host"}}`,
 		"HostConfig.UsernsMode": `{"HostConfig":{"UsernsMode":"host"}}`, "HostConfig.SecurityOpt": `{"HostConfig":{"SecurityOpt":["seccomp=unconfined"]}}`,
-		"HostConfig.VolumesFrom": `{"HostConfig":{"VolumesFrom":["x"]}}`, "HostConfig.Ulimits": `{"HostConfig":{"Ulimits":[{"Name":"nofile","Soft":1,"Hard":1}]}}`,
+		"HostConfig.Ulimits": `{"HostConfig":{"Ulimits":[{"Name":"nofile","Soft":1,"Hard":1}]}}`,
 		"HostConfig.Runtime": `{"HostConfig":{"Runtime":"kata"}}`, "HostConfig.Sysctls": `{"HostConfig":{"Sysctls":{"a":"b"}}}`, "HostConfig.ShmSize": `{"HostConfig":{"ShmSize":1}}`,
 		"HostConfig.CpuShares": `{"HostConfig":{"CpuShares":2}}`, "HostConfig.MemorySwap": `{"HostConfig":{"MemorySwap":-1}}`, "HostConfig.AutoRemove": `{"HostConfig":{"AutoRemove":true}}`,
 		"HostConfig.Init": `{"HostConfig":{"Init":true}}`, "HostConfig.ExtraHosts": `{"HostConfig":{"ExtraHosts":["a:1.2.3.4"]}}`, "HostConfig.devices": `{"hostconfig":{"devices":[{"PathOnHost":"/dev/null"}]}}`,

@@ -34,12 +34,14 @@ func (e *Engine) specOptions(c *module.Container, o *options, image unpacked, fi
 	if err != nil {
 		return nil, err
 	}
+	mounts, pins := e.volumesAsBinds(c.ID, mounts)
+	mounts = withFiles(files, mounts, 1+len(c.Mounts))
 	h := &o.HostConfig
 	opts := []oci.SpecOpts{
 		withProcess(c, o, image.config),
 		withUser(o, image),
 		oci.WithoutRunMount, // images expect their own /run
-		oci.WithMounts(append(append([]specs.Mount{cgroupMount}, files...), mounts...)),
+		oci.WithMounts(append([]specs.Mount{cgroupMount}, mounts...)),
 		oci.WithNewPrivileges,
 		e.withLimits(),
 		withOOMScore(h.OomScoreAdj),
@@ -69,6 +71,9 @@ func (e *Engine) specOptions(c *module.Container, o *options, image unpacked, fi
 	if h.ReadonlyRootfs {
 		opts = append(opts, oci.WithRootFSReadonly())
 	}
+	if len(pins) > 0 {
+		opts = append(opts, oci.WithAnnotations(pins))
+	}
 	if e.SharedShim {
 		opts = append(opts, oci.WithAnnotations(map[string]string{shimGroup: "edged"}))
 	}
@@ -83,6 +88,21 @@ func (e *Engine) specOptions(c *module.Container, o *options, image unpacked, fi
 	}
 	// Last, because it allows calls by the capabilities it finds.
 	return append(opts, seccomp.WithDefaultProfile()), nil
+}
+
+// withFiles puts edged's /etc/hosts and the like where they belong: into a volume at
+// /etc, but under a module's own /etc/hosts. The last own mounts stay the last.
+func withFiles(files, mounts []specs.Mount, own int) []specs.Mount {
+	asked := len(mounts) - own
+	all := slices.Concat(files, mounts[:asked])
+	slices.SortStableFunc(all, byDepth)
+	return append(all, mounts[asked:]...)
+}
+
+// byDepth sorts as Docker does: /data/sub goes into what is mounted at /data, and not
+// the reverse.
+func byDepth(a, b specs.Mount) int {
+	return strings.Count(a.Destination, "/") - strings.Count(b.Destination, "/")
 }
 
 // cgroupMount is where Docker shows a module its own limits.

@@ -107,8 +107,12 @@ type Engine interface {
 	// Events calls subscribed once the stream stands, then on for each event, until the
 	// stream ends or ctx does. Nothing is replayed: observe after subscribed.
 	Events(ctx context.Context, subscribed func(), on func(Event)) error
-	// CleanUp removes what crashed operations left: leases, snapshots. Run it after a reconcile.
-	CleanUp(ctx context.Context) error
+	// Forget removes what belongs to the module and not to one of its containers, after
+	// the containers are gone. A module that has nothing is success.
+	Forget(ctx context.Context, module string) error
+	// CleanUp removes what crashed operations left: leases, snapshots, and what belongs
+	// to modules other than these. Run it after a reconcile.
+	CleanUp(ctx context.Context, modules []string) error
 }
 
 // Recorder reads kernel facts of a container's first process; *peer.Kernel in

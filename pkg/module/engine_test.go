@@ -249,7 +249,17 @@ func (e *fakeEngine) cutStream() {
 	}
 }
 
-func (e *fakeEngine) CleanUp(context.Context) error {
+func (e *fakeEngine) Forget(_ context.Context, module string) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if err := e.failing("forget", module); err != nil {
+		return err
+	}
+	e.j.note("forget %s", module)
+	return nil
+}
+
+func (e *fakeEngine) CleanUp(context.Context, []string) error {
 	e.j.note("cleanup")
 	return nil
 }
