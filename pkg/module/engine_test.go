@@ -3,6 +3,7 @@ package module
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -259,8 +260,10 @@ func (e *fakeEngine) Forget(_ context.Context, module string) error {
 	return nil
 }
 
-func (e *fakeEngine) CleanUp(context.Context, []string) error {
+func (e *fakeEngine) CleanUp(_ context.Context, modules []string) error {
+	slices.Sort(modules)
 	e.j.note("cleanup")
+	e.j.note("modules %v", modules)
 	return nil
 }
 

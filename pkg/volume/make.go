@@ -70,7 +70,7 @@ func (s *Store) make(ctx context.Context, w Wish, fill func(string) error) error
 	if err := os.MkdirAll(s.dir, 0o700); err != nil {
 		return err
 	}
-	stage, done, err := s.unnamed(newDir)
+	stage, done, err := s.stage()
 	if err != nil {
 		return err
 	}
@@ -109,21 +109,25 @@ func (s *Store) make(ctx context.Context, w Wish, fill func(string) error) error
 	return syncDir(s.dir)
 }
 
-// unnamed makes a folder that is no volume, known as this process' own. done removes
-// what is left of it.
-func (s *Store) unnamed(prefix string) (dir string, done func(), err error) {
+// stage makes a folder that is no volume yet, known as this process' own.
+func (s *Store) stage() (dir string, done func(), err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if dir, err = os.MkdirTemp(s.dir, prefix); err != nil {
+	if dir, err = os.MkdirTemp(s.dir, newDir); err != nil {
 		return "", nil, err
 	}
 	s.busy[filepath.Base(dir)] = true
-	return dir, func() {
+	return dir, s.doneWith(dir), nil
+}
+
+// doneWith removes what is left of a folder without a name.
+func (s *Store) doneWith(dir string) func() {
+	return func() {
 		_ = os.RemoveAll(dir) // what cannot be removed now is tried again by Sweep
 		s.mu.Lock()
+		defer s.mu.Unlock()
 		delete(s.busy, filepath.Base(dir))
-		s.mu.Unlock()
-	}, nil
+	}
 }
 
 // syncAll brings a whole tree to the disk in one call: names of files, too, which a

@@ -1,6 +1,7 @@
 package volume
 
 import (
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -33,12 +34,13 @@ func (s *Store) remove(name string, held bool) error {
 	return nil
 }
 
+// takeName renames the volume to what is none. It makes nothing, for which a full disk
+// has no room.
 func (s *Store) takeName(name string, held bool) (gone string, done func(), err error) {
-	if gone, done, err = s.unnamed(goneDir); err == nil {
-		if err = s.rename(name, filepath.Join(gone, name), held); err == nil {
-			err = syncDir(s.dir)
-		}
-		if err != nil {
+	gone = filepath.Join(s.dir, goneDir+rand.Text())
+	if err = s.rename(name, gone, held); err == nil {
+		done = s.doneWith(gone)
+		if err = syncDir(s.dir); err != nil {
 			done()
 		}
 	}
@@ -52,13 +54,17 @@ func (s *Store) takeName(name string, held bool) (gone string, done func(), err 
 }
 
 // rename looks who holds the volume and takes it away in one step for those who Hold.
-func (s *Store) rename(name, to string, held bool) error {
+func (s *Store) rename(name, gone string, held bool) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if user := s.heldBy(name); user != "" && !held {
 		return inUse(name, []string{user})
 	}
-	return os.Rename(filepath.Join(s.dir, name), to)
+	err := os.Rename(filepath.Join(s.dir, name), gone)
+	if err == nil {
+		s.busy[filepath.Base(gone)] = true
+	}
+	return err
 }
 
 func inUse(name string, modules []string) error {

@@ -194,3 +194,19 @@ func TestSweepRemovesWhatNobodyCanWant(t *testing.T) {
 	require.NoError(t, err)
 	require.ElementsMatch(t, []string{"data", "slow", Anonymous("here", "/v"), Anonymous("coming", "/v")}, s.left(t))
 }
+
+func TestAFullDiskDoesNotKeepAVolumeFromGoing(t *testing.T) {
+	dir := t.TempDir()
+	require.NoError(t, syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=64k,nr_inodes=16"))
+	t.Cleanup(func() { _ = syscall.Unmount(dir, syscall.MNT_DETACH) })
+	s := NewStore(dir)
+	s.mustMake(t, Wish{Name: "data"})
+	var err error
+	for i := 0; err == nil; i++ {
+		err = os.WriteFile(filepath.Join(dir, fmt.Sprintf("filler%d", i)), make([]byte, 16<<10), 0o600)
+	}
+	require.ErrorIs(t, err, syscall.ENOSPC)
+	_, err = s.Make(t.Context(), Wish{Name: "more"}, nil)
+	require.True(t, errdefs.IsUnavailable(err), "%v", err)
+	require.NoError(t, s.Remove("data"))
+}
