@@ -42,7 +42,7 @@ func (e *Engine) Check(spec *module.Spec) (module.Lifecycle, error) {
 	if err := readLifecycle(o, &life); err != nil {
 		return life, err
 	}
-	for _, check := range []func(*options) error{checkHostname, checkNetwork, checkSignal, e.limits.check, checkCaps, e.checkCgroupParent, checkVolumes} {
+	for _, check := range []func(*options) error{checkHostname, checkNetwork, checkSignal, e.limits.check, checkCaps, e.checkCgroupParent, checkVolumes, checkHealth} {
 		if err := check(o); err != nil {
 			return life, err
 		}

@@ -206,6 +206,7 @@ func (e *Engine) Delete(ctx context.Context, id string) error {
 	}
 	e.unpinSubpaths(id)
 	e.Volumes.Release(id)
+	e.health.Delete(id)
 	return nil
 }
 

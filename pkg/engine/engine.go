@@ -63,6 +63,7 @@ type Engine struct {
 	client *client.Client
 	images imageCache
 	limits limits
+	health sync.Map // container id -> *module.HealthCheck
 
 	mu     sync.Mutex
 	making map[string]bool // containers whose creation is under way: not for CleanUp
@@ -106,5 +107,9 @@ func (e *Engine) Version(ctx context.Context) (string, error) {
 
 // call gives a context its namespace and the deadline of one operation.
 func (e *Engine) call(ctx context.Context) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(namespaces.WithNamespace(ctx, e.Namespace), callTimeout)
+	return e.callFor(ctx, callTimeout)
+}
+
+func (e *Engine) callFor(ctx context.Context, timeout time.Duration) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(namespaces.WithNamespace(ctx, e.Namespace), timeout)
 }

@@ -28,7 +28,7 @@ type options struct {
 // it has its zero value: better a clear no than a module that runs otherwise than its author thinks.
 var (
 	honouredConfig = set("Hostname", "User", "AttachStdin", "AttachStdout", "AttachStderr", "ExposedPorts", "Env", "Cmd",
-		"Image", "WorkingDir", "Entrypoint", "Labels", "StopSignal", "StopTimeout", "Volumes", "HostConfig", "NetworkingConfig")
+		"Image", "WorkingDir", "Entrypoint", "Labels", "StopSignal", "StopTimeout", "Volumes", "Healthcheck", "Shell", "HostConfig", "NetworkingConfig")
 	honouredHostConfig = set("Binds", "Mounts", "LogConfig", "NetworkMode", "RestartPolicy", "CapAdd", "CapDrop", "CgroupnsMode",
 		"CgroupParent", "Privileged", "ReadonlyRootfs", "Memory", "NanoCpus", "PidsLimit", "OomScoreAdj", "VolumeDriver", "VolumesFrom")
 	honouredNetworking = set()

@@ -45,7 +45,7 @@ func TestEveryHonouredFieldIsTaken(t *testing.T) {
 	for _, field := range []string{
 		`"Hostname":"h"`, `"User":"1000:1000"`, `"AttachStdin":true`, `"AttachStdout":true`, `"AttachStderr":true`, `"ExposedPorts":{"80/tcp":{}}`, `"Env":["A=1"]`,
 		`"Cmd":["a","b"]`, `"Cmd":"a b"`, `"Entrypoint":["a"]`, `"Entrypoint":"a"`, `"entrypoint":"a"`, `"Image":"i"`, `"WorkingDir":"/w"`, `"Labels":{"a":"b"}`, `"StopSignal":"SIGINT"`,
-		`"StopTimeout":3`, `"Volumes":{"/v":{}}`, `"HostConfig":{"VolumeDriver":"local"}`, `"HostConfig":{}`, `"HostConfig":null`, `"NetworkingConfig":{}`, `"NetworkingConfig":{"EndpointsConfig":{}}`,
+		`"StopTimeout":3`, `"Volumes":{"/v":{}}`, `"Healthcheck":{"Test":["CMD","x"]}`, `"Shell":["ash","-c"]`, `"HostConfig":{"VolumeDriver":"local"}`, `"HostConfig":{}`, `"HostConfig":null`, `"NetworkingConfig":{}`, `"NetworkingConfig":{"EndpointsConfig":{}}`,
 		`"HostConfig":{"Binds":["/data:/data"]}`, `"HostConfig":{"Mounts":[{"Type":"tmpfs","Target":"/t"}]}`, `"HostConfig":{"LogConfig":{"Type":"json-file","Config":{"max-size":"1m"}}}`,
 		`"HostConfig":{"NetworkMode":"host"}`, `"HostConfig":{"RestartPolicy":{"Name":"always"}}`, `"HostConfig":{"CapAdd":["NET_ADMIN"],"CapDrop":["all"]}`,
 		`"HostConfig":{"CgroupnsMode":"host"}`, `"HostConfig":{"CgroupParent":"/x"}`, `"HostConfig":{"Privileged":true}`, `"HostConfig":{"ReadonlyRootfs":true}`,
@@ -60,8 +60,8 @@ func TestEveryHonouredFieldIsTaken(t *testing.T) {
 
 func TestWhatIsKnownAndNotHonouredIsRefusedByName(t *testing.T) {
 	for name, options := range map[string]string{
-		"Domainname": `{"Domainname":"x"}`, "Tty": `{"Tty":true}`, "OpenStdin": `{"OpenStdin":true}`, "StdinOnce": `{"StdinOnce":true}`, "Healthcheck": `{"Healthcheck":{"Test":["NONE"]}}`,
-		"NetworkDisabled": `{"NetworkDisabled":true}`, "Shell": `{"Shell":["sh"]}`,
+		"Domainname": `{"Domainname":"x"}`, "Tty": `{"Tty":true}`, "OpenStdin": `{"OpenStdin":true}`, "StdinOnce": `{"StdinOnce":true}`,
+		"NetworkDisabled":         `{"NetworkDisabled":true}`,
 		"HostConfig.PortBindings": `{"HostConfig":{"PortBindings":{"80/tcp":[{"HostPort":"80"}]}}}`, "HostConfig.Devices": `{"HostConfig":{"Devices":[{"PathOnHost":"/dev/null"}]}}`,
 		"HostConfig.Tmpfs": `{"HostConfig":{"Tmpfs":{"/t":""}}}`, "HostConfig.PidMode": `{"HostConfig":{"PidMode":"host"}}`, "HostConfig.IpcMode": `{"HostConfig":{"IpcMode":"host"}}`,
 		"HostConfig.UsernsMode": `{"HostConfig":{"UsernsMode":"host"}}`, "HostConfig.SecurityOpt": `{"HostConfig":{"SecurityOpt":["seccomp=unconfined"]}}`,

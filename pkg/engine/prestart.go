@@ -31,6 +31,9 @@ func (e *Engine) beforeStart(ctx context.Context, id string) error {
 	if err := json.Unmarshal(record.Spec.GetValue(), &spec); err != nil {
 		return fmt.Errorf("cannot read spec: %w", err)
 	}
+	if _, err := e.keepHealth(id, spec.Annotations); err != nil {
+		return err
+	}
 	e.unpinSubpaths(id)
 	if err := e.pinSubpaths(id, spec.Annotations); err != nil {
 		return err

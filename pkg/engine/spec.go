@@ -71,6 +71,13 @@ func (e *Engine) specOptions(c *module.Container, o *options, image unpacked, fi
 	if h.ReadonlyRootfs {
 		opts = append(opts, oci.WithRootFSReadonly())
 	}
+	health, err := healthAnnotation(o, &image)
+	if err != nil {
+		return nil, err
+	}
+	if health != nil {
+		opts = append(opts, oci.WithAnnotations(health))
+	}
 	if len(pins) > 0 {
 		opts = append(opts, oci.WithAnnotations(pins))
 	}

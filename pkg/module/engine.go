@@ -61,6 +61,28 @@ type Lifecycle struct {
 	LogMaxFiles int
 }
 
+// HealthCheck is how to find out whether a module that runs does what it should.
+type HealthCheck struct {
+	// Args are run inside the module.
+	Args []string
+	// Interval is between two checks; while the module is starting, and not longer than
+	// StartPeriod, it is StartInterval, and failures do not count.
+	Interval, StartPeriod, StartInterval time.Duration
+	// Timeout is what one check may take.
+	Timeout time.Duration
+	// Retries is how many failures in a row make it unhealthy.
+	Retries int
+}
+
+// Probed is how one command inside a container ended.
+type Probed struct {
+	// Code is the exit code, -1 when it was killed because its time was up.
+	Code     int
+	TimedOut bool
+	// Output is the beginning of what it printed, 4 KiB at most, as it came.
+	Output string
+}
+
 // Observed is what the engine knows of one container with edged's owner label.
 type Observed struct {
 	ContainerID string
@@ -100,6 +122,11 @@ type Engine interface {
 	OOMKilled(in *peer.Instance) bool
 	// DeleteTask removes the task, killing what is left of it. NotFound is success.
 	DeleteTask(ctx context.Context, id string) error
+	// Health returns how a container's health is checked, nil when it is not.
+	Health(ctx context.Context, id string) (*HealthCheck, error)
+	// Probe runs a command inside the container and kills it when its time is up. Errors:
+	// NotFound and Unavailable say nothing of the module, others that it cannot be run.
+	Probe(ctx context.Context, id string, args []string, timeout time.Duration) (Probed, error)
 	// Delete removes task, container and file system. NotFound is success.
 	Delete(ctx context.Context, id string) error
 	// Observe lists all of edged's containers in one call.

@@ -45,6 +45,7 @@ func (w *worker) load(rec *Record, instances map[string]*peer.Instance) {
 	}
 	if w.instance != nil {
 		w.setRun(true)
+		w.beginHealth(nil, false)
 	}
 	if w.instance == nil && rec.Exit != nil {
 		w.note = describe("exited", rec.Exit)
