@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"path/filepath"
 	"slices"
 
 	"github.com/containerd/containerd/v2/core/mount"
@@ -51,7 +52,7 @@ func (e *Engine) makeVolumes(ctx, whole context.Context, c *module.Container, o 
 		}
 		var fill func(string) error
 		if !slices.Contains(m.Options, optionNoCopy) {
-			fill = func(data string) error { return e.copyUp(ctx, c.ID, m.Destination, data) }
+			fill = func(data string) error { return e.copyUp(ctx, c.ID, image.chainID, m.Destination, data) }
 		}
 		isNew, err := e.Volumes.Make(whole, wish, fill)
 		if err != nil {
@@ -75,15 +76,11 @@ func labelsOf(o *options, destination string) map[string]string {
 	return nil
 }
 
-// copyUp copies what a container's file system has at dst to data, with owners,
-// modes, times, extended attributes and links as they are. Only the path itself is
-// followed through links, inside the file system: nothing of the host is ever read.
-func (e *Engine) copyUp(ctx context.Context, id, dst, data string) error {
-	mounts, err := e.client.SnapshotService(e.Snapshotter).Mounts(ctx, id)
-	if err != nil {
-		return fmt.Errorf("cannot look into the image: %w", classify(err))
-	}
-	return mount.WithReadonlyTempMount(ctx, mounts, func(root string) error {
+// copyUp copies what an image has at dst to data, with owners, modes, times, extended
+// attributes and links as they are. Only dst itself is followed through links, inside
+// the image: nothing of the host is ever read.
+func (e *Engine) copyUp(ctx context.Context, id, chainID, dst, data string) error {
+	return e.withImage(ctx, id, chainID, func(root string) error {
 		source, err := continuity.RootPath(root, dst)
 		if err != nil {
 			return fmt.Errorf("cannot find %s in the image: %w: %w", dst, err, errdefs.ErrInvalidArgument)
@@ -102,6 +99,35 @@ func (e *Engine) copyUp(ctx context.Context, id, dst, data string) error {
 		}
 		return nil
 	})
+}
+
+// withImage mounts an image read-only while do runs. It is mounted where the pins of
+// the container's subpaths are, so what a crash leaves goes with them; the view goes
+// with the operation's lease.
+func (e *Engine) withImage(ctx context.Context, id, chainID string, do func(root string) error) (err error) {
+	view := id + "-image"
+	snapshots := e.client.SnapshotService(e.Snapshotter)
+	mounts, err := snapshots.View(ctx, view, chainID)
+	if errdefs.IsAlreadyExists(err) {
+		mounts, err = snapshots.Mounts(ctx, view)
+	}
+	if err != nil {
+		return fmt.Errorf("cannot look into the image: %w", classify(err))
+	}
+	defer func() {
+		ctx, done := e.call(context.WithoutCancel(ctx))
+		defer done()
+		err = errors.Join(err, ignoreNotFound(snapshots.Remove(ctx, view)))
+	}()
+	root := filepath.Join(e.pinDir(id), "image")
+	if err := os.MkdirAll(root, 0o700); err != nil {
+		return fmt.Errorf("cannot make folder for the image: %w", err)
+	}
+	defer e.unpinSubpaths(id)
+	if err := mount.All(mounts, root); err != nil {
+		return fmt.Errorf("cannot mount the image: %w", err)
+	}
+	return do(root)
 }
 
 // bearable lets a file system without extended attributes, or a kernel without that

@@ -32,7 +32,7 @@ func checkHealth(o *options) error {
 		return nil
 	}
 	if err := validHealth(o.Healthcheck); err != nil {
-		return fmt.Errorf("invalid createOptions.Healthcheck.%w: %w", err, errdefs.ErrInvalidArgument)
+		return fmt.Errorf("invalid %w: %w", err, errdefs.ErrInvalidArgument)
 	}
 	return nil
 }
@@ -43,11 +43,11 @@ func validHealth(h *container.HealthConfig) error {
 		value time.Duration
 	}{{"Interval", h.Interval}, {"Timeout", h.Timeout}, {"StartPeriod", h.StartPeriod}, {"StartInterval", h.StartInterval}} {
 		if d.value != 0 && d.value < healthLeast {
-			return fmt.Errorf("%s %d: it is nanoseconds, 1000000 (1ms) or more, or 0 for the image's", d.name, d.value)
+			return fmt.Errorf("createOptions.Healthcheck.%s %d: it is nanoseconds, 1000000 (1ms) or more, or 0 for the image's", d.name, d.value)
 		}
 	}
 	if h.Retries < 0 {
-		return fmt.Errorf("Retries %d: it cannot be negative", h.Retries)
+		return fmt.Errorf("createOptions.Healthcheck.Retries %d: it cannot be negative", h.Retries)
 	}
 	if len(h.Test) == 0 {
 		return nil
@@ -56,7 +56,7 @@ func validHealth(h *container.HealthConfig) error {
 	case form == "NONE" && len(h.Test) == 1:
 	case (form == "CMD" || form == "CMD-SHELL") && len(h.Test) > 1:
 	default:
-		return fmt.Errorf(`Test %q: it is ["NONE"], ["CMD", argument...] or ["CMD-SHELL", command]`, h.Test)
+		return fmt.Errorf(`createOptions.Healthcheck.Test %q: it is ["NONE"], ["CMD", argument...] or ["CMD-SHELL", command]`, h.Test)
 	}
 	return nil
 }

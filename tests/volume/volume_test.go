@@ -234,6 +234,7 @@ func reboot(t *testing.T, d *device.Device) {
 	deleteModule(t, d, "stays")
 	require.Contains(t, volumes(t, d), "long")
 	require.Len(t, volumes(t, d), 1)
+	require.Equal(t, http.StatusNoContent, remove(d, "long").Status)
 }
 
 func TestAFullDiskLeavesNoHalfVolume(t *testing.T) {
