@@ -94,8 +94,10 @@ func TestWhatCannotBeHonouredIsRefusedByName(t *testing.T) {
 		{`{"HostConfig":{"PortBindings":{"80/tcp":[{"HostPort":"80"}]}}}`, "HostConfig.PortBindings"},
 		{`{"HostConfig":{"NetworkMode":"bridge"}}`, "NetworkMode"},
 		{`{"Tty":true}`, "Tty"},
-		{`{"Healthcheck":{"Test":["CMD","true"]}}`, "Healthcheck"},
-		{`{"HostConfig":{"Binds":["named:/data"]}}`, "named volumes"},
+		{`{"Healthcheck":{"Test":["true"]}}`, "Healthcheck.Test"},
+		{`{"HostConfig":{"Binds":["no/name:/data"]}}`, "the name of a volume"},
+		{`{"HostConfig":{"VolumesFrom":["edgeAgent"]}}`, "VolumesFrom"},
+		{`{"User":"nobody-here","HostConfig":{"Binds":["trace:/data"]}}`, "nobody-here"},
 		{`{"HostConfig":{"Binds":["/tmp:/run/edged"]}}`, "/run/edged"},
 		{`{"HostConfig":{"Binds":["/tmp:/var/run/edged/x"]}}`, "/run/edged"},
 		{`{"HostConfig":{"Binds":["` + d.Home + `:/x"]}}`, "not for modules"},
@@ -117,6 +119,9 @@ func TestWhatCannotBeHonouredIsRefusedByName(t *testing.T) {
 	}
 	require.Len(t, d.Containers(""), 1, "a refusal leaves nothing")
 	require.NotContains(t, d.Ctr("snapshots", "ls"), "refused")
+	volumes, err := os.ReadDir(filepath.Join(d.Home, "volumes"))
+	require.NoError(t, err)
+	require.Empty(t, volumes)
 }
 
 func TestLegacySocketBindsGetOurs(t *testing.T) {
