@@ -27,6 +27,7 @@ import (
 	"github.com/edged/edged/pkg/peer"
 	"github.com/edged/edged/pkg/store"
 	"github.com/edged/edged/pkg/system"
+	"github.com/edged/edged/pkg/volume"
 	"github.com/edged/edged/workload"
 )
 
@@ -152,6 +153,7 @@ func (d *daemon) newEngine() (*engine.Engine, error) {
 		Home: d.cfg.Home, Run: d.cfg.Run,
 		Protected:    []string{c.Address, "/run/containerd", "/var/lib/containerd"},
 		AgentFolders: []string{d.desiredFolder(), d.statusFolder()},
+		Volumes:      volume.NewStore(filepath.Join(d.cfg.Home, "volumes")),
 		Log:          d.log,
 	})
 }
@@ -165,6 +167,7 @@ func (d *daemon) serve(ctx context.Context) error {
 	views, resources := mgmt.NewViews(), system.NewCollector()
 	d.sockets.handle(listen.Management, httpapi.NewServer(mgmt.New(mgmt.Config{
 		Supervisor: d.supervisor, Identities: d.identities, Logs: d.logs, Views: views, Decider: d.decider, Audit: d.audit, Limits: limits,
+		Volumes:       &volume.Keeper{Store: d.engine.Volumes, Uses: d.volumeUses},
 		DockerFraming: d.cfg.Management.LogFraming == config.FramingDocker,
 		Stopping:      ctx,
 		SystemInfo:    d.systemInfo,

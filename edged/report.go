@@ -4,11 +4,13 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/VictoriaMetrics/metrics"
 
 	"github.com/edged/edged/pkg/client/wire"
+	"github.com/edged/edged/pkg/module"
 	"github.com/edged/edged/pkg/peer"
 	"github.com/edged/edged/pkg/system"
 )
@@ -57,5 +59,40 @@ func (d *daemon) writeMetrics(w io.Writer) {
 	for _, r := range stats.Rejects {
 		metrics.WriteCounterUint64(w, fmt.Sprintf("edged_peer_rejected_total{listener=%q,reason=%q}", r.Listener, r.Reason), r.Count)
 	}
-	metrics.WriteGaugeUint64(w, "edged_modules", uint64(len(d.supervisor.List(context.Background()))))
+	states := d.supervisor.List(context.Background())
+	metrics.WriteGaugeUint64(w, "edged_modules", uint64(len(states)))
+	writeModuleMetrics(w, states)
+}
+
+// writeModuleMetrics writes one sample a module of each metric, those of one metric
+// together, as the format has it.
+func writeModuleMetrics(w io.Writer, states []*module.State) {
+	for _, s := range states {
+		metrics.WriteGaugeUint64(w, "edged_module_running{module="+label(s.Spec.Name)+"}", bit(s.Status.Runtime == module.Running))
+	}
+	for _, s := range states {
+		// Those since somebody last started it: a number that can fall.
+		metrics.WriteGaugeUint64(w, "edged_module_restarts{module="+label(s.Spec.Name)+"}", uint64(max(s.Status.Restarts, 0)))
+	}
+	for _, s := range states {
+		h := s.Status.Health
+		if h == nil {
+			continue
+		}
+		for _, status := range []module.HealthStatus{module.Starting, module.Healthy, module.Unhealthy} {
+			metrics.WriteGaugeUint64(w, fmt.Sprintf("edged_module_health{module=%s,status=%q}", label(s.Spec.Name), status), bit(h.Status == status))
+		}
+	}
+}
+
+func bit(on bool) uint64 {
+	if on {
+		return 1
+	}
+	return 0
+}
+
+// label quotes a value as the format wants it, which is not as Go does.
+func label(value string) string {
+	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`).Replace(value) + `"`
 }

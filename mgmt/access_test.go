@@ -30,7 +30,7 @@ func TestEveryRouteForEveryCaller(t *testing.T) {
 	a := &api{newFixture(t).cfg}
 	for _, route := range append(a.routes(), a.plainRoutes()...) {
 		for _, name := range []string{"target", "edgeAgent"} {
-			path := strings.ReplaceAll(route.Path, "{name}", name)
+			path := strings.NewReplacer("{name}", name, "{volume}", name).Replace(route.Path)
 			fmt.Fprintf(table, "%s %s\t%s", route.Method, path, route.Rule.Name())
 			for _, who := range callers {
 				f := newFixture(t)
@@ -86,6 +86,11 @@ func TestARouteWithoutARuleDoesNotStart(t *testing.T) {
 func TestWritesAndIdentitiesBelongToTheAgentAlone(t *testing.T) {
 	a := &api{newFixture(t).cfg}
 	for _, route := range a.routes() {
+		if strings.HasPrefix(route.Path, "/volumes") {
+			require.Equal(t, route.Method != "GET", route.Change, "%s %s is audited", route.Method, route.Path)
+			require.Equal(t, route.Change, route.Rule.Name() == access.Operator.Name(), "%s %s", route.Method, route.Path)
+			continue
+		}
 		write := route.Method == "PUT" || route.Method == "DELETE" || strings.HasSuffix(route.Path, "prepareupdate") || route.Method == "POST" && route.Path == "/modules" ||
 			strings.HasPrefix(route.Path, "/identities") || route.Path == "/device/reprovision"
 		require.Equal(t, write, route.Rule.Name() == access.Agent.Name(), "%s %s", route.Method, route.Path)

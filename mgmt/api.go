@@ -15,6 +15,7 @@ import (
 	"github.com/edged/edged/pkg/module"
 	"github.com/edged/edged/pkg/modulelog"
 	"github.com/edged/edged/pkg/support"
+	"github.com/edged/edged/pkg/volume"
 )
 
 // Supervisor is what the routes ask of the domain.
@@ -43,11 +44,19 @@ type Logs interface {
 	Copy(ctx context.Context, w io.Writer, module string, opt modulelog.Options, done <-chan struct{}) error
 }
 
+// Volumes is what the routes ask of the volumes.
+type Volumes interface {
+	List(ctx context.Context) ([]volume.Volume, error)
+	Remove(ctx context.Context, name string) error
+	Prune(ctx context.Context) ([]string, error)
+}
+
 // Config is what the API needs.
 type Config struct {
 	Supervisor Supervisor
 	Identities Identities
 	Logs       Logs
+	Volumes    Volumes
 	Views      *Views
 	Decider    *access.Decider
 	Audit      *audit.Log
@@ -73,7 +82,7 @@ type api struct{ Config }
 // routes is the whole management API with who may use it. A wrong rule is a wrong
 // word here, and testdata/access.golden shows every route against every caller.
 func (a *api) routes() []httpapi.Route {
-	const v2018, v2019, v2019Oct, v2019Nov, v2020 = "2018-06-28", "2019-01-30", "2019-10-22", "2019-11-05", "2020-07-07"
+	const v2018, v2019, v2019Oct, v2019Nov, v2020, v2022 = "2018-06-28", "2019-01-30", "2019-10-22", "2019-11-05", "2020-07-07", "2022-08-03"
 	return []httpapi.Route{
 		{Method: http.MethodGet, Path: "/modules", Since: v2018, Rule: access.Known, Handle: a.listModules},
 		{Method: http.MethodPost, Path: "/modules", Since: v2018, Rule: access.Agent, Change: true, Handle: a.createModule},
@@ -89,6 +98,11 @@ func (a *api) routes() []httpapi.Route {
 		{Method: http.MethodPost, Path: "/identities", Since: v2018, Rule: access.Agent, Change: true, Handle: a.createIdentity},
 		{Method: http.MethodPut, Path: "/identities/{name}", Since: v2018, Rule: access.Agent, Change: true, Handle: a.updateIdentity},
 		{Method: http.MethodDelete, Path: "/identities/{name}", Since: v2018, Rule: access.Agent, Change: true, Handle: a.deleteIdentity},
+		// edged's own. A volume may be called "prune": its path must not be taken for another's.
+		{Method: http.MethodGet, Path: "/volumes", Since: v2022, Rule: access.Known, Handle: a.listVolumes},
+		{Method: http.MethodPost, Path: "/volumes/prune", Since: v2022, Rule: access.Operator, Change: true, Handle: a.pruneVolumes},
+		{Method: http.MethodDelete, Path: "/volumes/prune", Since: v2022, Rule: access.Operator, Change: true, Handle: a.removeVolume},
+		{Method: http.MethodDelete, Path: "/volumes/{volume}", Since: v2022, Rule: access.Operator, Change: true, Handle: a.removeVolume},
 		{Method: http.MethodGet, Path: "/systeminfo", Since: v2018, Rule: access.Known, Handle: a.systemInfo},
 		{Method: http.MethodGet, Path: "/systeminfo/resources", Since: v2019Nov, Rule: access.Known, Handle: a.resources},
 		{Method: http.MethodGet, Path: "/systeminfo/supportbundle", Since: v2020, Rule: access.Operator, Change: true, Handle: a.supportBundle},

@@ -25,6 +25,7 @@ import (
 	"github.com/edged/edged/pkg/modulelog"
 	"github.com/edged/edged/pkg/peer"
 	"github.com/edged/edged/pkg/support"
+	"github.com/edged/edged/pkg/volume"
 )
 
 const v = "?api-version=2022-08-03"
@@ -137,6 +138,30 @@ func (m memory) DeleteIdentity(_ context.Context, name string) error {
 	return nil
 }
 
+// fakeVolumes are two, of which one is in use.
+type fakeVolumes struct{ f *fakeSupervisor }
+
+func (fakeVolumes) List(context.Context) ([]volume.Volume, error) {
+	return []volume.Volume{
+		{Name: "data", Labels: map[string]string{"a": "b"}, Created: time.Unix(0, 0), Path: "/volumes/data/_data", Users: []string{"target"}},
+		{Name: "prune", Path: "/volumes/prune/_data", Module: "gone"},
+	}, nil
+}
+
+func (v fakeVolumes) Remove(_ context.Context, name string) error {
+	switch name {
+	case "data":
+		return fmt.Errorf("volume %q is in use by module target: %w", name, errdefs.ErrFailedPrecondition)
+	case "prune", "target", "edgeAgent", "new":
+		return v.f.ask("remove volume %s", name)
+	}
+	return fmt.Errorf("volume %q not found: %w", name, errdefs.ErrNotFound)
+}
+
+func (v fakeVolumes) Prune(context.Context) ([]string, error) {
+	return []string{"prune"}, v.f.ask("prune volumes")
+}
+
 func stateOf(spec module.Spec) *module.State {
 	run := make(chan struct{})
 	close(run)
@@ -199,7 +224,7 @@ func newFixture(t *testing.T) *fixture {
 	})
 	require.NoError(t, err)
 	f.cfg = Config{
-		Supervisor: f.sup, Identities: f.ids, Logs: f.logs, Views: NewViews(), Audit: log,
+		Supervisor: f.sup, Identities: f.ids, Logs: f.logs, Volumes: fakeVolumes{f.sup}, Views: NewViews(), Audit: log,
 		Decider: access.New([]access.Grant{{Permissions: []access.Permission{access.AdminTemplates}, Modules: []string{"edgeAgent"}, UIDs: []uint32{0}, GIDs: []uint32{permitted}}}),
 		Limits:  httpapi.Limits{Body: 1 << 20, BodyRate: 1024, Headers: 64 << 10, HeaderTimeout: 3 * time.Second},
 		SystemInfo: func(context.Context) wire.SystemInfo {

@@ -3,6 +3,7 @@ package mgmt
 import (
 	"encoding/json"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -149,6 +150,9 @@ func encode(s *module.State, env bool) wire.Module {
 		settings.CreateOptions = withoutEnv(s.Spec.CreateOptions)
 	}
 	m.Status.RuntimeStatus = wire.RuntimeStatus{Status: string(s.Status.Runtime), Description: s.Status.Description}
+	if env {
+		m.Status.RuntimeStatus.Description += complaint(s.Status.Health)
+	}
 	if !s.Status.StartTime.IsZero() {
 		m.Status.StartTime = s.Status.StartTime.Format(time.RFC3339Nano)
 	}
@@ -156,4 +160,23 @@ func encode(s *module.State, env bool) wire.Module {
 		m.Status.ExitStatus = &wire.ExitStatus{ExitTime: e.Time.UTC().Format(time.RFC3339Nano), StatusCode: strconv.Itoa(e.Code)}
 	}
 	return m
+}
+
+// maxComplaint is how much of what a failing check printed an answer shows, in characters.
+const maxComplaint = 200
+
+// complaint is what the last check of an unhealthy module printed, on one line. It may
+// hold what is nobody else's business, like the environment.
+func complaint(h *module.Health) string {
+	if h == nil || h.Status != module.Unhealthy || len(h.Checks) == 0 {
+		return ""
+	}
+	text := []rune(strings.Join(strings.Fields(h.Checks[len(h.Checks)-1].Output), " "))
+	if len(text) == 0 {
+		return ""
+	}
+	if len(text) > maxComplaint {
+		text = append(text[:maxComplaint], '…')
+	}
+	return ": " + string(text)
 }

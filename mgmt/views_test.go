@@ -1,6 +1,7 @@
 package mgmt
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -35,4 +36,16 @@ func TestEachFormHasAListOfItsOwn(t *testing.T) {
 		require.Contains(t, string(views.One(states[0], true)), "secret")
 		require.NotContains(t, string(views.One(states[0], false)), "secret")
 	}
+}
+
+func TestWhatAFailingCheckPrintedIsForThoseWhoSeeEnvironments(t *testing.T) {
+	state := stateOf(specOf("target"))
+	state.Status.Runtime, state.Status.Description = module.Running, "running (unhealthy: the check ended with exit code 1)"
+	state.Status.Health = &module.Health{Status: module.Unhealthy, Checks: []module.CheckResult{{Probed: module.Probed{Code: 1, Output: "cannot reach\n\tdb:5432 \xff" + strings.Repeat("x", 4000)}}}}
+	full, bare := encode(state, true), encode(state, false)
+	require.Equal(t, "running (unhealthy: the check ended with exit code 1)", bare.Status.RuntimeStatus.Description)
+	require.True(t, strings.HasPrefix(full.Status.RuntimeStatus.Description, bare.Status.RuntimeStatus.Description+": cannot reach db:5432 \ufffdxxx"), full.Status.RuntimeStatus.Description)
+	require.Less(t, len(full.Status.RuntimeStatus.Description), 300)
+	state.Status.Health.Status = module.Healthy
+	require.Equal(t, bare.Status.RuntimeStatus.Description, encode(state, true).Status.RuntimeStatus.Description)
 }

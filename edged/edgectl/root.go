@@ -23,7 +23,7 @@ Exit codes:
   0  done
   1  the operation failed; edged's reason is on stderr
   2  the command line is wrong
-  3  there is no such module
+  3  there is no such module or volume
   4  forbidden: the socket may not be opened, or edged refused this caller
   5  edged cannot be reached
 Of several modules the first that fails decides; the others are tried all the same.
@@ -49,7 +49,7 @@ func (a *app) root() *cobra.Command {
 	root.SuggestionsMinimumDistance = 2
 	root.PersistentFlags().StringVarP(&a.host, "host", "H", "", "management socket, `unix:///path` or a path (default: EDGED_HOST, else "+client.DefaultHost+")")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(a.list(), a.inspect(), a.logs(), a.stats(), a.supportBundle(), a.version())
+	root.AddCommand(a.list(), a.inspect(), a.logs(), a.stats(), a.volume(), a.supportBundle(), a.version())
 	root.AddCommand(a.actions()...)
 	return root
 }

@@ -20,6 +20,9 @@ func describe(s wire.ModuleStatus, now time.Time) string {
 		if d, ok := age(s.StartTime, now); ok {
 			words += " " + d
 		}
+		if health, ok := strings.CutPrefix(s.RuntimeStatus.Description, "running"); ok {
+			words += health
+		}
 		return words
 	case "stopped", "failed":
 		if s.ExitStatus == nil {

@@ -22,6 +22,8 @@ func TestStatusReadsAsWords(t *testing.T) {
 	}{
 		{"Up 5 minutes", wire.ModuleStatus{StartTime: before(5 * time.Minute), RuntimeStatus: run("running", "running")}},
 		{"Up 5 minutes", wire.ModuleStatus{StartTime: before(5 * time.Minute), ExitStatus: exit(time.Hour, "1"), RuntimeStatus: run("running", "running")}},
+		{"Up 5 minutes (healthy)", wire.ModuleStatus{StartTime: before(5 * time.Minute), RuntimeStatus: run("running", "running (healthy)")}},
+		{"Up 5 minutes (unhealthy: x): no", wire.ModuleStatus{StartTime: before(5 * time.Minute), RuntimeStatus: run("running", "running (unhealthy: x): no")}},
 		{"Up about a minute", wire.ModuleStatus{StartTime: before(70 * time.Second), RuntimeStatus: run("running", "")}},
 		{"Up less than a second", wire.ModuleStatus{StartTime: before(-time.Hour), RuntimeStatus: run("running", "")}},
 		{"Up", wire.ModuleStatus{RuntimeStatus: run("running", "")}},

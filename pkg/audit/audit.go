@@ -37,6 +37,8 @@ type Event struct {
 	Method, Route string
 	// Module is the one the path names.
 	Module string
+	// Volume is the one the path names.
+	Volume string
 	// Status is what was answered.
 	Status int
 	// Rule and Reason say why a request was refused; empty for changes.
@@ -181,7 +183,7 @@ func fields(e Event, kind string, repeated int) map[string]string {
 		"caller": e.Caller.Kind.String(), "caller_uid": fmt.Sprint(e.Caller.UID), "caller_pid": fmt.Sprint(e.Caller.PID),
 		"proof": string(e.Caller.Proof), "listener": e.Caller.Listener,
 	}
-	optional := map[string]string{"module": e.Module, "rule": e.Rule, "reason": e.Reason, "caller_module": e.Caller.Module()}
+	optional := map[string]string{"module": e.Module, "volume": e.Volume, "rule": e.Rule, "reason": e.Reason, "caller_module": e.Caller.Module()}
 	if e.Caller.Instance != nil {
 		optional["caller_container"] = e.Caller.Instance.ContainerID
 	}

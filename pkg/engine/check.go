@@ -61,6 +61,7 @@ func (e *Engine) checks(spec *module.Spec) []func(*options) error {
 	return []func(*options) error{
 		checkNames, checkNetwork, checkSignal, checkTerminal, checkGroups, checkUmask, checkCaps, checkAnnotations, checkRuntime, checkShm,
 		e.checkResources, e.checkSecurity, e.checkInit, checkDevices, e.checkDeviceRequests, e.checkCgroupParent,
+		checkVolumes, checkHealth,
 		func(o *options) error { return checkNamespaces(spec, o) },
 	}
 }

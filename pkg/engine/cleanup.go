@@ -11,8 +11,14 @@ import (
 )
 
 // CleanUp gives up leases of operations that a crash cut and removes snapshots
-// that have no container. Leases of pulls stay: they are what a resumed pull stands on.
-func (e *Engine) CleanUp(ctx context.Context) error {
+// that have no container, and anonymous volumes of modules other than these. Leases of
+// pulls stay: they are what a resumed pull stands on.
+func (e *Engine) CleanUp(ctx context.Context, modules []string) error {
+	e.sweepPins()
+	return errors.Join(e.Volumes.Sweep(modules), e.cleanUp(ctx))
+}
+
+func (e *Engine) cleanUp(ctx context.Context) error {
 	ctx, done := e.call(ctx)
 	defer done()
 	m := e.client.LeasesService()

@@ -31,13 +31,14 @@ const (
 // Create makes snapshot and record under a lease that outlives neither success nor
 // an hour. What an earlier try left is removed first: names are unique to a
 // generation, so it is nobody else's.
-func (e *Engine) Create(ctx context.Context, c module.Container) error {
+func (e *Engine) Create(ctx context.Context, c module.Container) (err error) {
 	e.setMaking(c.ID, true)
 	defer e.setMaking(c.ID, false)
 	o, _, err := parseOptions(c.Spec.CreateOptions)
 	if err != nil {
 		return err
 	}
+	whole := ctx
 	ctx, done := e.call(ctx)
 	defer done()
 	named, err := parseReference(c.Spec.Image)
@@ -69,12 +70,30 @@ func (e *Engine) Create(ctx context.Context, c module.Container) error {
 		return err
 	}
 	// gofail: var engineAfterSnapshot struct{}
-	if err := e.createRecord(ctx, &c, o, image, record.Name, files); err != nil {
-		// A record that did not come about leaves its snapshot: the retry would find it "already there".
-		_ = e.client.SnapshotService(e.Snapshotter).Remove(ctx, c.ID)
+	undo, err := e.makeVolumes(ctx, whole, &c, o, image)
+	defer func() {
+		if err != nil {
+			undo()
+			// What did not come about leaves its snapshot: the retry would find it "already there".
+			e.removeSnapshot(whole, c.ID)
+		}
+	}()
+	if err != nil {
 		return err
 	}
-	return nil
+	// A copy takes as long as it takes; what follows has a deadline of its own.
+	ctx, done = e.call(leases.WithLease(whole, opLease+c.ID))
+	defer done()
+	return e.createRecord(ctx, &c, o, image, record.Name, files)
+}
+
+// removeSnapshot removes the file system of a container that did not come about.
+func (e *Engine) removeSnapshot(ctx context.Context, id string) {
+	ctx, done := e.call(context.WithoutCancel(ctx))
+	defer done()
+	if err := ignoreNotFound(e.client.SnapshotService(e.Snapshotter).Remove(ctx, id)); err != nil {
+		e.Log.WithError(err).WithField("container", id).Debug("cannot remove the file system of a container that did not come about")
+	}
 }
 
 func (e *Engine) prepareSnapshot(ctx context.Context, id, chainID string) error {
@@ -185,6 +204,9 @@ func (e *Engine) Delete(ctx context.Context, id string) error {
 	if err := os.RemoveAll(e.filesDir(id)); err != nil {
 		return fmt.Errorf("cannot delete files of container %s: %w", id, err)
 	}
+	e.unpinSubpaths(id)
+	e.Volumes.Release(id)
+	e.health.Delete(id)
 	return nil
 }
 

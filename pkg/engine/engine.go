@@ -15,6 +15,7 @@ import (
 	"google.golang.org/grpc/backoff"
 
 	"github.com/edged/edged/pkg/module"
+	"github.com/edged/edged/pkg/volume"
 )
 
 var _ module.Engine = (*Engine)(nil)
@@ -51,7 +52,9 @@ type Config struct {
 	Home, Run    string
 	Protected    []string
 	AgentFolders []string
-	Log          logrus.FieldLogger
+	// Volumes are those under Home.
+	Volumes *volume.Store
+	Log     logrus.FieldLogger
 }
 
 // Engine drives one containerd.
@@ -64,6 +67,7 @@ type Engine struct {
 	// devices are described, empty for the usual folders.
 	inits   []string
 	cdiDirs []string
+	health  sync.Map // container id -> *module.HealthCheck
 
 	mu     sync.Mutex
 	making map[string]bool // containers whose creation is under way: not for CleanUp
@@ -107,5 +111,9 @@ func (e *Engine) Version(ctx context.Context) (string, error) {
 
 // call gives a context its namespace and the deadline of one operation.
 func (e *Engine) call(ctx context.Context) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(namespaces.WithNamespace(ctx, e.Namespace), callTimeout)
+	return e.callFor(ctx, callTimeout)
+}
+
+func (e *Engine) callFor(ctx context.Context, timeout time.Duration) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(namespaces.WithNamespace(ctx, e.Namespace), timeout)
 }

@@ -80,7 +80,9 @@ func makeBindSources(o *options) error {
 		if err != nil {
 			return err
 		}
-		sources = append(sources, m.Source)
+		if m.Type == "bind" {
+			sources = append(sources, m.Source)
+		}
 	}
 	for _, m := range o.HostConfig.Mounts {
 		if m.Type == mount.TypeBind && m.BindOptions != nil && m.BindOptions.CreateMountpoint {

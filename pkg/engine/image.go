@@ -12,6 +12,7 @@ import (
 	"github.com/containerd/containerd/v2/core/images"
 	"github.com/containerd/errdefs"
 	"github.com/distribution/reference"
+	"github.com/moby/moby/api/types/container"
 	"github.com/opencontainers/go-digest"
 	"github.com/opencontainers/image-spec/identity"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -28,7 +29,10 @@ const localPrefix = "edged.local/"
 type unpacked struct {
 	config  ocispec.ImageConfig
 	chainID string
-	users   *sync.Map // string, as User says it -> specs.User, as the image's files say
+	// health and shell are Docker's additions to the configuration.
+	health *container.HealthConfig
+	shell  []string
+	users  *sync.Map // string, as User says it -> specs.User, as the image's files say
 }
 
 // imageCache spares a create the questions whose answer cannot change.
@@ -157,5 +161,15 @@ func (e *Engine) readConfig(ctx context.Context, image client.Image) (unpacked, 
 	if err := json.Unmarshal(blob, &parsed); err != nil {
 		return unpacked{}, fmt.Errorf("cannot read image configuration: %w: %w", err, errdefs.ErrInvalidArgument)
 	}
-	return unpacked{config: parsed.Config, chainID: identity.ChainID(parsed.RootFS.DiffIDs).String(), users: new(sync.Map)}, nil
+	var docker struct {
+		Config struct {
+			Healthcheck *container.HealthConfig
+			Shell       []string
+		} `json:"config"`
+	}
+	if err := json.Unmarshal(blob, &docker); err != nil {
+		// Not part of the image specification: an image that has something else there is one without.
+		docker.Config.Healthcheck, docker.Config.Shell = nil, nil
+	}
+	return unpacked{health: docker.Config.Healthcheck, shell: docker.Config.Shell, config: parsed.Config, chainID: identity.ChainID(parsed.RootFS.DiffIDs).String(), users: new(sync.Map)}, nil
 }

@@ -18,10 +18,10 @@ import (
 	"github.com/edged/edged/pkg/module"
 )
 
-// mounts reads Binds and Mounts, adds edged's own, and puts the module's sockets
+// mounts reads Binds, Mounts and Volumes, adds edged's own, and puts the module's sockets
 // last, so that nothing a module asks for lies over them. Bind sources that are
-// missing are made at create, as Docker does, not here. Errors are
-// errdefs.InvalidArgument.
+// missing are made at create, as Docker does, not here, and so are volumes: a volume
+// is a mount of type "volume" whose source is its name. Errors are errdefs.InvalidArgument.
 func (e *Engine) mounts(spec *module.Spec, o *options, sockets string, own []module.Mount) ([]specs.Mount, error) {
 	var all []specs.Mount
 	for _, b := range o.HostConfig.Binds {
@@ -60,6 +60,10 @@ func (e *Engine) mounts(spec *module.Spec, o *options, sockets string, own []mod
 		}
 		all = append(all, m)
 	}
+	all, err := e.anonymousVolumes(all, spec, o)
+	if err != nil {
+		return nil, err
+	}
 	seen := map[string]string{}
 	var once []specs.Mount
 	for _, m := range all {
@@ -73,10 +77,7 @@ func (e *Engine) mounts(spec *module.Spec, o *options, sockets string, own []mod
 		seen[m.Destination] = m.Source
 	}
 	all = once
-	// A mount point before what is mounted below it, in whatever order they are given.
-	slices.SortStableFunc(all, func(a, b specs.Mount) int {
-		return strings.Count(a.Destination, "/") - strings.Count(b.Destination, "/")
-	})
+	slices.SortStableFunc(all, byDepth)
 	for _, m := range own {
 		mode := "rw"
 		if m.ReadOnly {
@@ -104,7 +105,7 @@ func parseBind(b string) (specs.Mount, error) {
 	}
 	m := specs.Mount{Source: parts[0], Destination: parts[1], Type: "bind"}
 	if !filepath.IsAbs(m.Source) {
-		return m, fmt.Errorf("named volumes are not supported by this version of edged: %q is not an absolute path", m.Source)
+		return parseNamedVolume(m, strings.Join(parts[2:], ""))
 	}
 	mode, propagation := "rw", "rprivate"
 	if len(parts) == 3 {
@@ -130,16 +131,21 @@ func parseBind(b string) (specs.Mount, error) {
 
 func parseMount(in *mount.Mount) (specs.Mount, error) {
 	m := specs.Mount{Destination: in.Target, Type: string(in.Type), Source: in.Source}
-	if in.VolumeOptions != nil || in.ImageOptions != nil || in.ClusterOptions != nil {
-		return m, errors.New("VolumeOptions, ImageOptions and ClusterOptions are not supported by this version of edged")
+	if in.ImageOptions != nil || in.ClusterOptions != nil {
+		return m, errors.New("ImageOptions and ClusterOptions are not supported by this version of edged")
+	}
+	if in.VolumeOptions != nil && in.Type != mount.TypeVolume {
+		return m, errors.New("only a mount of type volume has VolumeOptions")
 	}
 	switch in.Type {
+	case mount.TypeVolume:
+		return parseVolume(in, m)
 	case mount.TypeBind:
 		return bindMount(in, m)
 	case mount.TypeTmpfs:
 		return tmpfsMount(in, m)
 	default:
-		return m, fmt.Errorf("mount type %q is not supported by this version of edged: it knows \"bind\" and \"tmpfs\"", in.Type)
+		return m, fmt.Errorf("mount type %q is not supported by this version of edged: it knows \"bind\", \"volume\" and \"tmpfs\"", in.Type)
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/edged/edged/pkg/module"
+	"github.com/edged/edged/pkg/volume"
 )
 
 const sockets = "/run/x/modules/0123"
@@ -65,8 +66,8 @@ func TestTheSocketsAreMountedLast(t *testing.T) {
 func TestBindsThatAreNoneAreRefused(t *testing.T) {
 	e, dir := engineIn(t)
 	for bind, want := range map[string]string{
-		"": "source:destination", "/a": "source:destination", "/a:/b:ro:x": "source:destination", "a:/b": "named volumes are not supported", "./a:/b": "named volumes are not supported",
-		":/b": "named volumes", "/a:b": "not an absolute path", "/a:": "not an absolute path", "/a:/": "not an absolute path below /", "/a:/b/..": "not an absolute path below /",
+		"": "source:destination", "/a": "source:destination", "/a:/b:ro:x": "source:destination", "a:/b": "invalid volume name", "./a:/b": "neither an absolute path nor the name of a volume",
+		":/b": "invalid volume name", "/a:b": "not an absolute path", "/a:": "not an absolute path", "/a:/": "not an absolute path below /", "/a:/b/..": "not an absolute path below /",
 		"/a:/b:rw,exec": `unknown option "exec"`, "/a:/b:RO": `unknown option "RO"`,
 		// On or over the sockets.
 		"/a:/run/edged": "where the module's sockets are", "/a:/run/edged/": "where the module's sockets are", "/a:/run": "where the module's sockets are",
@@ -217,15 +218,14 @@ func TestMounts(t *testing.T) {
 		require.Equal(t, want, got, fields)
 	}
 	for fields, want := range map[string]string{
-		`"Target":"/x"`: `mount type "" is not supported`,
-		`"Type":"volume","Target":"/x","Source":"v"`:                                        `mount type "volume" is not supported`,
+		`"Target":"/x"`:                                                                     `mount type "" is not supported`,
 		`"Type":"npipe","Target":"/x"`:                                                      `mount type "npipe" is not supported`,
 		`"Type":"bind","Target":"/x"`:                                                       "absolute Source",
 		`"Type":"bind","Target":"/x","Source":"data"`:                                       "absolute Source",
 		`"Type":"bind","Target":"x",` + source:                                              "not an absolute path",
 		`"Type":"bind","Target":"/x","Source":"/no/such/place"`:                             "bind source path does not exist",
 		`"Type":"bind","Target":"/x","TmpfsOptions":{},` + source:                           "no TmpfsOptions",
-		`"Type":"bind","Target":"/x","VolumeOptions":{},` + source:                          "not supported",
+		`"Type":"bind","Target":"/x","VolumeOptions":{},` + source:                          "only a mount of type volume",
 		`"Type":"bind","Target":"/run/edged",` + source:                                     "where the module's sockets are",
 		`"Type":"tmpfs","Target":"/run"`:                                                    "where the module's sockets are",
 		`"Type":"tmpfs","Target":"/"`:                                                       "below /",
@@ -309,6 +309,10 @@ func FuzzParseBind(f *testing.F) {
 	f.Fuzz(func(t *testing.T, s string) {
 		m, err := parseBind(s)
 		if err != nil {
+			return
+		}
+		if m.Type == typeVolume {
+			require.NoError(t, volume.CheckName(m.Source))
 			return
 		}
 		require.True(t, filepath.IsAbs(m.Source))

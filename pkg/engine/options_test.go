@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/edged/edged/pkg/module"
+	"github.com/edged/edged/pkg/volume"
 )
 
 // engineIn is an engine without a containerd, for what needs none. Its folders are
@@ -30,6 +31,7 @@ func engineIn(t *testing.T) (*Engine, string) {
 		Config: Config{
 			Namespace: "edged", Home: filepath.Join(dir, "home"), Run: filepath.Join(dir, "run"), Protected: []string{filepath.Join(dir, "containerd")},
 			AgentFolders: []string{filepath.Join(dir, "home/agent/desired")}, Log: log,
+			Volumes: volume.NewStore(filepath.Join(dir, "home/volumes")),
 		},
 		machine: deviceIn(dir), making: map[string]bool{},
 	}, dir
@@ -52,7 +54,7 @@ func TestEveryHonouredFieldIsTaken(t *testing.T) {
 	for _, field := range []string{
 		`"Hostname":"h"`, `"User":"1000:1000"`, `"AttachStdin":true`, `"AttachStdout":true`, `"AttachStderr":true`, `"ExposedPorts":{"80/tcp":{}}`, `"Env":["A=1"]`,
 		`"Cmd":["a","b"]`, `"Cmd":"a b"`, `"Entrypoint":["a"]`, `"Entrypoint":"a"`, `"entrypoint":"a"`, `"Image":"i"`, `"WorkingDir":"/w"`, `"Labels":{"a":"b"}`, `"StopSignal":"SIGINT"`,
-		`"StopTimeout":3`, `"HostConfig":{}`, `"HostConfig":null`, `"NetworkingConfig":{}`, `"NetworkingConfig":{"EndpointsConfig":{}}`,
+		`"StopTimeout":3`, `"Volumes":{"/v":{}}`, `"Healthcheck":{"Test":["CMD","x"]}`, `"Shell":["ash","-c"]`, `"HostConfig":{"VolumeDriver":"local"}`, `"HostConfig":{}`, `"HostConfig":null`, `"NetworkingConfig":{}`, `"NetworkingConfig":{"EndpointsConfig":{}}`,
 		`"HostConfig":{"Binds":["/data:/data"]}`, `"HostConfig":{"Mounts":[{"Type":"tmpfs","Target":"/t"}]}`, `"HostConfig":{"LogConfig":{"Type":"json-file","Config":{"max-size":"1m"}}}`,
 		`"HostConfig":{"NetworkMode":"host"}`, `"HostConfig":{"RestartPolicy":{"Name":"always"}}`, `"HostConfig":{"CapAdd":["NET_ADMIN"],"CapDrop":["all"]}`,
 		`"HostConfig":{"CgroupnsMode":"host"}`, `"HostConfig":{"CgroupParent":"/x"}`, `"HostConfig":{"Privileged":true}`, `"HostConfig":{"ReadonlyRootfs":true}`,
@@ -67,8 +69,8 @@ func TestEveryHonouredFieldIsTaken(t *testing.T) {
 
 func TestWhatIsKnownAndNotHonouredIsRefusedByName(t *testing.T) {
 	for name, value := range map[string]string{
-		"Healthcheck": `{"Test":["NONE"]}`, "Volumes": `{"/v":{}}`, "MacAddress": `"02:42:ac:11:00:02"`,
-		"HostConfig.PortBindings": `{"80/tcp":[{"HostPort":"80"}]}`, "HostConfig.VolumesFrom": `["x"]`, "HostConfig.VolumeDriver": `"local"`,
+		"MacAddress":              `"02:42:ac:11:00:02"`,
+		"HostConfig.PortBindings": `{"80/tcp":[{"HostPort":"80"}]}`, "HostConfig.VolumesFrom": `["x"]`,
 		"HostConfig.AutoRemove": `true`, "HostConfig.ExtraHosts": `["a:1.2.3.4"]`, "HostConfig.Dns": `["1.2.3.4"]`, "HostConfig.DnsOptions": `["x"]`, "HostConfig.DnsSearch": `["x"]`,
 		"HostConfig.Links": `["a:b"]`, "HostConfig.PublishAllPorts": `true`, "HostConfig.Cgroup": `"container:x"`, "HostConfig.StorageOpt": `{"size":"1G"}`,
 		"HostConfig.Capabilities": `["CAP_KILL"]`, "HostConfig.KernelMemory": `1073741824`, "HostConfig.KernelMemoryTCP": `1073741824`,

@@ -30,7 +30,6 @@ const (
 	ofWindows  = "it is for Windows"
 	ofBuilds   = "it is about building images"
 	noNetworks = "not by this version of edged, which knows NetworkMode \"none\" and \"host\""
-	noVolumes  = "not by this version of edged; bind a folder"
 )
 
 // optionTable is the one place where a field gets its treatment. A field of Docker's
@@ -49,10 +48,10 @@ var optionTable = []Option{
 	{"StdinOnce", Inert, noAttach},
 	{"Env", Honoured, ""},
 	{"Cmd", Honoured, ""},
-	{"Healthcheck", Refused, "not by this version of edged"},
+	{"Healthcheck", Honoured, ""},
 	{"ArgsEscaped", Inert, ofWindows},
 	{"Image", Inert, "settings.image is what runs"},
-	{"Volumes", Refused, noVolumes},
+	{"Volumes", Honoured, ""},
 	{"WorkingDir", Honoured, ""},
 	{"Entrypoint", Honoured, ""},
 	{"NetworkDisabled", Honoured, ""},
@@ -60,7 +59,7 @@ var optionTable = []Option{
 	{"Labels", Inert, "they are for whoever lists modules, and in the echo"},
 	{"StopSignal", Honoured, ""},
 	{"StopTimeout", Honoured, ""},
-	{"Shell", Inert, ofBuilds},
+	{"Shell", Honoured, ""},
 	{"MacAddress", Refused, "it went from Docker's API; " + noNetworks},
 
 	{"HostConfig", Honoured, ""},
@@ -71,8 +70,8 @@ var optionTable = []Option{
 	{"HostConfig.PortBindings", Refused, noNetworks},
 	{"HostConfig.RestartPolicy", Honoured, ""},
 	{"HostConfig.AutoRemove", Refused, "a module stays until it is deleted, and its last exit can be asked for"},
-	{"HostConfig.VolumeDriver", Refused, noVolumes},
-	{"HostConfig.VolumesFrom", Refused, noVolumes},
+	{"HostConfig.VolumeDriver", Inert, "volumes are folders of edged's own, the driver \"local\"; another name is refused"},
+	{"HostConfig.VolumesFrom", Refused, "anonymous volumes belong to one module and go with it; give the volume a name and mount it in both modules"},
 	{"HostConfig.ConsoleSize", Honoured, ""},
 	{"HostConfig.Annotations", Honoured, ""},
 	{"HostConfig.CapAdd", Honoured, ""},

@@ -5,8 +5,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"path/filepath"
 	"reflect"
 	"slices"
+	"strings"
 
 	"github.com/containerd/containerd/v2/core/containers"
 	"github.com/containerd/containerd/v2/pkg/oci"
@@ -42,7 +44,17 @@ func (e *Engine) beforeStart(ctx context.Context, id string) (terminal bool, err
 	if err := json.Unmarshal(record.Spec.GetValue(), &spec); err != nil {
 		return false, fmt.Errorf("cannot read spec: %w", err)
 	}
+	if _, err := e.keepHealth(id, spec.Annotations); err != nil {
+		return false, err
+	}
+	e.unpinSubpaths(id)
+	if err := e.pinSubpaths(id, spec.Annotations); err != nil {
+		return false, err
+	}
 	for _, m := range spec.Mounts {
+		if err := e.volumeThere(m.Source); err != nil {
+			return false, err
+		}
 		if m.Type != "bind" || within(m.Source, e.Home) || within(m.Source, e.Run) {
 			continue // edged's own; nobody else's may be there
 		}
@@ -113,6 +125,18 @@ func (e *Engine) refresh(ctx context.Context, record *containers.Container, anno
 	record.Spec = value
 	if _, err := e.client.ContainerService().Update(ctx, *record, "spec"); err != nil {
 		return fmt.Errorf("cannot write spec: %w", err)
+	}
+	return nil
+}
+
+// volumeThere says in words what runc would say by a path of the host.
+func (e *Engine) volumeThere(source string) error {
+	name, inside := strings.CutPrefix(filepath.Dir(source), filepath.Dir(filepath.Dir(e.Volumes.Path("x")))+"/")
+	if !inside {
+		return nil
+	}
+	if _, err := e.Volumes.Get(name); errdefs.IsNotFound(err) {
+		return fmt.Errorf("its volume %q was removed: create the module again: %w", name, errdefs.ErrInvalidArgument)
 	}
 	return nil
 }

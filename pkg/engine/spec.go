@@ -27,6 +27,8 @@ func (e *Engine) specOptions(c *module.Container, o *options, image unpacked, fi
 	if err != nil {
 		return nil, err
 	}
+	mounts, pins := e.volumesAsBinds(c.ID, mounts)
+	mounts = withFiles(files, mounts, 1+len(c.Mounts))
 	h := &o.HostConfig
 	opts := []oci.SpecOpts{
 		withProcess(c, o, image.config),
@@ -36,7 +38,7 @@ func (e *Engine) specOptions(c *module.Container, o *options, image unpacked, fi
 		withUmask(o),
 		oci.WithoutRunMount, // images expect their own /run
 		withShm(o),
-		withMounts(append(append([]specs.Mount{cgroupMount()}, files...), mounts...)),
+		withMounts(append([]specs.Mount{cgroupMount()}, mounts...)),
 		e.withUlimits(h.Ulimits),
 		withOOMScore(h.OomScoreAdj),
 		withResources(o),
@@ -53,6 +55,16 @@ func (e *Engine) specOptions(c *module.Container, o *options, image unpacked, fi
 	if len(h.Annotations) > 0 {
 		opts = append(opts, oci.WithAnnotations(h.Annotations))
 	}
+	health, err := healthAnnotation(o, &image)
+	if err != nil {
+		return nil, err
+	}
+	if health != nil {
+		opts = append(opts, oci.WithAnnotations(health))
+	}
+	if len(pins) > 0 {
+		opts = append(opts, oci.WithAnnotations(pins))
+	}
 	if e.SharedShim {
 		opts = append(opts, oci.WithAnnotations(map[string]string{shimGroup: "edged"}))
 	}
@@ -62,6 +74,21 @@ func (e *Engine) specOptions(c *module.Container, o *options, image unpacked, fi
 	// The seccomp profile allows calls by the capabilities it finds, so it comes behind them; what describes a
 	// device may edit anything, so it comes behind all.
 	return append(opts, withDevices(o), withDeviceRules(o), e.withSecurity(o), e.withDeviceRequests(o, c.Sockets)), nil
+}
+
+// withFiles puts edged's /etc/hosts and the like where they belong: into a volume at
+// /etc, but under a module's own /etc/hosts. The last own mounts stay the last.
+func withFiles(files, mounts []specs.Mount, own int) []specs.Mount {
+	asked := len(mounts) - own
+	all := slices.Concat(files, mounts[:asked])
+	slices.SortStableFunc(all, byDepth)
+	return append(all, mounts[asked:]...)
+}
+
+// byDepth sorts as Docker does: /data/sub goes into what is mounted at /data, and not
+// the reverse.
+func byDepth(a, b specs.Mount) int {
+	return strings.Count(a.Destination, "/") - strings.Count(b.Destination, "/")
 }
 
 // cgroupMount is where Docker shows a module its own limits. It is made anew each time:

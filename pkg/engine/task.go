@@ -29,6 +29,9 @@ import (
 func (e *Engine) Start(ctx context.Context, id string, log module.Log, admit func(pid int) error) error {
 	ctx, done := e.call(ctx)
 	defer done()
+	e.setMaking(id, true)
+	defer e.setMaking(id, false)
+	defer e.unpinSubpaths(id)
 	terminal, err := e.beforeStart(ctx, id)
 	if err != nil {
 		return fmt.Errorf("cannot start container %s: %w", id, classify(err))

@@ -52,6 +52,8 @@ type Request struct {
 	Caller peer.Caller
 	// Module is the canonical name of the module that the path names.
 	Module string
+	// Volume is the volume that the path names; its handler sets it, for the audit log.
+	Volume string
 	Query  url.Values
 	limits Limits
 	w      http.ResponseWriter
@@ -165,7 +167,7 @@ func (res *resource) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		m.fail(answer, err)
 	}
 	if route.Change && answer.status < 400 {
-		m.Audit.Change(audit.Event{Caller: req.Caller, Method: route.Method, Route: route.Path, Module: req.Module, Status: answer.status})
+		m.Audit.Change(audit.Event{Caller: req.Caller, Method: route.Method, Route: route.Path, Module: req.Module, Volume: req.Volume, Status: answer.status})
 	}
 }
 

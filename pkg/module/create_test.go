@@ -75,6 +75,7 @@ func TestACreateThatFailsLeavesNothing(t *testing.T) {
 		d.absent("temp")
 		_, kept := d.store.record("temp")
 		require.False(t, kept)
+		require.Equal(t, 1, d.j.count("forget temp"))
 		d.engine.set("create", nil)
 		d.create(spec("temp"))
 	})
@@ -115,6 +116,7 @@ func TestDeleteRemovesAllButTheIdentity(t *testing.T) {
 		require.Empty(t, d.store.records)
 		require.Empty(t, d.store.instances)
 		require.Equal(t, 1, d.j.count("remove logs temp"))
+		require.True(t, d.j.before("delete "+id, "forget temp"), "what its containers stand on goes after them")
 		require.True(t, d.j.before("save temp deleting wanted=false", "signal "+id+" kill=false"))
 		<-st.Run
 		after(time.Second)
@@ -123,7 +125,7 @@ func TestDeleteRemovesAllButTheIdentity(t *testing.T) {
 }
 
 func TestADeleteThatFailedHalfWayCanBeRepeated(t *testing.T) {
-	for _, half := range []string{"signal", "deletetask", "delete"} {
+	for _, half := range []string{"signal", "deletetask", "delete", "forget"} {
 		t.Run(half, func(t *testing.T) {
 			onDevice(t, func(t *testing.T, d *device) {
 				id := d.running("temp", always)

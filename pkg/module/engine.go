@@ -61,6 +61,28 @@ type Lifecycle struct {
 	LogMaxFiles int
 }
 
+// HealthCheck is how to find out whether a module that runs does what it should.
+type HealthCheck struct {
+	// Args are run inside the module.
+	Args []string
+	// Interval is between two checks; while the module is starting, and not longer than
+	// StartPeriod, it is StartInterval, and failures do not count.
+	Interval, StartPeriod, StartInterval time.Duration
+	// Timeout is what one check may take.
+	Timeout time.Duration
+	// Retries is how many failures in a row make it unhealthy.
+	Retries int
+}
+
+// Probed is how one command inside a container ended.
+type Probed struct {
+	// Code is the exit code, -1 when it was killed because its time was up.
+	Code     int
+	TimedOut bool
+	// Output is the beginning of what it printed, 4 KiB at most, as it came.
+	Output string
+}
+
 // Observed is what the engine knows of one container with edged's owner label.
 type Observed struct {
 	ContainerID string
@@ -100,6 +122,11 @@ type Engine interface {
 	OOMKilled(in *peer.Instance) bool
 	// DeleteTask removes the task, killing what is left of it. NotFound is success.
 	DeleteTask(ctx context.Context, id string) error
+	// Health returns how a container's health is checked, nil when it is not.
+	Health(ctx context.Context, id string) (*HealthCheck, error)
+	// Probe runs a command inside the container and kills it when its time is up. Errors:
+	// NotFound and Unavailable say nothing of the module, others that it cannot be run.
+	Probe(ctx context.Context, id string, args []string, timeout time.Duration) (Probed, error)
 	// Delete removes task, container and file system. NotFound is success.
 	Delete(ctx context.Context, id string) error
 	// Observe lists all of edged's containers in one call.
@@ -107,8 +134,12 @@ type Engine interface {
 	// Events calls subscribed once the stream stands, then on for each event, until the
 	// stream ends or ctx does. Nothing is replayed: observe after subscribed.
 	Events(ctx context.Context, subscribed func(), on func(Event)) error
-	// CleanUp removes what crashed operations left: leases, snapshots. Run it after a reconcile.
-	CleanUp(ctx context.Context) error
+	// Forget removes what belongs to the module and not to one of its containers, after
+	// the containers are gone. A module that has nothing is success.
+	Forget(ctx context.Context, module string) error
+	// CleanUp removes what crashed operations left: leases, snapshots, and what belongs
+	// to modules other than these. Run it after a reconcile.
+	CleanUp(ctx context.Context, modules []string) error
 }
 
 // Recorder reads kernel facts of a container's first process; *peer.Kernel in

@@ -3,6 +3,7 @@ package module
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -34,6 +35,8 @@ type fakeEngine struct {
 	deaf       map[string]bool      // containers whose process ignores its stop signal
 	stopCode   int
 	oom        bool
+	checks     map[string]*HealthCheck // by container
+	probe      func(ctx context.Context, timeout time.Duration) (Probed, error)
 	pull       func(ctx context.Context, ref string) error
 	started    func(id string) // called after a start, outside the lock
 }
@@ -41,7 +44,7 @@ type fakeEngine struct {
 func newFakeEngine(j *journal) *fakeEngine {
 	return &fakeEngine{
 		j: j, events: make(chan Event, 1024), cut: make(chan struct{}), containers: map[string]Container{}, tasks: map[string]*fakeTask{},
-		pid: 1000, life: map[string]Lifecycle{}, fail: map[string]error{}, deaf: map[string]bool{}, stopCode: 143,
+		pid: 1000, life: map[string]Lifecycle{}, fail: map[string]error{}, deaf: map[string]bool{}, stopCode: 143, checks: map[string]*HealthCheck{},
 	}
 }
 
@@ -183,6 +186,23 @@ func (e *fakeEngine) OOMKilled(*peer.Instance) bool {
 	return e.oom
 }
 
+func (e *fakeEngine) Health(_ context.Context, id string) (*HealthCheck, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.checks[id], e.failing("health", id)
+}
+
+func (e *fakeEngine) Probe(ctx context.Context, id string, args []string, timeout time.Duration) (Probed, error) {
+	e.mu.Lock()
+	err, probe := e.failing("probe", id), e.probe
+	e.mu.Unlock()
+	e.j.note("probe %s %v", id, args)
+	if err != nil || probe == nil {
+		return Probed{}, err
+	}
+	return probe(ctx, timeout)
+}
+
 func (e *fakeEngine) DeleteTask(_ context.Context, id string) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -249,8 +269,20 @@ func (e *fakeEngine) cutStream() {
 	}
 }
 
-func (e *fakeEngine) CleanUp(context.Context) error {
+func (e *fakeEngine) Forget(_ context.Context, module string) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if err := e.failing("forget", module); err != nil {
+		return err
+	}
+	e.j.note("forget %s", module)
+	return nil
+}
+
+func (e *fakeEngine) CleanUp(_ context.Context, modules []string) error {
+	slices.Sort(modules)
 	e.j.note("cleanup")
+	e.j.note("modules %v", modules)
 	return nil
 }
 

@@ -79,7 +79,7 @@ func (w *worker) applyPolicy() {
 
 // policy is the module's own; edgeAgent is always kept running.
 func (w *worker) policy() RestartPolicy {
-	if w.name == AgentName {
+	if w.name == AgentName && !w.life.Restart.restartsUnhealthy() {
 		return RestartPolicy{Name: "always"}
 	}
 	return w.life.Restart

@@ -150,6 +150,8 @@ func (w *worker) launch(ctx context.Context, g *Generation) error {
 	// gofail: var startAfterRun struct{}
 	w.sure()
 	w.instance, w.oom, w.note, w.broken = in, false, "", false
+	check, err := w.s.Engine.Health(ctx, id)
+	w.beginHealth(check, err == nil)
 	w.setRun(true)
 	return nil
 }
@@ -258,6 +260,7 @@ func (w *worker) ended(ctx context.Context, exit *Exit, note string) error {
 	*w.rec = rec
 	w.s.Table.Remove(in.ContainerID)
 	w.sure()
+	w.endHealth()
 	w.instance, w.oom = nil, false
 	w.note = describe(note, &e)
 	return nil

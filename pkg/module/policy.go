@@ -24,6 +24,9 @@ func (p RestartPolicy) Wants(exit *Exit, restarts int) bool {
 	return false
 }
 
+// restartsUnhealthy says whether a failing health check ends a run.
+func (p RestartPolicy) restartsUnhealthy() bool { return p.Name == "on-unhealthy" }
+
 // backoff is the wait before the next restart of one module.
 type backoff struct{ next time.Duration }
 

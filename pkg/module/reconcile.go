@@ -3,6 +3,8 @@ package module
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/containerd/errdefs"
@@ -43,6 +45,7 @@ func (w *worker) load(rec *Record, instances map[string]*peer.Instance) {
 	}
 	if w.instance != nil {
 		w.setRun(true)
+		w.beginHealth(nil, false)
 	}
 	if w.instance == nil && rec.Exit != nil {
 		w.note = describe("exited", rec.Exit)
@@ -202,9 +205,16 @@ func (s *Supervisor) afterReconcile(ctx context.Context, waits []<-chan error) {
 	}
 	cctx, cancel := context.WithTimeout(ctx, operationTimeout)
 	defer cancel()
-	if err := s.Engine.CleanUp(cctx); err != nil {
+	if err := s.Engine.CleanUp(cctx, s.names()); err != nil {
 		s.Log.WithError(err).Warn("cannot clean up after earlier operations")
 	}
+}
+
+// names are those of all modules, of those that are being made or removed too.
+func (s *Supervisor) names() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Collect(maps.Keys(s.workers))
 }
 
 // Compare compares all modules with the engine once more, for what has changed

@@ -300,5 +300,6 @@ func TestCleanUpWaitsForEveryModule(t *testing.T) {
 		synctest.Wait()
 		require.True(t, closed(d.s.Reconciled()))
 		require.Equal(t, 1, d.j.count("cleanup"))
+		require.Equal(t, 1, d.j.count("modules [temp]"), "what belongs to these stays")
 	})
 }

@@ -38,6 +38,8 @@ type Status struct {
 	StartTime time.Time
 	// Exit stays from the previous run while the module runs again; nil: never ended.
 	Exit *Exit
+	// Health is that of the current run, nil when it is not checked.
+	Health *Health
 	// Restarts counts the starts the restart policy made since the last wish.
 	Restarts int
 }

@@ -52,7 +52,9 @@ type worker struct {
 	run      chan struct{}  // closed when a run has ended for good
 	backoff  backoff
 	restart  *time.Timer
-	again    bool // what restart waits for is another reconcile
+	again    bool               // what restart waits for is another reconcile
+	health   *health            // of the running instance; nil without checks
+	unwatch  context.CancelFunc // ends its checks
 }
 
 func newWorker(s *Supervisor, name string) *worker {
@@ -148,7 +150,8 @@ func (w *worker) status() Status {
 	case w.unsure:
 		st.Runtime = Unknown
 	case w.instance != nil:
-		st.Runtime, st.Description = Running, "running"
+		st.Runtime, st.Description = Running, "running"+w.health.words()
+		st.Health = w.health.picture()
 	case w.broken:
 		st.Runtime = Dead
 	case w.rec.Start.IsZero():

@@ -29,6 +29,7 @@ var crashes = map[string]string{
 	"updateAfterIntent": "update", "updateAfterNext": "update", "updateAfterStop": "update",
 	"updateAfterLaunch": "update", "updateAfterCommit": "update",
 	"deleteAfterIntent": "delete", "deleteAfterContainer": "delete", "deleteBeforeRow": "delete", "engineAfterRecord": "delete",
+	"volumeAfterCopy": "create", "volumeAfterRename": "create", "volumeAfterGone": "delete",
 }
 
 func TestACrashAtAnyPointLosesNothing(t *testing.T) {
@@ -46,8 +47,9 @@ func TestACrashAtAnyPointLosesNothing(t *testing.T) {
 }
 
 func crashAt(t *testing.T, d *device.Device, control, point, operation string) {
-	before := d.Spec("victim")
-	after := d.Spec("victim")
+	withVolume := func(top, _ map[string]any) { top["Volumes"] = map[string]any{"/bin": map[string]any{}} }
+	before := device.WithOptions(d.Spec("victim"), withVolume)
+	after := device.WithOptions(d.Spec("victim"), withVolume)
 	after.Config.Env = []wire.EnvVar{{Key: "SPEC", Value: "after"}}
 	if operation != "create" {
 		d.Create(before)
@@ -119,7 +121,14 @@ func settled(d *device.Device) bool {
 		}
 	}
 	entries, _ := os.ReadDir(filepath.Join(d.Home, "containers"))
+	volumes, _ := os.ReadDir(filepath.Join(d.Home, "volumes"))
+	for _, v := range volumes {
+		if _, err := os.Stat(filepath.Join(d.Home, "volumes", v.Name(), "_data", "probe")); err != nil {
+			return false // half of one, or what was to be one
+		}
+	}
 	return len(d.Containers("")) == len(list.Modules) && active == len(list.Modules) && len(entries) == len(list.Modules) &&
+		len(volumes) == len(list.Modules)-1 && // edgeAgent has none
 		!strings.Contains(d.Ctr("leases", "ls"), "edged-op-")
 }
 

@@ -98,8 +98,10 @@ func TestWhatCannotBeHonouredIsRefusedByName(t *testing.T) {
 		{`{"HostConfig":{"Devices":[{"PathOnHost":"/dev/not-plugged-in"}]}}`, "/dev/not-plugged-in"},
 		{`{"HostConfig":{"GroupAdd":["nobody-here"]}}`, "nobody-here"},
 		{`{"HostConfig":{"Binds":["/tmp/edged-no-such/a:/a"],"Ulimits":[{"Name":"x"}]}}`, "HostConfig.Ulimits"},
-		{`{"Healthcheck":{"Test":["CMD","true"]}}`, "Healthcheck"},
-		{`{"HostConfig":{"Binds":["named:/data"]}}`, "named volumes"},
+		{`{"Healthcheck":{"Test":["true"]}}`, "Healthcheck.Test"},
+		{`{"HostConfig":{"Binds":["no/name:/data"]}}`, "the name of a volume"},
+		{`{"HostConfig":{"VolumesFrom":["edgeAgent"]}}`, "VolumesFrom"},
+		{`{"User":"nobody-here","HostConfig":{"Binds":["trace:/data"]}}`, "nobody-here"},
 		{`{"HostConfig":{"Binds":["/tmp:/run/edged"]}}`, "/run/edged"},
 		{`{"HostConfig":{"Binds":["/tmp:/var/run/edged/x"]}}`, "/run/edged"},
 		{`{"HostConfig":{"Binds":["` + d.Home + `:/x"]}}`, "not for modules"},
@@ -122,6 +124,9 @@ func TestWhatCannotBeHonouredIsRefusedByName(t *testing.T) {
 	require.Len(t, d.Containers(""), 1, "a refusal leaves nothing")
 	require.NotContains(t, d.Ctr("snapshots", "ls"), "refused")
 	require.NoDirExists(t, "/tmp/edged-no-such", "not even a bind's source")
+	volumes, err := os.ReadDir(filepath.Join(d.Home, "volumes"))
+	require.NoError(t, err)
+	require.Empty(t, volumes)
 }
 
 func TestLegacySocketBindsGetOurs(t *testing.T) {

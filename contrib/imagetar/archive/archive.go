@@ -34,6 +34,8 @@ type Image struct {
 	Platform ocispec.Platform
 	// Config is what a container of the image starts with.
 	Config ocispec.ImageConfig
+	// Healthcheck is Docker's addition to the configuration, as JSON; nil for none.
+	Healthcheck json.RawMessage
 	// Layers are stacked in this order. An image needs none.
 	Layers []Layer
 	// Created is the time in the image's record and of every entry in its layers, cut to seconds; the zero Time stands for 1970-01-01.
@@ -119,7 +121,13 @@ func (l *layout) image(img Image) (ocispec.Descriptor, dockerImage, error) {
 		config.RootFS.DiffIDs = append(config.RootFS.DiffIDs, packed.diffID)
 		old.Layers = append(old.Layers, blobPath(desc.Digest))
 	}
-	if manifest.Config, err = l.blob(ocispec.MediaTypeImageConfig, mustJSON(config)); err != nil {
+	record := mustJSON(config)
+	if img.Healthcheck != nil {
+		if record, err = withHealthcheck(record, img.Healthcheck); err != nil {
+			return ocispec.Descriptor{}, dockerImage{}, err
+		}
+	}
+	if manifest.Config, err = l.blob(ocispec.MediaTypeImageConfig, record); err != nil {
 		return ocispec.Descriptor{}, dockerImage{}, err
 	}
 	old.Config = blobPath(manifest.Config.Digest)
@@ -131,6 +139,23 @@ func (l *layout) image(img Image) (ocispec.Descriptor, dockerImage, error) {
 	desc.Platform = &img.Platform
 	desc.Annotations = map[string]string{annotationImageName: name.String(), ocispec.AnnotationRefName: name.Tag()}
 	return desc, old, nil
+}
+
+// withHealthcheck adds what the image specification does not have to an image's record.
+func withHealthcheck(record, check json.RawMessage) ([]byte, error) {
+	var image, config map[string]json.RawMessage
+	if err := json.Unmarshal(record, &image); err != nil {
+		return nil, err
+	}
+	if err := json.Unmarshal(image["config"], &config); err != nil {
+		return nil, err
+	}
+	config["Healthcheck"] = check
+	if !json.Valid(check) {
+		return nil, errors.New("cannot use health check: it is not JSON")
+	}
+	image["config"] = mustJSON(config)
+	return mustJSON(image), nil
 }
 
 // blob stores b once and describes it.

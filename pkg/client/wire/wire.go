@@ -105,6 +105,30 @@ type IdentitySpec struct {
 	ManagedBy string `json:"managedBy,omitempty"`
 }
 
+// Volume is a folder of data that outlives a module's containers.
+type Volume struct {
+	Name string `json:"name"`
+	// Anonymous says that it belongs to a module and goes with it.
+	Anonymous bool              `json:"anonymous"`
+	Labels    map[string]string `json:"labels,omitempty"`
+	// Created is RFC 3339, in UTC.
+	Created string `json:"created,omitempty"`
+	// Path is its folder on the host.
+	Path string `json:"path"`
+	// Modules are those that use it, running or not; with none it may be removed.
+	Modules []string `json:"modules"`
+}
+
+// VolumeList is the answer of GET /volumes.
+type VolumeList struct {
+	Volumes []Volume `json:"volumes"`
+}
+
+// VolumesPruned is the answer of POST /volumes/prune: the names of those that are gone.
+type VolumesPruned struct {
+	Removed []string `json:"removed"`
+}
+
 // SystemInfo is what edged runs on.
 type SystemInfo struct {
 	OSType        string `json:"osType"`
