@@ -17,7 +17,7 @@ import (
 
 // generated draws createOptions of which each field may be fine, at its bound, or nonsense.
 func generated(t *rapid.T, dir string) map[string]any {
-	number := rapid.SampledFrom([]any{-2, -1, 0, 1, 10, 999, 1000, 4 << 20, 6 << 20, 64 << 20, 128 << 20, 1 << 40, int64(1 << 62), 10_000_000, 500_000_000, 2_000_000_000, 2_000_000_001, "x", 1.5, nil})
+	number := rapid.SampledFrom([]any{-2, -1, 0, 1, 10, 999, 1000, 4 << 20, 6 << 20, 64 << 20, 128 << 20, int64(1 << 40), int64(1 << 62), 10_000_000, 500_000_000, 2_000_000_000, 2_000_000_001, "x", 1.5, nil})
 	word := rapid.SampledFrom([]any{"", "host", "private", "none", "container:other", "container:temp", "x", "a b", "0", "0-1", "0,7", "1-", "ALL", "NET_ADMIN", "nofile", "/", "/a", "/run", "/run/edged/x", "/a/b", "\x00", "rw,size=1m", 5, nil})
 	path := rapid.SampledFrom([]any{"/a", "/a/b", "/run", "/run/edged", "/dev/shm", "relative", "", "/x y", nil})
 	host := map[string]any{}
