@@ -70,8 +70,8 @@ func edgedGroup() (int, error) {
 // ask whoever serves names on this host.
 func (d *daemon) grants(cfg *config.Config) []access.Grant {
 	var grants []access.Grant
-	for _, g := range cfg.Grants {
-		r := access.Grant{Modules: g.Modules}
+	for i, g := range cfg.Grants {
+		r := access.Grant{Modules: g.Modules, Operators: i == 0} // the built-in one comes first
 		for _, p := range g.Permissions {
 			r.Permissions = append(r.Permissions, access.Permission(p))
 		}

@@ -32,9 +32,9 @@ func TestGrantsNameUsersAndGroupsByNameOrNumber(t *testing.T) {
 		{Permissions: []string{"update_cluster"}, Users: []string{"nobody-has-this-name", "-1", "4294967296", "0x10"}, Groups: []string{"no-such-group", ""}},
 	}})
 	require.Equal(t, []access.Grant{
-		{Permissions: []access.Permission{access.AdminTemplates, access.CatalogWrite}, Modules: []string{"temp"}, UIDs: []uint32{0, 1234}, GIDs: []uint32{0, 4242}},
+		{Permissions: []access.Permission{access.AdminTemplates, access.CatalogWrite}, Modules: []string{"temp"}, UIDs: []uint32{0, 1234}, GIDs: []uint32{0, 4242}, Operators: true},
 		{Permissions: []access.Permission{access.UpdateCluster}},
-	}, got)
+	}, got, "the first grant is the built-in one, of operators")
 	require.Contains(t, said.String(), `grant names user \"nobody-has-this-name\"`)
 	require.Contains(t, said.String(), `grant names group \"no-such-group\"`)
 }

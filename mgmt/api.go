@@ -12,6 +12,7 @@ import (
 	"github.com/edged/edged/pkg/client/wire"
 	"github.com/edged/edged/pkg/httpapi"
 	"github.com/edged/edged/pkg/identity"
+	"github.com/edged/edged/pkg/image"
 	"github.com/edged/edged/pkg/module"
 	"github.com/edged/edged/pkg/modulelog"
 )
@@ -37,6 +38,13 @@ type Identities interface {
 	Delete(ctx context.Context, name string) error
 }
 
+// Images owns the images of the device.
+type Images interface {
+	List(ctx context.Context) ([]image.Entry, error)
+	Pull(ctx context.Context, ref string, auth *module.Auth, report func(image.Progress)) (module.Image, error)
+	Prune(ctx context.Context, all bool) ([]image.Removed, error)
+}
+
 // Logs reads a module's log.
 type Logs interface {
 	Copy(ctx context.Context, w io.Writer, module string, opt modulelog.Options, done <-chan struct{}) error
@@ -46,6 +54,7 @@ type Logs interface {
 type Config struct {
 	Supervisor Supervisor
 	Identities Identities
+	Images     Images
 	Logs       Logs
 	Views      *Views
 	Decider    *access.Decider
@@ -68,7 +77,7 @@ type api struct{ Config }
 // routes is the whole management API with who may use it. A wrong rule is a wrong
 // word here, and testdata/access.golden shows every route against every caller.
 func (a *api) routes() []httpapi.Route {
-	const v2018, v2019, v2019Nov = "2018-06-28", "2019-01-30", "2019-11-05"
+	const v2018, v2019, v2019Nov, v2022 = "2018-06-28", "2019-01-30", "2019-11-05", "2022-08-03"
 	return []httpapi.Route{
 		{Method: http.MethodGet, Path: "/modules", Since: v2018, Rule: access.Known, Handle: a.listModules},
 		{Method: http.MethodPost, Path: "/modules", Since: v2018, Rule: access.Agent, Change: true, Handle: a.createModule},
@@ -86,6 +95,10 @@ func (a *api) routes() []httpapi.Route {
 		{Method: http.MethodDelete, Path: "/identities/{name}", Since: v2018, Rule: access.Agent, Change: true, Handle: a.deleteIdentity},
 		{Method: http.MethodGet, Path: "/systeminfo", Since: v2018, Rule: access.Known, Handle: a.systemInfo},
 		{Method: http.MethodGet, Path: "/systeminfo/resources", Since: v2019Nov, Rule: access.Known, Handle: a.resources},
+		// edged's own: the contract has no word of images.
+		{Method: http.MethodGet, Path: "/images", Since: v2022, Rule: access.Known, Handle: a.listImages},
+		{Method: http.MethodPost, Path: "/images/pull", Since: v2022, Rule: access.Operator, Change: true, Handle: a.pullImage},
+		{Method: http.MethodPost, Path: "/images/prune", Since: v2022, Rule: access.Operator, Change: true, Handle: a.pruneImages},
 	}
 }
 

@@ -49,6 +49,15 @@ var (
 		return ""
 	}}
 
+	// Operator admits edgeAgent and the host users of the built-in grant, root and the
+	// group edged: for what fills or frees the device and is nobody else's to ask.
+	Operator = Rule{"operator", func(d *Decider, c peer.Caller, _ string) string {
+		if !d.any(c, func(g *Grant) bool { return g.Operators }) {
+			return "not_operator"
+		}
+		return ""
+	}}
+
 	// Named admits only the module that the path names: for its keys, tokens and certificates.
 	Named = Rule{"named", func(_ *Decider, c peer.Caller, target string) string {
 		if target == "" || c.Module() != target {
@@ -84,6 +93,8 @@ type Grant struct {
 	Permissions []Permission
 	Modules     []string
 	UIDs, GIDs  []uint32
+	// Operators marks the built-in grant, whose members rule Operator admits.
+	Operators bool
 }
 
 // Decider holds the grants; SetGrants replaces them while requests go on.

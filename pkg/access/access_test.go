@@ -43,6 +43,7 @@ var grants = []Grant{
 	{Permissions: []Permission{ViewClusterModules}, Modules: []string{"granted"}, UIDs: []uint32{1000}, GIDs: []uint32{4242}},
 	{Permissions: nil, UIDs: []uint32{1003}},
 	{Permissions: []Permission{CatalogWrite}},
+	{Modules: []string{"edgeAgent"}, UIDs: []uint32{0}, GIDs: []uint32{27}, Operators: true},
 }
 
 func TestEveryRuleForEveryCaller(t *testing.T) {
@@ -60,6 +61,7 @@ func TestEveryRuleForEveryCaller(t *testing.T) {
 		{Lifecycle, "target", known},
 		{Lifecycle, "", known},
 		{Lifecycle, "edgeAgent", []string{"agent", "root", "granted user", "by group", "by primary group", "user"}},
+		{Operator, "", []string{"agent", "root", "by group", "user"}},
 		{Named, "target", []string{"target"}},
 		{Named, "edgeAgent", []string{"agent"}},
 		{Named, "", nil},
