@@ -141,13 +141,12 @@ type Reason string
 
 // The reasons, the strongest first.
 const (
-	KeptModule     Reason = "module"        // a generation of a module names it
-	KeptOperation  Reason = "operation"     // a pull, create or update under way names it
-	KeptConfig     Reason = "configuration" // edged's configuration names it
-	KeptLocal      Reason = "local"         // it was made on this device
-	KeptPreload    Reason = "preload"       // an archive in a preload folder has it
-	KeptNotEdged   Reason = "foreign"       // edged did not fetch it
-	KeptUnreadable Reason = "unreadable"    // its name is none
+	KeptModule    Reason = "module"        // a generation of a module names it
+	KeptOperation Reason = "operation"     // a pull, create or update under way names it
+	KeptConfig    Reason = "configuration" // edged's configuration names it
+	KeptLocal     Reason = "local"         // it was made on this device
+	KeptPreload   Reason = "preload"       // an archive in a preload folder has it
+	KeptNotEdged  Reason = "foreign"       // edged did not fetch it
 )
 
 // users finds the modules that name an image. It is by name, and by digest: a

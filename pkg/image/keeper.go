@@ -126,7 +126,6 @@ func (k *Keeper) entry(im *Image, named []Named, uses map[string]time.Time) Entr
 	if used, ok := uses[im.Name]; ok {
 		e.Used = used
 	}
-	_, err := Normalize(im.Name)
 	switch {
 	case len(e.Modules) > 0:
 		e.Kept = KeptModule
@@ -140,8 +139,6 @@ func (k *Keeper) entry(im *Image, named []Named, uses map[string]time.Time) Entr
 		e.Kept = KeptPreload
 	case !im.Owned:
 		e.Kept = KeptNotEdged
-	case err != nil:
-		e.Kept = KeptUnreadable
 	}
 	return e
 }

@@ -167,7 +167,7 @@ type Image struct {
 	// UsedBy are the modules of whose generations it is.
 	UsedBy []string `json:"usedBy"`
 	// Kept says why it is not removed, whatever its age: module, operation, configuration,
-	// local, preload, foreign or unreadable. Absent: it goes when nothing has used it for long.
+	// local, preload or foreign. Absent: it goes when nothing has used it for long.
 	Kept string `json:"kept,omitempty"`
 }
 
