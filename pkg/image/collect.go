@@ -75,12 +75,12 @@ func (k *Keeper) logged(_ []Removed, err error) bool {
 // Prune removes images whose last use is longer ago than Keep, the oldest first; with
 // all, every one that nothing keeps. Errors: Unavailable; what went before one is returned.
 func (k *Keeper) Prune(ctx context.Context, all bool) ([]Removed, error) {
-	age := k.Keep
+	why := "nothing has used it for long"
 	if all {
-		age = 0
+		why = "somebody asked for it"
 	}
-	return k.collect(ctx, "age", func(e *Entry, now time.Time) (bool, error) {
-		return all || now.Sub(e.Used) >= age, nil
+	return k.collect(ctx, why, func(e *Entry, now time.Time) (bool, error) {
+		return all || now.Sub(e.Used) >= k.Keep, nil
 	})
 }
 
@@ -94,7 +94,7 @@ func (k *Keeper) relieve(ctx context.Context) (bool, error) {
 	if is, err := over(); err != nil || !is {
 		return false, err
 	}
-	removed, err := k.collect(ctx, "disk", func(e *Entry, now time.Time) (bool, error) {
+	removed, err := k.collect(ctx, "the disk is full", func(e *Entry, now time.Time) (bool, error) {
 		if now.Sub(e.Used) < fresh {
 			return false, nil
 		}
@@ -138,7 +138,7 @@ func (k *Keeper) collect(ctx context.Context, why string, goes func(*Entry, time
 		}
 		if gone {
 			removed = append(removed, Removed{e.Name, e.Digest, bytes})
-			k.Log.WithField("image", e.Name).Infof("removed for its %s, last used %s: %s won", why, e.Used.UTC().Format(time.RFC3339), units.BytesSize(float64(bytes)))
+			k.Log.WithField("image", e.Name).Infof("removed image, %s won: %s (last use %s)", units.BytesSize(float64(bytes)), why, e.Used.UTC().Format(time.RFC3339))
 		}
 	}
 	return removed, nil

@@ -60,7 +60,7 @@ func (s *Store) ForgetImage(ctx context.Context, ref string) error {
 // NamedImages lists what every generation names, whatever its module's phase, and in
 // the order of their modules.
 func (s *Store) NamedImages(ctx context.Context) ([]image.Named, error) {
-	rows, err := s.read.QueryContext(ctx, `SELECT module, spec ->> '$.Image', image_digest FROM generations ORDER BY module, number`)
+	rows, err := s.read.QueryContext(ctx, `SELECT module, spec ->> '$.image', image_digest FROM generations ORDER BY module, number`)
 	if err != nil {
 		return nil, fmt.Errorf("cannot read generations: %w", err)
 	}
