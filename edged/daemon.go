@@ -21,6 +21,7 @@ import (
 	"github.com/edged/edged/pkg/engine"
 	"github.com/edged/edged/pkg/httpapi"
 	"github.com/edged/edged/pkg/identity"
+	"github.com/edged/edged/pkg/image"
 	"github.com/edged/edged/pkg/listen"
 	"github.com/edged/edged/pkg/module"
 	"github.com/edged/edged/pkg/modulelog"
@@ -52,6 +53,7 @@ type daemon struct {
 	engine     *engine.Engine
 	decider    *access.Decider
 	identities *identity.Registry
+	images     *image.Keeper
 	sockets    *sockets
 	supervisor *module.Supervisor
 
@@ -98,12 +100,14 @@ func newDaemon(ctx context.Context, file string, cfg *config.Config, activation 
 	}
 	d.logs = modulelog.NewStore(filepath.Join(cfg.Home, "logs"))
 	d.decider = access.New(d.grants(cfg))
+	d.images = d.newImages()
 	d.sockets = newSockets(d)
 	if d.identities, err = identity.Open(ctx, d.store); err != nil {
 		return nil, err
 	}
 	if d.supervisor, err = module.Open(ctx, module.Config{
 		Store: d.store, Engine: d.engine, Recorder: d.kernel, Table: d.table, Sockets: d.sockets, Logs: d.logs, Identities: d.identities,
+		Images:   d.images,
 		Identity: module.IdentityEnv{DeviceID: deviceID(cfg), Hub: cfg.Device.Hub, Gateway: cfg.Device.Gateway, Hostname: hostname(cfg)},
 		Extra:    d.agentFolders, PowerCut: d.powerCut(), Log: log,
 	}); err != nil {
@@ -149,7 +153,7 @@ func (d *daemon) newEngine() (*engine.Engine, error) {
 	c := d.cfg.Containerd
 	return engine.New(engine.Config{
 		Address: c.Address, Namespace: c.Namespace, Snapshotter: c.Snapshotter, SharedShim: c.SharedShim,
-		SystemdCgroup: systemdOwnsCgroups(), Logger: logger, CertsDir: "/etc/containerd/certs.d",
+		SystemdCgroup: systemdOwnsCgroups(), Logger: logger, CertsDir: d.cfg.Images.RegistryDir,
 		Home: d.cfg.Home, Run: d.cfg.Run,
 		Protected:    []string{c.Address, "/run/containerd", "/var/lib/containerd"},
 		AgentFolders: []string{d.desiredFolder(), d.statusFolder()},
@@ -166,7 +170,7 @@ func (d *daemon) serve(ctx context.Context) error {
 	}
 	views, resources := mgmt.NewViews(), system.NewCollector()
 	d.sockets.handle(listen.Management, httpapi.NewServer(mgmt.New(mgmt.Config{
-		Supervisor: d.supervisor, Identities: d.identities, Logs: d.logs, Views: views, Decider: d.decider, Audit: d.audit, Limits: limits,
+		Supervisor: d.supervisor, Identities: d.identities, Images: d.images, Logs: d.logs, Views: views, Decider: d.decider, Audit: d.audit, Limits: limits,
 		Volumes:       &volume.Keeper{Store: d.engine.Volumes, Uses: d.volumeUses},
 		DockerFraming: d.cfg.Management.LogFraming == config.FramingDocker,
 		Stopping:      ctx,
@@ -228,6 +232,8 @@ func (d *daemon) afterStart(ctx context.Context) {
 		d.supervisor.Compare(ctx)
 		d.trim() // an import is the largest thing edged ever does
 	}
+	// Not before the archives are in: what they have is not for removal.
+	d.goes(func() { d.images.Run(ctx) })
 	d.supervisor.KeepAgent(ctx, d.agentSpec(), d.store)
 }
 
@@ -235,6 +241,19 @@ func (d *daemon) trim() {
 	if err := trim(); err != nil {
 		d.log.WithError(err).Debug("cannot give back what the start took")
 	}
+}
+
+// newImages makes the owner of the device's images.
+func (d *daemon) newImages() *image.Keeper {
+	protected := []string{d.cfg.AgentImage(version)}
+	for _, ref := range []string{d.cfg.Bundles.HostImage, d.cfg.Uploads.RedisImage} {
+		if ref != "" {
+			protected = append(protected, ref)
+		}
+	}
+	return image.New(image.Config{
+		Engine: d.engine, Store: d.store, Keep: d.cfg.Images.Keep.Duration, DiskHigh: d.cfg.Images.DiskHigh, Protected: protected, Log: d.log,
+	})
 }
 
 // probe is what the watchdog is fed by: the supervisor's lock can be had, and the
@@ -282,6 +301,9 @@ func (d *daemon) close() {
 	}
 	if d.supervisor != nil {
 		d.supervisor.Close(ctx)
+	}
+	if d.images != nil {
+		d.images.Close()
 	}
 	d.wg.Wait()
 	if d.logs != nil {

@@ -59,6 +59,12 @@ func (d *daemon) writeMetrics(w io.Writer) {
 	for _, r := range stats.Rejects {
 		metrics.WriteCounterUint64(w, fmt.Sprintf("edged_peer_rejected_total{listener=%q,reason=%q}", r.Listener, r.Reason), r.Count)
 	}
+	pulls, images := d.engine.PullStats(), d.images.Stats()
+	metrics.WriteCounterUint64(w, "edged_image_pulls_total", pulls.Begun)
+	metrics.WriteCounterUint64(w, "edged_image_pull_failures_total", pulls.Failed)
+	metrics.WriteCounterUint64(w, "edged_image_pulled_bytes_total", pulls.Bytes)
+	metrics.WriteCounterUint64(w, "edged_images_removed_total", images.Removed)
+	metrics.WriteCounterUint64(w, "edged_images_freed_bytes_total", images.Freed)
 	states := d.supervisor.List(context.Background())
 	metrics.WriteGaugeUint64(w, "edged_modules", uint64(len(states)))
 	writeModuleMetrics(w, states)

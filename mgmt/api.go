@@ -12,6 +12,7 @@ import (
 	"github.com/edged/edged/pkg/client/wire"
 	"github.com/edged/edged/pkg/httpapi"
 	"github.com/edged/edged/pkg/identity"
+	"github.com/edged/edged/pkg/image"
 	"github.com/edged/edged/pkg/module"
 	"github.com/edged/edged/pkg/modulelog"
 	"github.com/edged/edged/pkg/support"
@@ -39,6 +40,13 @@ type Identities interface {
 	Delete(ctx context.Context, name string) error
 }
 
+// Images owns the images of the device.
+type Images interface {
+	List(ctx context.Context) ([]image.Entry, error)
+	Pull(ctx context.Context, ref string, auth *module.Auth, report func(image.Progress)) (module.Image, error)
+	Prune(ctx context.Context, all bool) ([]image.Removed, error)
+}
+
 // Logs reads a module's log.
 type Logs interface {
 	Copy(ctx context.Context, w io.Writer, module string, opt modulelog.Options, done <-chan struct{}) error
@@ -55,6 +63,7 @@ type Volumes interface {
 type Config struct {
 	Supervisor Supervisor
 	Identities Identities
+	Images     Images
 	Logs       Logs
 	Volumes    Volumes
 	Views      *Views
@@ -107,6 +116,10 @@ func (a *api) routes() []httpapi.Route {
 		{Method: http.MethodGet, Path: "/systeminfo/resources", Since: v2019Nov, Rule: access.Known, Handle: a.resources},
 		{Method: http.MethodGet, Path: "/systeminfo/supportbundle", Since: v2020, Rule: access.Operator, Change: true, Handle: a.supportBundle},
 		{Method: http.MethodPost, Path: "/device/reprovision", Since: v2019Oct, Rule: access.Agent, Change: true, Handle: a.reprovision},
+		// edged's own: the contract has no word of images.
+		{Method: http.MethodGet, Path: "/images", Since: v2022, Rule: access.Known, Handle: a.listImages},
+		{Method: http.MethodPost, Path: "/images/pull", Since: v2022, Rule: access.Operator, Change: true, Handle: a.pullImage},
+		{Method: http.MethodPost, Path: "/images/prune", Since: v2022, Rule: access.Operator, Change: true, Handle: a.pruneImages},
 	}
 }
 

@@ -21,6 +21,7 @@ import (
 	"github.com/edged/edged/pkg/client/wire"
 	"github.com/edged/edged/pkg/httpapi"
 	"github.com/edged/edged/pkg/identity"
+	"github.com/edged/edged/pkg/image"
 	"github.com/edged/edged/pkg/module"
 	"github.com/edged/edged/pkg/modulelog"
 	"github.com/edged/edged/pkg/peer"
@@ -121,6 +122,36 @@ func (f *fakeLogs) Copy(_ context.Context, w io.Writer, _ string, opt modulelog.
 	return f.fail
 }
 
+// fakeImages has one image that nothing uses and one that target does.
+type fakeImages struct {
+	sup      *fakeSupervisor
+	progress []image.Progress
+	auth     *module.Auth
+	fail     error
+}
+
+func (f *fakeImages) List(context.Context) ([]image.Entry, error) {
+	used := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	return []image.Entry{
+		{Image: image.Image{Name: "r.example/a:1", Digest: "sha256:aa", Size: 10}, Used: used},
+		{Image: image.Image{Name: "r.example/b:1", Digest: "sha256:bb", Size: 20}, Used: used, Modules: []string{"target"}, Kept: image.KeptModule},
+	}, f.fail
+}
+
+func (f *fakeImages) Pull(_ context.Context, ref string, auth *module.Auth, report func(image.Progress)) (module.Image, error) {
+	f.auth = auth
+	_ = f.sup.ask("pull %s", ref)
+	for _, p := range f.progress {
+		report(p)
+	}
+	return module.Image{Ref: "docker.io/library/" + ref, Digest: "sha256:cc"}, f.fail
+}
+
+func (f *fakeImages) Prune(_ context.Context, all bool) ([]image.Removed, error) {
+	_ = f.sup.ask("prune all=%t", all)
+	return []image.Removed{{Name: "r.example/a:1", Digest: "sha256:aa", Bytes: 7}}, f.fail
+}
+
 // memory keeps identities for a registry.
 type memory map[string]identity.Identity
 
@@ -204,6 +235,7 @@ type fixture struct {
 	t    *testing.T
 	sup  *fakeSupervisor
 	logs *fakeLogs
+	imgs *fakeImages
 	ids  *identity.Registry
 
 	support       support.Options
@@ -217,6 +249,7 @@ func newFixture(t *testing.T) *fixture {
 	f := &fixture{t: t, logs: &fakeLogs{}, sup: &fakeSupervisor{states: map[string]*module.State{
 		"edgeAgent": stateOf(specOf("edgeAgent")), "target": stateOf(specOf("target")),
 	}}}
+	f.imgs = &fakeImages{sup: f.sup}
 	var err error
 	f.ids, err = identity.Open(t.Context(), memory{
 		"edgeAgent": {Module: "edgeAgent", ModuleID: "$edgeAgent", ManagedBy: "iotedge", GenerationID: "g0"},
@@ -224,7 +257,7 @@ func newFixture(t *testing.T) *fixture {
 	})
 	require.NoError(t, err)
 	f.cfg = Config{
-		Supervisor: f.sup, Identities: f.ids, Logs: f.logs, Volumes: fakeVolumes{f.sup}, Views: NewViews(), Audit: log,
+		Supervisor: f.sup, Identities: f.ids, Images: f.imgs, Logs: f.logs, Volumes: fakeVolumes{f.sup}, Views: NewViews(), Audit: log,
 		Decider: access.New([]access.Grant{{Permissions: []access.Permission{access.AdminTemplates}, Modules: []string{"edgeAgent"}, UIDs: []uint32{0}, GIDs: []uint32{permitted}}}),
 		Limits:  httpapi.Limits{Body: 1 << 20, BodyRate: 1024, Headers: 64 << 10, HeaderTimeout: 3 * time.Second},
 		SystemInfo: func(context.Context) wire.SystemInfo {

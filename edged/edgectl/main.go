@@ -15,7 +15,7 @@ import (
 var version = "0.0.0-dev"
 
 func main() {
-	a := &app{out: os.Stdout, err: os.Stderr, terminal: isTerminal(os.Stdout), now: time.Now}
+	a := &app{out: os.Stdout, err: os.Stderr, terminal: isTerminal(os.Stdout), errTerminal: isTerminal(os.Stderr), now: time.Now}
 	os.Exit(a.run(os.Args[1:]))
 }
 
@@ -25,7 +25,9 @@ type app struct {
 	out, err io.Writer
 	// terminal says that out is one: text that others made is then made harmless.
 	terminal bool
-	now      func() time.Time
+	// errTerminal says that err is one: progress is then one line, written again and again.
+	errTerminal bool
+	now         func() time.Time
 	// host is what --host says.
 	host string
 }

@@ -127,7 +127,7 @@ is 2. The names of those that were removed go to stdout.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return a.withClient(func(c *client.Client) error {
 				if force {
-					return a.prune(cmd.Context(), c)
+					return a.pruneUnused(cmd.Context(), c)
 				}
 				all, err := c.Volumes(cmd.Context())
 				if err != nil {
@@ -148,7 +148,7 @@ is 2. The names of those that were removed go to stdout.`,
 	return cmd
 }
 
-func (a *app) prune(ctx context.Context, c *client.Client) error {
+func (a *app) pruneUnused(ctx context.Context, c *client.Client) error {
 	removed, err := c.PruneVolumes(ctx)
 	for _, name := range removed {
 		fmt.Fprintln(a.out, printable(name))

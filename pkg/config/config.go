@@ -127,6 +127,9 @@ type Images struct {
 	// DiskHigh is the per cent of the disk in use from which on Keep does not
 	// protect an image.
 	DiskHigh int `toml:"disk_high"`
+	// RegistryDir is the absolute path of a folder with one folder a registry:
+	// mirrors in its hosts.toml, and certificates.
+	RegistryDir string `toml:"registry_dir"`
 }
 
 // Agent is how edged makes the module edgeAgent.

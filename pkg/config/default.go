@@ -45,7 +45,7 @@ func Default() *Config {
 			CNIConfDir: "/etc/edged/net.d",
 			CNIBinDirs: []string{"/usr/lib/cni", "/opt/cni/bin"},
 		},
-		Images: Images{Keep: Duration{168 * time.Hour}, DiskHigh: 85},
+		Images: Images{Keep: Duration{168 * time.Hour}, DiskHigh: 85, RegistryDir: "/etc/containerd/certs.d"},
 		Agent: Agent{
 			ImagePullPolicy: PullNever,
 			CreateOptions:   "{}",

@@ -215,7 +215,8 @@ func (v *validator) network() {
 }
 
 func (v *validator) images() {
-	c := v.config.Images
+	c := &v.config.Images
+	v.path("images.registry_dir", &c.RegistryDir)
 	if c.Keep.Duration < 0 {
 		v.fault("images.keep", "%s is less than nothing", c.Keep)
 	}

@@ -69,6 +69,13 @@ type Engine struct {
 	cdiDirs []string
 	health  sync.Map // container id -> *module.HealthCheck
 
+	flights   flights
+	locks     keyedLocks // of blobs and layers, so that pulls fetch each once
+	contents  contentsCache
+	preloaded preloadedNames
+	pulled    pullCounters
+	disk      diskRoot
+
 	mu     sync.Mutex
 	making map[string]bool // containers whose creation is under way: not for CleanUp
 }
@@ -95,11 +102,16 @@ func New(cfg Config) (*Engine, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot use containerd at %s: %w", cfg.Address, err)
 	}
-	return &Engine{Config: cfg, client: c, machine: device, inits: initPrograms(), making: map[string]bool{}}, nil
+	e := &Engine{Config: cfg, client: c, machine: device, inits: initPrograms(), making: map[string]bool{}}
+	e.flights.init()
+	return e, nil
 }
 
-// Close ends the connection; containers go on.
-func (e *Engine) Close() error { return e.client.Close() }
+// Close ends pulls under way and then the connection; containers go on.
+func (e *Engine) Close() error {
+	e.flights.close()
+	return e.client.Close()
+}
 
 // Version asks containerd for its version.
 func (e *Engine) Version(ctx context.Context) (string, error) {

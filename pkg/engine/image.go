@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -17,12 +18,9 @@ import (
 	"github.com/opencontainers/image-spec/identity"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"github.com/edged/edged/pkg/image"
 	"github.com/edged/edged/pkg/module"
 )
-
-// localPrefix is the reserved prefix of images that are made on the device; no
-// registry is ever asked for them.
-const localPrefix = "edged.local/"
 
 // unpacked is what edged must know of an image to make containers of it. It is
 // found by digest, so it never changes.
@@ -60,9 +58,9 @@ func (c *imageCache) put(d digest.Digest, u unpacked) {
 // parseReference gives a reference the form under which containerd keeps images.
 // The error is errdefs.InvalidArgument.
 func parseReference(ref string) (reference.Named, error) {
-	named, err := reference.ParseDockerRef(ref)
+	named, err := image.Normalize(ref)
 	if err != nil {
-		return nil, fmt.Errorf("invalid settings.image %q: %w: %w", ref, err, errdefs.ErrInvalidArgument)
+		return nil, fmt.Errorf("invalid settings.image: %w", err)
 	}
 	return named, nil
 }
@@ -85,12 +83,13 @@ func (e *Engine) EnsureImage(ctx context.Context, ref string, policy module.Pull
 	if err != nil && !errdefs.IsNotFound(err) {
 		return module.Image{}, classify(err)
 	}
+	mayAsk := policy != module.PullNever && !strings.HasPrefix(name, image.LocalPrefix)
 	switch {
-	case here && (policy == module.PullNever || byDigest || strings.HasPrefix(name, localPrefix)):
-	case policy == module.PullNever || strings.HasPrefix(name, localPrefix):
+	case here && (byDigest || !mayAsk):
+	case !mayAsk:
 		return module.Image{}, fmt.Errorf("image %s is not on this device, and nothing may fetch it: %w", name, errdefs.ErrInvalidArgument)
 	default:
-		pulled, err := e.pull(ctx, named, auth, here)
+		pulled, err := e.pull(ctx, named, auth, here, nil)
 		switch {
 		case err == nil:
 			record = pulled
@@ -100,11 +99,23 @@ func (e *Engine) EnsureImage(ctx context.Context, ref string, policy module.Pull
 			return module.Image{}, err
 		}
 	}
-	if _, err := e.unpack(ctx, record); err != nil {
+	_, err = e.unpack(ctx, record)
+	if errors.Is(err, errNotWhole) && mayAsk {
+		// Layers are dropped once they are unpacked. Where the snapshots are gone too, as
+		// with another snapshotter, there is nothing to make them of but the registry's.
+		e.Log.WithField("image", name).Warn("the image that is here is not whole; pulling it again")
+		if record, err = e.pull(ctx, named, auth, false, nil); err == nil {
+			_, err = e.unpack(ctx, record)
+		}
+	}
+	if err != nil {
 		return module.Image{}, err
 	}
 	return module.Image{Ref: name, Digest: record.Target.Digest.String()}, nil
 }
+
+// errNotWhole is of an image of which there is less than its containers need.
+var errNotWhole = errors.New("it has nothing for this platform, or is not whole")
 
 // unpack makes sure that the image's layers are snapshots and returns what
 // containers need. It asks once per digest; after that only whether the snapshot is there.
@@ -119,15 +130,15 @@ func (e *Engine) unpack(ctx context.Context, record images.Image) (unpacked, err
 			return u, nil
 		}
 	}
-	image := client.NewImage(e.client, record)
-	ok, err := image.IsUnpacked(ctx, e.Snapshotter)
+	whole := client.NewImage(e.client, record)
+	ok, err := whole.IsUnpacked(ctx, e.Snapshotter)
 	if err == nil && !ok {
-		err = image.Unpack(ctx, e.Snapshotter)
+		err = whole.Unpack(ctx, e.Snapshotter)
 	}
 	if err != nil {
 		return unpacked{}, e.unpackError(record.Name, err)
 	}
-	u, err := e.readConfig(ctx, image)
+	u, err := e.readConfig(ctx, whole)
 	if err != nil {
 		return unpacked{}, e.unpackError(record.Name, err)
 	}
@@ -137,7 +148,7 @@ func (e *Engine) unpack(ctx context.Context, record images.Image) (unpacked, err
 
 func (e *Engine) unpackError(name string, err error) error {
 	if errdefs.IsNotFound(err) {
-		return fmt.Errorf("image %s has nothing for this platform, or is not whole: %w: %w", name, err, errdefs.ErrInvalidArgument)
+		return fmt.Errorf("cannot use image %s: %w: %w: %w", name, errNotWhole, err, errdefs.ErrInvalidArgument)
 	}
 	return fmt.Errorf("cannot unpack image %s: %w", name, classify(err))
 }
@@ -145,15 +156,15 @@ func (e *Engine) unpackError(name string, err error) error {
 // maxConfig bounds an image's configuration, which strangers write.
 const maxConfig = 4 << 20
 
-func (e *Engine) readConfig(ctx context.Context, image client.Image) (unpacked, error) {
-	desc, err := image.Config(ctx)
+func (e *Engine) readConfig(ctx context.Context, im client.Image) (unpacked, error) {
+	desc, err := im.Config(ctx)
 	if err != nil {
 		return unpacked{}, err
 	}
 	if desc.Size > maxConfig {
 		return unpacked{}, fmt.Errorf("image configuration of %d bytes is too large: %w", desc.Size, errdefs.ErrInvalidArgument)
 	}
-	blob, err := content.ReadBlob(ctx, image.ContentStore(), desc)
+	blob, err := content.ReadBlob(ctx, im.ContentStore(), desc)
 	if err != nil {
 		return unpacked{}, err
 	}

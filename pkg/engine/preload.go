@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/containerd/containerd/v2/client"
+	"github.com/containerd/containerd/v2/core/leases"
 	"github.com/containerd/containerd/v2/pkg/archive/compression"
 	"github.com/containerd/containerd/v2/pkg/namespaces"
 	"github.com/containerd/errdefs"
@@ -84,11 +85,13 @@ func (e *Engine) preloadOne(ctx context.Context, file string, notes Notes) (bool
 	}
 	now := imported{Size: info.Size(), Time: info.ModTime().UnixNano()}
 	if known.Size == now.Size && known.Time == now.Time && e.haveAll(ctx, known.Images) {
+		e.preloaded.add(known.Images)
 		return false, nil
 	}
 	if now.Images, err = e.importArchive(ctx, file); err != nil {
 		return false, fmt.Errorf("cannot import image archive %s: %w", file, classify(err))
 	}
+	e.preloaded.add(now.Images)
 	e.Log.WithField("archive", file).Infof("imported %s", strings.Join(now.Images, ", "))
 	note, err := json.Marshal(now)
 	if err != nil {
@@ -97,9 +100,15 @@ func (e *Engine) preloadOne(ctx context.Context, file string, notes Notes) (bool
 	return true, notes.SetNote(ctx, key, string(note))
 }
 
+// haveAll says whether the images are there and unpacked: their layers are not kept
+// besides, so where the snapshots are gone the archive has to be read again.
 func (e *Engine) haveAll(ctx context.Context, names []string) bool {
 	for _, name := range names {
-		if _, err := e.client.ImageService().Get(ctx, name); err != nil {
+		record, err := e.client.ImageService().Get(ctx, name)
+		if err != nil {
+			return false
+		}
+		if _, err := e.unpack(ctx, record); err != nil {
 			return false
 		}
 	}
@@ -117,7 +126,14 @@ func (e *Engine) importArchive(ctx context.Context, file string) ([]string, erro
 		return nil, err
 	}
 	defer plain.Close()
-	found, err := e.client.Import(ctx, plain, client.WithImageLabels(map[string]string{labelOwner: owner}))
+	// The layers are on the disk in the archive and, unpacked, as snapshots: that is
+	// enough. Until they are unpacked the lease keeps them.
+	ctx, release, err := e.client.WithLease(ctx, leases.WithRandomID(), leases.WithExpiration(preloadTimeout), leases.WithLabels(map[string]string{labelOwner: owner}))
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = release(context.WithoutCancel(ctx)) }() // else it expires
+	found, err := e.client.Import(ctx, plain, client.WithImageLabels(map[string]string{labelOwner: owner}), client.WithDiscardUnpackedLayers())
 	if err != nil {
 		return nil, err
 	}

@@ -21,6 +21,7 @@ func (s *Supervisor) Create(ctx context.Context, spec Spec) (*State, error) {
 		return nil, exists(spec.Name)
 	}
 	return s.accepted(ctx, func(ctx context.Context) (*State, error) {
+		defer s.hold(&spec)()
 		image, err := s.pull(ctx, &spec)
 		if err != nil {
 			return nil, err
@@ -41,6 +42,7 @@ func (s *Supervisor) Prepare(ctx context.Context, spec Spec) error {
 		return err
 	}
 	_, err := s.accepted(ctx, func(ctx context.Context) (*State, error) {
+		defer s.hold(&spec)()
 		_, err := s.pull(ctx, &spec)
 		return nil, err
 	})

@@ -26,7 +26,7 @@ const (
 	observeTimeout   = 30 * time.Second
 )
 
-// Config is what a Supervisor needs. All fields but Agent and Folders are required.
+// Config is what a Supervisor needs. All fields but Extra and Images are required.
 type Config struct {
 	Store      Store
 	Engine     Engine
@@ -35,6 +35,8 @@ type Config struct {
 	Sockets    Sockets
 	Logs       Logs
 	Identities Identities
+	// Images is told which images operations are about to use; nil removes none.
+	Images Images
 	// Identity is the environment, without the names, that every module gets.
 	Identity IdentityEnv
 	// Extra returns edged's own mounts and groups for a module (the agent's folders).

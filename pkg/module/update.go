@@ -21,6 +21,7 @@ func (s *Supervisor) Update(ctx context.Context, spec Spec, start, self bool) (*
 		return nil, err
 	}
 	return s.accepted(ctx, func(ctx context.Context) (*State, error) {
+		defer s.hold(&spec)()
 		image, err := s.pull(ctx, &spec)
 		if err != nil {
 			return nil, err

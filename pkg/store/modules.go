@@ -147,6 +147,9 @@ func (s *Store) putModule(ctx context.Context, tx *sql.Tx, r *module.Record, spe
 	if err != nil || !specs {
 		return err
 	}
+	if err := leaveImages(ctx, tx, r.Name, r.Current.Number, next); err != nil {
+		return err
+	}
 	if _, err := tx.ExecContext(ctx, `DELETE FROM generations WHERE module = ?1 AND number <> ?2 AND number IS NOT ?3`, r.Name, r.Current.Number, next); err != nil {
 		return err
 	}
@@ -184,6 +187,9 @@ func (s *Store) putGeneration(ctx context.Context, tx *sql.Tx, name string, g *m
 func (s *Store) DeleteModule(ctx context.Context, name string) error {
 	return s.tx(ctx, "module", func(tx *sql.Tx) error {
 		_, err := tx.ExecContext(ctx, `DELETE FROM instances WHERE facts ->> '$.Module' = ?`, name)
+		if err == nil {
+			err = leaveImages(ctx, tx, name, nil, nil)
+		}
 		if err == nil {
 			_, err = tx.ExecContext(ctx, `DELETE FROM modules WHERE name = ?`, name)
 		}

@@ -2,7 +2,11 @@ package device
 
 import (
 	"crypto/rand"
+	"encoding/pem"
 	"fmt"
+	"io"
+	"log"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -10,6 +14,7 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -33,6 +38,10 @@ const (
 type Registry struct {
 	// Address is host:port, for references.
 	Address string
+	// CA is the certificate of a registry with TLS, in PEM.
+	CA []byte
+
+	backend string // host:port of the registry itself
 
 	mu     sync.Mutex
 	cutAt  int64 // bytes after which the next blob's line breaks; 0: never
@@ -40,39 +49,79 @@ type Registry struct {
 	served int64
 	ranges []string
 	down   bool
+	asked  int            // requests of any kind since Break
+	blobs  map[string]int // whole blobs that were asked for since Break, by digest
+
+	refuse, refusals int           // status, and how many requests are still answered with it
+	pauseAt          int64         // bytes after which blobs wait
+	resume           chan struct{} // closed when they go on
+}
+
+// RegistryOptions change how a registry is made.
+type RegistryOptions struct {
+	// Open asks for no password.
+	Open bool
+	// TLS with a certificate of its own CA.
+	TLS bool
 }
 
 // NewRegistry starts a registry that asks for a password.
-func NewRegistry(tb testing.TB) *Registry {
+func NewRegistry(tb testing.TB) *Registry { return NewRegistryWith(tb, RegistryOptions{}) }
+
+// NewRegistryWith starts a registry.
+func NewRegistryWith(tb testing.TB, opt RegistryOptions) *Registry {
 	dir := tb.TempDir()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(tb, err)
 	backend := l.Addr().String()
 	require.NoError(tb, l.Close())
 	require.NoError(tb, os.WriteFile(filepath.Join(dir, "htpasswd"), []byte(RegistryUser+":"+registryHash+"\n"), 0o600))
-	conf := fmt.Sprintf("version: 0.1\nlog:\n  level: error\nstorage:\n  filesystem:\n    rootdirectory: %s\nhttp:\n  addr: %s\nauth:\n  htpasswd:\n    realm: edge\n    path: %s\n",
-		filepath.Join(dir, "data"), backend, filepath.Join(dir, "htpasswd"))
+	conf := fmt.Sprintf("version: 0.1\nlog:\n  level: error\nstorage:\n  filesystem:\n    rootdirectory: %s\nhttp:\n  addr: %s\n", filepath.Join(dir, "data"), backend)
+	want := http.StatusOK
+	if !opt.Open {
+		conf += fmt.Sprintf("auth:\n  htpasswd:\n    realm: edge\n    path: %s\n", filepath.Join(dir, "htpasswd"))
+		want = http.StatusUnauthorized
+	}
 	require.NoError(tb, os.WriteFile(filepath.Join(dir, "config.yml"), []byte(conf), 0o600))
 	p := start(tb, filepath.Join(dir, "log"), nil, "docker-registry", "serve", filepath.Join(dir, "config.yml"))
 	tb.Cleanup(func() { p.Signal(syscall.SIGKILL) })
-	r := &Registry{}
+	r := &Registry{backend: backend, blobs: map[string]int{}}
 	proxy := httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: backend})
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) { r.serve(proxy, w, req) }))
-	tb.Cleanup(server.Close)
+	proxy.ErrorLog = log.New(io.Discard, "", 0) // it is not up at once, and clients leave
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) { r.serve(proxy, w, req) }))
+	server.Config.ErrorLog = proxy.ErrorLog // of clients that trust another CA
+	if opt.TLS {
+		server.StartTLS()
+		r.CA = pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})
+	} else {
+		server.Start()
+	}
+	tb.Cleanup(func() {
+		r.Resume()
+		server.Close()
+	})
 	r.Address = server.Listener.Addr().String()
 	(&Device{tb: tb}).Eventually("the registry answers", func() bool {
-		res, err := http.Get("http://" + r.Address + "/v2/")
+		res, err := server.Client().Get(server.URL + "/v2/")
 		if err != nil {
 			return false
 		}
 		_ = res.Body.Close()
-		return res.StatusCode == http.StatusUnauthorized
+		return res.StatusCode == want
 	})
 	return r
 }
 
 func (r *Registry) serve(proxy http.Handler, w http.ResponseWriter, req *http.Request) {
 	r.mu.Lock()
+	r.asked++
+	if r.refusals > 0 {
+		r.refusals--
+		status := r.refuse
+		r.mu.Unlock()
+		w.WriteHeader(status)
+		return
+	}
 	down, limit := r.down, int64(0)
 	blob := req.Method == http.MethodGet && strings.Contains(req.URL.Path, "/blobs/sha256:")
 	if blob && r.cuts > 0 {
@@ -81,12 +130,15 @@ func (r *Registry) serve(proxy http.Handler, w http.ResponseWriter, req *http.Re
 	}
 	if rng := req.Header.Get("Range"); blob && rng != "" {
 		r.ranges = append(r.ranges, rng)
+	} else if blob {
+		r.blobs[path.Base(req.URL.Path)]++
 	}
+	pauseAt, resume := r.pauseAt, r.resume
 	r.mu.Unlock()
 	if down {
 		panic(http.ErrAbortHandler)
 	}
-	proxy.ServeHTTP(&cutWriter{ResponseWriter: w, r: r, limit: limit, blob: blob}, req)
+	proxy.ServeHTTP(&cutWriter{ResponseWriter: w, r: r, limit: limit, blob: blob, pauseAt: pauseAt, resume: resume}, req)
 }
 
 // cutWriter breaks the line when its limit is reached.
@@ -96,11 +148,18 @@ type cutWriter struct {
 	limit int64
 	sent  int64
 	blob  bool
+
+	pauseAt int64
+	resume  chan struct{}
 }
 
 func (w *cutWriter) Write(b []byte) (int, error) {
 	if w.limit > 0 && w.sent >= w.limit {
 		panic(http.ErrAbortHandler)
+	}
+	if w.blob && w.resume != nil && w.sent+int64(len(b)) > w.pauseAt {
+		_ = http.NewResponseController(w.ResponseWriter).Flush()
+		<-w.resume
 	}
 	n, err := w.ResponseWriter.Write(b)
 	w.sent += int64(n)
@@ -117,6 +176,39 @@ func (r *Registry) Break(n int, after int64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.cuts, r.cutAt, r.served, r.ranges = n, after, 0, nil
+	r.asked, r.blobs = 0, map[string]int{}
+}
+
+// Pause makes blobs wait after so many bytes, until Resume.
+func (r *Registry) Pause(after int64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.pauseAt, r.resume = after, make(chan struct{})
+}
+
+// Resume lets blobs come that wait.
+func (r *Registry) Resume() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.resume != nil {
+		close(r.resume)
+		r.resume = nil
+	}
+}
+
+// Refuse answers the next n requests with a status.
+func (r *Registry) Refuse(n, status int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.refusals, r.refuse = n, status
+}
+
+// Asked is how many requests of any kind came since Break, and how often each blob was
+// asked for from its beginning.
+func (r *Registry) Asked() (int, map[string]int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.asked, maps.Clone(r.blobs)
 }
 
 // SetDown makes the registry unreachable, or reachable again.
@@ -135,12 +227,24 @@ func (r *Registry) Served() (int64, []string) {
 
 // Push puts the probe's image, made larger by some random MiB, into the registry.
 func (r *Registry) Push(d *Device, name string, mib int) string {
+	return r.PushLayers(d, name, Ballast(mib))
+}
+
+// Ballast is random MiB, which no compression makes smaller.
+func Ballast(mib int) []byte {
+	ballast := make([]byte, mib<<20)
+	_, _ = rand.Read(ballast)
+	return ballast
+}
+
+// PushLayers puts the probe's image with further layers into the registry.
+func (r *Registry) PushLayers(d *Device, name string, ballast ...[]byte) string {
 	d.tb.Helper()
 	ref := r.Address + "/" + name
 	image := ProbeImage(d.tb, ref)
-	ballast := make([]byte, mib<<20)
-	_, _ = rand.Read(ballast)
-	image.Layers = append(image.Layers, archive.Layer{"/ballast": {Body: ballast}})
+	for i, b := range ballast {
+		image.Layers = append(image.Layers, archive.Layer{fmt.Sprintf("/ballast%d", i): {Body: b}})
+	}
 	file := filepath.Join(d.Root, "push.tar")
 	f, err := os.Create(file)
 	require.NoError(d.tb, err)
@@ -152,7 +256,7 @@ func (r *Registry) Push(d *Device, name string, mib int) string {
 		require.NoError(d.tb, err, string(out))
 	}
 	ctr("images", "import", file)
-	ctr("images", "push", "--plain-http", "--user", RegistryUser+":"+RegistryPassword, ref)
+	ctr("images", "push", "--plain-http", "--user", RegistryUser+":"+RegistryPassword, r.backend+"/"+name, ref)
 	ctr("images", "rm", "--sync", ref)
 	return ref
 }

@@ -30,6 +30,7 @@ var crashes = map[string]string{
 	"updateAfterLaunch": "update", "updateAfterCommit": "update",
 	"deleteAfterIntent": "delete", "deleteAfterContainer": "delete", "deleteBeforeRow": "delete", "engineAfterRecord": "delete",
 	"volumeAfterCopy": "create", "volumeAfterRename": "create", "volumeAfterGone": "delete",
+	"pullBeforeRelease": "pull", "imageAfterRemove": "prune",
 }
 
 func TestACrashAtAnyPointLosesNothing(t *testing.T) {
@@ -58,6 +59,14 @@ func crashAt(t *testing.T, d *device.Device, control, point, operation string) {
 		d.Post("victim", "start")
 		d.Probe("victim")
 	}
+	pulled := ""
+	if operation == "pull" || operation == "prune" {
+		r := device.NewRegistryWith(t, device.RegistryOptions{Open: true})
+		pulled = r.Push(d, "victim:1", 1)
+		if operation == "prune" {
+			pullImage(d, pulled)
+		}
+	}
 	agent := d.Agent()
 	arm(t, control, point)
 	go func() { // the answer never comes
@@ -70,6 +79,10 @@ func crashAt(t *testing.T, d *device.Device, control, point, operation string) {
 			agent.TryManage("DELETE", "/modules/victim", "")
 		case "exit":
 			d.Probe("victim").Try("/exit?code=3")
+		case "pull":
+			agent.TryManage("POST", "/images/pull", `{"image":"`+pulled+`"}`)
+		case "prune":
+			agent.TryManage("POST", "/images/prune", `{"all":true}`)
 		default:
 			agent.TryManage("POST", "/modules/victim/"+operation, "")
 		}
@@ -93,6 +106,13 @@ func crashAt(t *testing.T, d *device.Device, control, point, operation string) {
 	case "update":
 		d.WaitFor("victim", "running")
 		d.Probe("victim")
+	case "pull", "prune":
+		pullImage(d, pulled) // again, and all of it goes with the next prune
+		require.NotContains(t, d.Ctr("leases", "ls"), "edged-pull-", "the lease was taken up and given back")
+		a := d.Agent().Manage("POST", "/images/prune", `{"all":true}`)
+		require.Equal(t, http.StatusOK, a.Status, a.Body)
+		require.NotContains(t, d.Ctr("images", "ls", "-q"), "victim")
+		d.Probe("victim")
 	}
 	// Whatever became of it, the operation can be made again and the module removed.
 	if status == http.StatusNotFound {
@@ -106,6 +126,11 @@ func crashAt(t *testing.T, d *device.Device, control, point, operation string) {
 	require.Equal(t, http.StatusNoContent, a.Status, a.Body)
 	require.Len(t, d.Containers(""), 1)
 	require.True(t, settled(d), "nothing is left behind")
+}
+
+func pullImage(d *device.Device, ref string) {
+	a := d.Host("POST", "/images/pull?"+device.Version, `{"image":"`+ref+`"}`)
+	d.Eventually("it is pulled: "+a.Body, func() bool { return strings.Contains(a.Body, `"status":"pulled"`) })
 }
 
 // settled says that containers, snapshots and leases are those of the modules that there are.

@@ -182,6 +182,80 @@ type Disk struct {
 	Device   string `json:"device"`
 }
 
+// Image is one image that is on the device, under one name.
+type Image struct {
+	Name string `json:"name"`
+	// Digest is what the name means.
+	Digest string `json:"digest"`
+	// Size is what it has on the disk, in bytes; what images share counts for each.
+	Size int64 `json:"size"`
+	// LastUsed is when a module was last made of it or stopped being so, or it came. RFC 3339 in UTC.
+	LastUsed string `json:"lastUsed"`
+	// UsedBy are the modules of whose generations it is.
+	UsedBy []string `json:"usedBy"`
+	// Kept says why it is not removed, whatever its age: module, operation, configuration,
+	// local, preload or foreign. Absent: it goes when nothing has used it for long.
+	Kept string `json:"kept,omitempty"`
+}
+
+// ImageList is the answer of GET /images.
+type ImageList struct {
+	Images []Image `json:"images"`
+}
+
+// ImagePull is the body of POST /images/pull.
+type ImagePull struct {
+	Image string `json:"image"`
+	Auth  *Auth  `json:"auth,omitempty"`
+}
+
+// The words of PullStatus.Status. Of waiting, resolving, downloading and unpacking each
+// line is the beginning or, with a layer, a step; pulled or failed is the last line.
+const (
+	PullWaiting     = "waiting"
+	PullResolving   = "resolving"
+	PullDownloading = "downloading"
+	PullUnpacking   = "unpacking"
+	PullDone        = "pulled"
+	PullFailed      = "failed"
+)
+
+// PullStatus is one line of the answer of POST /images/pull, which is JSON lines.
+type PullStatus struct {
+	Status string `json:"status"`
+	// Layer is the digest of a layer of which Offset bytes of Total are on the disk.
+	Layer  string `json:"layer,omitempty"`
+	Offset int64  `json:"offset,omitempty"`
+	Total  int64  `json:"total,omitempty"`
+	// Image and Digest are what was pulled.
+	Image  string `json:"image,omitempty"`
+	Digest string `json:"digest,omitempty"`
+	// Code and Message are the status and the message that the answer would have had if it
+	// had not begun.
+	Code    int    `json:"code,omitempty"`
+	Message string `json:"message,omitempty"`
+}
+
+// ImagePrune is the body of POST /images/prune.
+type ImagePrune struct {
+	// All removes what nothing uses whatever its age.
+	All bool `json:"all,omitempty"`
+}
+
+// ImagesPruned is its answer.
+type ImagesPruned struct {
+	Removed []RemovedImage `json:"removed"`
+	// Bytes that were won.
+	Bytes int64 `json:"bytes"`
+}
+
+// RemovedImage is an image that went.
+type RemovedImage struct {
+	Name   string `json:"name"`
+	Digest string `json:"digest"`
+	Bytes  int64  `json:"bytes"`
+}
+
 // Error is the body of every error.
 type Error struct {
 	Message string `json:"message"`
