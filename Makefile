@@ -41,7 +41,7 @@ BENCHFLAGS ?=
 FUZZTIME ?= 30s
 RUN ?= .
 
-.PHONY: help build programs agent-image build-failpoints containerd-v2 deps deps-test fmt lint test test-system bench soak check run clean
+.PHONY: help build programs pkcs11 agent-image build-failpoints containerd-v2 deps deps-test fmt lint test test-system bench soak check run clean
 
 help: ## list the targets
 	@sed -nE 's/^([a-z0-9-]+):[^#]*## (.*)/\1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 20
