@@ -71,7 +71,7 @@ func edgedGroup() (int, error) {
 func (d *daemon) grants(cfg *config.Config) []access.Grant {
 	var grants []access.Grant
 	for _, g := range cfg.Grants {
-		r := access.Grant{Modules: g.Modules}
+		r := access.Grant{Modules: g.Modules, ServerNames: g.ServerNames}
 		for _, p := range g.Permissions {
 			r.Permissions = append(r.Permissions, access.Permission(p))
 		}
