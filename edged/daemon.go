@@ -17,9 +17,11 @@ import (
 	"github.com/edged/edged/mgmt"
 	"github.com/edged/edged/pkg/access"
 	"github.com/edged/edged/pkg/audit"
+	"github.com/edged/edged/pkg/ca"
 	"github.com/edged/edged/pkg/config"
 	"github.com/edged/edged/pkg/engine"
 	"github.com/edged/edged/pkg/httpapi"
+	"github.com/edged/edged/pkg/keystore"
 	"github.com/edged/edged/pkg/listen"
 	"github.com/edged/edged/pkg/module"
 	"github.com/edged/edged/pkg/modulelog"
@@ -41,6 +43,9 @@ type daemon struct {
 
 	audit      *audit.Log
 	store      *store.Store
+	keys       *keystore.Store
+	caKey      *caKey
+	ca         *ca.Authority
 	peers      *peer.Peers
 	kernel     *peer.Kernel
 	logs       *modulelog.Store
@@ -67,11 +72,10 @@ func newDaemon(ctx context.Context, cfg *config.Config, activation *listen.Activ
 		return nil, err
 	}
 	d.audit = audit.New(os.Stderr)
-	sealer, err := store.NewFileSealer(filepath.Join(cfg.Home, "keys", "seal"))
-	if err != nil {
+	if d.store, err = store.Open(ctx, cfg.Home, nil); err != nil {
 		return nil, err
 	}
-	if d.store, err = store.Open(ctx, cfg.Home, sealer); err != nil {
+	if err := d.openKeys(ctx); err != nil {
 		return nil, err
 	}
 	if d.kernel, err = peer.NewKernel(); err != nil {
@@ -90,7 +94,7 @@ func newDaemon(ctx context.Context, cfg *config.Config, activation *listen.Activ
 		return nil, err
 	}
 	d.logs = modulelog.NewStore(filepath.Join(cfg.Home, "logs"))
-	d.decider = access.New(d.grants(cfg))
+	d.decider = access.New(d.allGrants(cfg))
 	d.sockets = newSockets(d)
 	if d.supervisor, err = module.Open(ctx, module.Config{
 		Store: d.store, Engine: d.engine, Recorder: d.kernel, Table: table, Sockets: d.sockets, Logs: d.logs,
@@ -110,6 +114,7 @@ func newDaemon(ctx context.Context, cfg *config.Config, activation *listen.Activ
 	}
 	d.supervisor.Run()
 	d.goes(func() { d.afterStart(ctx) })
+	d.goes(func() { d.ca.Run(ctx) })
 	d.goes(func() { notifier.Watchdog(ctx, d.probe) })
 	log.Infof("edged %s answers; callers are proven by %s", version, d.peers.Proof())
 	if d.peers.Proof() != peer.ProofPIDFD {
@@ -158,6 +163,7 @@ func (d *daemon) serve(ctx context.Context) error {
 		Supervisor: d.supervisor, Logs: d.logs, Views: views, Decider: d.decider, Audit: d.audit, Limits: limits,
 		DockerFraming: d.cfg.Management.LogFraming == config.FramingDocker,
 		Stopping:      ctx,
+		CA:            d.ca,
 		SystemInfo:    d.systemInfo, Metrics: d.writeMetrics,
 	}), limits, d.log))
 	d.sockets.handle(listen.Workload, httpapi.NewServer(workload.New(workload.Config{
@@ -223,7 +229,7 @@ func (d *daemon) probe(ctx context.Context) error {
 	return err
 }
 
-// reload takes over what may change while edged runs: grants.
+// reload takes over what may change while edged runs: grants, trust, and the operator's CA.
 func (d *daemon) reload(file string) {
 	if err := d.notifier.Reloading(); err != nil {
 		d.log.WithError(err).Debug("cannot tell the service manager")
@@ -232,8 +238,11 @@ func (d *daemon) reload(file string) {
 	if err != nil {
 		d.log.WithError(err).Error("cannot reload; the old configuration stays")
 	} else {
-		d.decider.SetGrants(d.grants(cfg))
-		d.log.Info("reloaded grants")
+		d.decider.SetGrants(d.allGrants(cfg))
+		if err := d.reloadTrust(cfg); err != nil {
+			d.log.WithError(err).Error("cannot reload trust; what was trusted stays so")
+		}
+		d.log.Info("reloaded grants and trust")
 	}
 	if err := d.notifier.Ready(); err != nil {
 		d.log.WithError(err).Debug("cannot tell the service manager")
@@ -265,6 +274,12 @@ func (d *daemon) close() {
 	}
 	if d.kernel != nil {
 		d.kernel.Close()
+	}
+	if d.caKey != nil {
+		d.warn(d.caKey.close())
+	}
+	if d.keys != nil {
+		d.warn(d.keys.Close())
 	}
 	if d.store != nil {
 		d.warn(d.store.Close())

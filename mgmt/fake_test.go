@@ -2,9 +2,12 @@ package mgmt
 
 import (
 	"context"
+	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/json"
 	"fmt"
 	"io"
+	"math/big"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -16,6 +19,7 @@ import (
 
 	"github.com/edged/edged/pkg/access"
 	"github.com/edged/edged/pkg/audit"
+	"github.com/edged/edged/pkg/ca"
 	"github.com/edged/edged/pkg/client/wire"
 	"github.com/edged/edged/pkg/httpapi"
 	"github.com/edged/edged/pkg/module"
@@ -116,6 +120,19 @@ func (f *fakeLogs) Copy(_ context.Context, w io.Writer, _ string, opt modulelog.
 	return f.fail
 }
 
+// fakeCA writes down renewals with what the supervisor was asked.
+type fakeCA struct{ sup *fakeSupervisor }
+
+func (f fakeCA) Info() ca.Info {
+	c := &x509.Certificate{
+		Raw: []byte("raw"), Subject: pkix.Name{CommonName: "edged CA x"}, Issuer: pkix.Name{CommonName: "edged CA x"}, SerialNumber: big.NewInt(0x4711),
+		NotBefore: time.Unix(0, 0), NotAfter: time.Unix(3600, 0),
+	}
+	return ca.Info{Certificate: c, PEM: []byte("PEM"), RenewAt: time.Unix(2400, 0), Trust: []*x509.Certificate{c}}
+}
+
+func (f fakeCA) Renew(context.Context) error { return f.sup.ask("renew") }
+
 func stateOf(spec module.Spec) *module.State {
 	run := make(chan struct{})
 	close(run)
@@ -169,7 +186,11 @@ func newFixture(t *testing.T) *fixture {
 	}}}
 	f.cfg = Config{
 		Supervisor: f.sup, Logs: f.logs, Views: NewViews(), Audit: log,
-		Decider:    access.New([]access.Grant{{Permissions: []access.Permission{access.AdminTemplates}, Modules: []string{"edgeAgent"}, UIDs: []uint32{0}, GIDs: []uint32{permitted}}}),
+		Decider: access.New([]access.Grant{
+			{Permissions: []access.Permission{access.AdminTemplates}, Modules: []string{"edgeAgent"}, UIDs: []uint32{0}, GIDs: []uint32{permitted}},
+			access.Operators(permitted),
+		}),
+		CA:         fakeCA{f.sup},
 		Limits:     httpapi.Limits{Body: 1 << 20, BodyRate: 1024, Headers: 64 << 10, HeaderTimeout: 3 * time.Second},
 		SystemInfo: func(context.Context) wire.SystemInfo { return wire.SystemInfo{OSType: "Linux", Architecture: "x86_64"} },
 		Metrics:    func(w io.Writer) { _, _ = io.WriteString(w, "edged_modules 2\n") },

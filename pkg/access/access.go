@@ -49,6 +49,14 @@ var (
 		return ""
 	}}
 
+	// Operator admits who answers for the device: edgeAgent, root of the host and the group edged.
+	Operator = Rule{"operator", func(d *Decider, c peer.Caller, _ string) string {
+		if !d.Has(c, operator) {
+			return "not_an_operator"
+		}
+		return ""
+	}}
+
 	// Named admits only the module that the path names: for its keys, tokens and certificates.
 	Named = Rule{"named", func(_ *Decider, c peer.Caller, target string) string {
 		if target == "" || c.Module() != target {
@@ -78,6 +86,19 @@ const (
 	UpdateCluster      Permission = "update_cluster"
 	CatalogWrite       Permission = "catalog_write"
 )
+
+// operator is the permission behind the rule Operator. No configuration can grant it.
+const operator Permission = "operator"
+
+// Operators is the grant of those whom the rule Operator admits. gid is that of the
+// group edged, negative without one.
+func Operators(gid int) Grant {
+	g := Grant{Permissions: []Permission{operator}, Modules: []string{module.AgentName}, UIDs: []uint32{0}}
+	if gid >= 0 {
+		g.GIDs = []uint32{uint32(gid)}
+	}
+	return g
+}
 
 // Grant gives permissions to whoever is on one of its lists.
 type Grant struct {

@@ -132,3 +132,17 @@ func TestRulesHaveNames(t *testing.T) {
 	}
 	require.True(t, Rule{}.IsZero())
 }
+
+func TestOperatorsAnswerForTheDevice(t *testing.T) {
+	ask := func(d *Decider) (yes []string) {
+		for name, c := range callers {
+			if d.Decide(Operator, c, "") == nil {
+				yes = append(yes, name)
+			}
+		}
+		return yes
+	}
+	require.ElementsMatch(t, []string{"agent", "root", "by group", "by primary group"}, ask(New(append(grants, Operators(4242)))))
+	require.ElementsMatch(t, []string{"agent", "root"}, ask(New(append(grants, Operators(-1)))), "without a group edged")
+	require.Empty(t, ask(New(grants)), "no configured grant makes one")
+}
