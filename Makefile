@@ -46,7 +46,7 @@ RUN ?= .
 help: ## list the targets
 	@sed -nE 's/^([a-z0-9-]+):[^#]*## (.*)/\1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 20
 
-build: programs agent-image ## build every program and the agent's image into bin/
+build: programs pkcs11 agent-image ## build every program and the agent's image into bin/
 
 programs:
 	@mkdir -p $(BIN)
@@ -54,6 +54,17 @@ programs:
 	$(GOBUILD) -o $(BIN)/edgectl ./edged/edgectl
 	$(GOBUILD) -o $(BIN)/edged-logger ./edged/logger
 	$(GOBUILD) -o $(BIN)/edged-agent ./edged/agent
+
+# The one program that needs C: it loads the libraries of PKCS#11 tokens. For another machine it takes a compiler for it, named in CC.
+pkcs11: ## build bin/edged-pkcs11, which keystores in tokens need
+	@mkdir -p $(BIN)
+ifeq ($(ARCH)$(CC),$(shell env -u GOARCH go env GOARCH)cc)
+	$(subst CGO_ENABLED=0,CGO_ENABLED=1,$(GOBUILD)) -o $(BIN)/edged-pkcs11 ./edged/pkcs11
+else ifneq ($(CC),cc)
+	CC=$(CC) $(subst CGO_ENABLED=0,CGO_ENABLED=1,$(GOBUILD)) -o $(BIN)/edged-pkcs11 ./edged/pkcs11
+else
+	@echo "edged-pkcs11 is not built for $(ARCH): name a compiler for it, make pkcs11 ARCH=$(ARCH) CC=..."
+endif
 
 # The user has no name in the image and needs none: the agent owns nothing there.
 agent-image: programs

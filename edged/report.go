@@ -57,5 +57,6 @@ func (d *daemon) writeMetrics(w io.Writer) {
 	for _, r := range stats.Rejects {
 		metrics.WriteCounterUint64(w, fmt.Sprintf("edged_peer_rejected_total{listener=%q,reason=%q}", r.Listener, r.Reason), r.Count)
 	}
+	metrics.WriteGaugeUint64(w, "edged_device_ca_not_after_seconds", uint64(max(d.ca.Info().Certificate.NotAfter.Unix(), 0)))
 	metrics.WriteGaugeUint64(w, "edged_modules", uint64(len(d.supervisor.List(context.Background()))))
 }

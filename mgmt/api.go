@@ -9,6 +9,7 @@ import (
 
 	"github.com/edged/edged/pkg/access"
 	"github.com/edged/edged/pkg/audit"
+	"github.com/edged/edged/pkg/ca"
 	"github.com/edged/edged/pkg/client/wire"
 	"github.com/edged/edged/pkg/httpapi"
 	"github.com/edged/edged/pkg/identity"
@@ -43,6 +44,12 @@ type Logs interface {
 	Copy(ctx context.Context, w io.Writer, module string, opt modulelog.Options, done <-chan struct{}) error
 }
 
+// CA is the device's certificate authority.
+type CA interface {
+	Info() ca.Info
+	Renew(ctx context.Context) error
+}
+
 // Config is what the API needs.
 type Config struct {
 	Supervisor Supervisor
@@ -56,6 +63,8 @@ type Config struct {
 	DockerFraming bool
 	// Stopping ends when edged begins to stop: followed logs end with it, all else is finished.
 	Stopping context.Context //nolint:containedctx // it is a signal to all requests, not one's own context
+	// CA is the device's.
+	CA CA
 	// SystemInfo answers GET /systeminfo.
 	SystemInfo func(ctx context.Context) wire.SystemInfo
 	// Resources answers GET /systeminfo/resources.
@@ -73,7 +82,7 @@ type api struct{ Config }
 // routes is the whole management API with who may use it. A wrong rule is a wrong
 // word here, and testdata/access.golden shows every route against every caller.
 func (a *api) routes() []httpapi.Route {
-	const v2018, v2019, v2019Oct, v2019Nov, v2020 = "2018-06-28", "2019-01-30", "2019-10-22", "2019-11-05", "2020-07-07"
+	const v2018, v2019, v2019Oct, v2019Nov, v2020, v2022 = "2018-06-28", "2019-01-30", "2019-10-22", "2019-11-05", "2020-07-07", "2022-08-03"
 	return []httpapi.Route{
 		{Method: http.MethodGet, Path: "/modules", Since: v2018, Rule: access.Known, Handle: a.listModules},
 		{Method: http.MethodPost, Path: "/modules", Since: v2018, Rule: access.Agent, Change: true, Handle: a.createModule},
@@ -89,6 +98,8 @@ func (a *api) routes() []httpapi.Route {
 		{Method: http.MethodPost, Path: "/identities", Since: v2018, Rule: access.Agent, Change: true, Handle: a.createIdentity},
 		{Method: http.MethodPut, Path: "/identities/{name}", Since: v2018, Rule: access.Agent, Change: true, Handle: a.updateIdentity},
 		{Method: http.MethodDelete, Path: "/identities/{name}", Since: v2018, Rule: access.Agent, Change: true, Handle: a.deleteIdentity},
+		{Method: http.MethodGet, Path: "/device/ca", Since: v2022, Rule: access.Known, Handle: a.getCA},
+		{Method: http.MethodPost, Path: "/device/ca/renew", Since: v2022, Rule: access.Operator, Change: true, Handle: a.renewCA},
 		{Method: http.MethodGet, Path: "/systeminfo", Since: v2018, Rule: access.Known, Handle: a.systemInfo},
 		{Method: http.MethodGet, Path: "/systeminfo/resources", Since: v2019Nov, Rule: access.Known, Handle: a.resources},
 		{Method: http.MethodGet, Path: "/systeminfo/supportbundle", Since: v2020, Rule: access.Operator, Change: true, Handle: a.supportBundle},

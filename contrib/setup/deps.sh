@@ -40,6 +40,8 @@ if [ "${1:-}" = test ]; then
 	need debootstrap command_exists debootstrap
 	need debian-archive-keyring file_exists /usr/share/keyrings/debian-archive-keyring.gpg
 	need docker-registry command_exists docker-registry
+	need swtpm command_exists swtpm
+	need softhsm2 command_exists softhsm2-util
 fi
 
 if [ ${#missing[@]} = 0 ]; then

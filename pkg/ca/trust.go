@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// note is the name of the note by which the database remembers the CA.
-const note = "ca"
+// Note is the name of the note by which the database remembers the CA.
+const Note = "ca"
 
 // maxKnown bounds the certificates that are remembered: those of one key stand in for
 // one another, so that the oldest may go.
@@ -28,7 +28,7 @@ type memory struct {
 
 func recall(ctx context.Context, notes Notes) (memory, error) {
 	var m memory
-	text, err := notes.Note(ctx, note)
+	text, err := notes.Note(ctx, Note)
 	if err != nil || text == "" {
 		return m, err
 	}
@@ -43,7 +43,7 @@ func (m memory) write(ctx context.Context, notes Notes) error {
 	if err != nil {
 		return err
 	}
-	return notes.SetNote(ctx, note, string(text))
+	return notes.SetNote(ctx, Note, string(text))
 }
 
 func (m memory) selfSigned() *x509.Certificate {

@@ -81,4 +81,6 @@ func (s *Sealer) Open(sealed []byte, context string) ([]byte, error) {
 	return plain, nil
 }
 
-func associated(head []byte, context string) []byte { return append(append([]byte{}, head...), context...) }
+func associated(head []byte, context string) []byte {
+	return append(append([]byte{}, head...), context...)
+}

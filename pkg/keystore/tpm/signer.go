@@ -44,7 +44,9 @@ func newSigner(ctx context.Context, d *device, b *blob) (crypto.Signer, error) {
 }
 
 func persistentSigner(ctx context.Context, d *device, h tpm2.TPMHandle) (crypto.Signer, error) {
-	read, err := use(ctx, d, func(t transport.TPM) (*tpm2.ReadPublicResponse, error) { return tpm2.ReadPublic{ObjectHandle: h}.Execute(t) })
+	read, err := use(ctx, d, func(t transport.TPM) (*tpm2.ReadPublicResponse, error) {
+		return tpm2.ReadPublic{ObjectHandle: h}.Execute(t)
+	})
 	if err != nil {
 		return nil, fmt.Errorf("cannot read key at handle %#x: %w", uint32(h), err)
 	}
