@@ -164,7 +164,7 @@ func (r *Request) life(t, ca *x509.Certificate, now time.Time) error {
 		end = now.Add(DefaultLife)
 	}
 	if !end.After(now) {
-		return fmt.Errorf("its end %s is past, the device's clock reads %s", end.UTC().Format(time.RFC3339), now.UTC().Format(time.RFC3339))
+		return fmt.Errorf("its expiration %s is past, the device's clock reads %s", end.UTC().Format(time.RFC3339), now.UTC().Format(time.RFC3339))
 	}
 	for _, limit := range []time.Time{now.Add(MaxLife), ca.NotAfter} {
 		if end.After(limit) {
