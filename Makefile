@@ -41,7 +41,7 @@ BENCHFLAGS ?=
 FUZZTIME ?= 30s
 RUN ?= .
 
-.PHONY: help build programs pkcs11 agent-image build-failpoints containerd-v2 deps deps-test fmt lint test test-system bench soak check run clean
+.PHONY: help build programs pkcs11 agent-image build-failpoints containerd-v2 deps deps-test fmt lint test test-system test-clients bench soak check run clean
 
 help: ## list the targets
 	@sed -nE 's/^([a-z0-9-]+):[^#]*## (.*)/\1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 20
@@ -101,6 +101,15 @@ test: ## unit tests, with the race detector
 
 test-system: build build-failpoints $(SYSTEM_DEPS) ## whole-system tests on a real containerd and systemd, as root
 	PATH="$(SYSTEM_PATH)" go test -count=1 -p 1 -timeout 15m -run '$(RUN)' ./tests/...
+
+# Not in check: it fetches an SDK that is not edged's. The version is pinned so that a failure is edged's doing.
+CLIENTS := $(BUILD)/clients
+
+test-clients: build ## other people's clients, unmodified: installs node by apt and an SDK by npm, as root
+	contrib/setup/deps.sh clients
+	@mkdir -p $(CLIENTS)
+	npm install --prefix $(CLIENTS) --no-save --no-package-lock --no-fund --no-audit --ignore-scripts azure-iot-device@1.18.4
+	go test -count=1 -p 1 -timeout 15m -tags clients -run 'Node|Python' ./tests/workload/
 
 bench: build ## measure
 	go test -run '^$$' -timeout 60m -bench '$(BENCH)' $(BENCHFLAGS) ./tests/bench/... ./pkg/...
