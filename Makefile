@@ -41,12 +41,12 @@ BENCHFLAGS ?=
 FUZZTIME ?= 30s
 RUN ?= .
 
-.PHONY: help build programs agent-image build-failpoints containerd-v2 deps deps-test fmt lint test test-system bench soak check run clean
+.PHONY: help build programs pkcs11 agent-image build-failpoints containerd-v2 deps deps-test fmt lint test test-system test-clients bench soak check run clean
 
 help: ## list the targets
 	@sed -nE 's/^([a-z0-9-]+):[^#]*## (.*)/\1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 20
 
-build: programs agent-image ## build every program and the agent's image into bin/
+build: programs pkcs11 agent-image ## build every program and the agent's image into bin/
 
 programs:
 	@mkdir -p $(BIN)
@@ -54,6 +54,17 @@ programs:
 	$(GOBUILD) -o $(BIN)/edgectl ./edged/edgectl
 	$(GOBUILD) -o $(BIN)/edged-logger ./edged/logger
 	$(GOBUILD) -o $(BIN)/edged-agent ./edged/agent
+
+# The one program that needs C: it loads the libraries of PKCS#11 tokens. For another machine it takes a compiler for it, named in CC.
+pkcs11: ## build bin/edged-pkcs11, which keystores in tokens need
+	@mkdir -p $(BIN)
+ifeq ($(ARCH)$(CC),$(shell env -u GOARCH go env GOARCH)cc)
+	$(subst CGO_ENABLED=0,CGO_ENABLED=1,$(GOBUILD)) -o $(BIN)/edged-pkcs11 ./edged/pkcs11
+else ifneq ($(CC),cc)
+	CC=$(CC) $(subst CGO_ENABLED=0,CGO_ENABLED=1,$(GOBUILD)) -o $(BIN)/edged-pkcs11 ./edged/pkcs11
+else
+	@echo "edged-pkcs11 is not built for $(ARCH): name a compiler for it, make pkcs11 ARCH=$(ARCH) CC=..."
+endif
 
 # The user has no name in the image and needs none: the agent owns nothing there.
 agent-image: programs
@@ -90,6 +101,15 @@ test: ## unit tests, with the race detector
 
 test-system: build build-failpoints $(SYSTEM_DEPS) ## whole-system tests on a real containerd and systemd, as root
 	PATH="$(SYSTEM_PATH)" go test -count=1 -p 1 -timeout 15m -run '$(RUN)' ./tests/...
+
+# Not in check: it fetches an SDK that is not edged's. The version is pinned so that a failure is edged's doing.
+CLIENTS := $(BUILD)/clients
+
+test-clients: build ## other people's clients, unmodified: installs node by apt and an SDK by npm, as root
+	contrib/setup/deps.sh clients
+	@mkdir -p $(CLIENTS)
+	npm install --prefix $(CLIENTS) --no-save --no-package-lock --no-fund --no-audit --ignore-scripts azure-iot-device@1.18.4
+	go test -count=1 -p 1 -timeout 15m -tags clients -run 'Node|Python' ./tests/workload/
 
 bench: build ## measure
 	go test -run '^$$' -timeout 60m -bench '$(BENCH)' $(BENCHFLAGS) ./tests/bench/... ./pkg/...

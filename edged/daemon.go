@@ -16,12 +16,14 @@ import (
 	"github.com/edged/edged/mgmt"
 	"github.com/edged/edged/pkg/access"
 	"github.com/edged/edged/pkg/audit"
+	"github.com/edged/edged/pkg/ca"
 	"github.com/edged/edged/pkg/client/wire"
 	"github.com/edged/edged/pkg/config"
 	"github.com/edged/edged/pkg/engine"
 	"github.com/edged/edged/pkg/httpapi"
 	"github.com/edged/edged/pkg/identity"
 	"github.com/edged/edged/pkg/image"
+	"github.com/edged/edged/pkg/keystore"
 	"github.com/edged/edged/pkg/listen"
 	"github.com/edged/edged/pkg/module"
 	"github.com/edged/edged/pkg/modulelog"
@@ -47,6 +49,9 @@ type daemon struct {
 	audit      *audit.Log
 	store      *store.Store
 	table      *peer.Table
+	keys       *keystore.Store
+	caKey      *caKey
+	ca         *ca.Authority
 	peers      *peer.Peers
 	kernel     *peer.Kernel
 	logs       *modulelog.Store
@@ -76,11 +81,10 @@ func newDaemon(ctx context.Context, file string, cfg *config.Config, activation 
 		return nil, err
 	}
 	d.audit = audit.New(os.Stderr)
-	sealer, err := store.NewFileSealer(filepath.Join(cfg.Home, "keys", "seal"))
-	if err != nil {
+	if d.store, err = store.Open(ctx, cfg.Home, nil); err != nil {
 		return nil, err
 	}
-	if d.store, err = store.Open(ctx, cfg.Home, sealer); err != nil {
+	if err := d.openKeys(ctx); err != nil {
 		return nil, err
 	}
 	if d.kernel, err = peer.NewKernel(); err != nil {
@@ -124,6 +128,7 @@ func newDaemon(ctx context.Context, file string, cfg *config.Config, activation 
 	}
 	d.supervisor.Run()
 	d.goes(func() { d.afterStart(ctx) })
+	d.goes(func() { d.ca.Run(ctx) })
 	d.goes(func() { notifier.Watchdog(ctx, d.probe) })
 	log.Infof("edged %s answers; callers are proven by %s", version, d.peers.Proof())
 	if d.peers.Proof() != peer.ProofPIDFD {
@@ -179,9 +184,10 @@ func (d *daemon) serve(ctx context.Context) error {
 		SupportBundle: d.bundle(resources).Write,
 		Reprovision:   d.reload,
 		Metrics:       d.writeMetrics,
+		CA:            d.ca,
 	}), limits, d.log))
 	d.sockets.handle(listen.Workload, httpapi.NewServer(workload.New(workload.Config{
-		Supervisor: d.supervisor, Views: views, Decider: d.decider, Audit: d.audit, Limits: limits,
+		Supervisor: d.supervisor, Identities: d.identities, Keys: identity.NewKeys(d.keys), Certificates: d.certificates(), Trust: d.ca, Views: views, Decider: d.decider, Audit: d.audit, Limits: limits,
 	}), limits, d.log))
 	group, err := edgedGroup()
 	if err == nil {
@@ -267,8 +273,8 @@ func (d *daemon) probe(ctx context.Context) error {
 	return err
 }
 
-// reload takes over what may change while edged runs: grants. With an error, the
-// old configuration stays.
+// reload takes over what may change while edged runs: grants, trust, and the
+// operator's CA. With an error, the old configuration stays.
 func (d *daemon) reload() error {
 	d.reloading.Lock()
 	defer d.reloading.Unlock()
@@ -281,7 +287,10 @@ func (d *daemon) reload() error {
 		d.log.Error(err)
 	} else {
 		d.decider.SetGrants(d.grants(cfg))
-		d.log.Info("reloaded grants")
+		if err := d.reloadTrust(cfg); err != nil {
+			d.log.WithError(err).Error("cannot reload trust; what was trusted stays so")
+		}
+		d.log.Info("reloaded grants and trust")
 	}
 	if err := d.notifier.Ready(); err != nil {
 		d.log.WithError(err).Debug("cannot tell the service manager")
@@ -317,6 +326,12 @@ func (d *daemon) close() {
 	}
 	if d.kernel != nil {
 		d.kernel.Close()
+	}
+	if d.caKey != nil {
+		d.warn(d.caKey.close())
+	}
+	if d.keys != nil {
+		d.warn(d.keys.Close())
 	}
 	if d.store != nil {
 		d.warn(d.store.Close())

@@ -16,19 +16,22 @@ import (
 	"github.com/edged/edged/pkg/config"
 )
 
-// findLogger looks beside edged first, so that a build runs with its own, then
+// findLogger finds the program that keeps modules' logs.
+func findLogger() (string, error) { return findProgram("edged-logger") }
+
+// findProgram looks beside edged first, so that a build runs with its own, then
 // where the package puts it.
-func findLogger() (string, error) {
-	places := []string{"/usr/libexec/edged/edged-logger"}
+func findProgram(name string) (string, error) {
+	places := []string{filepath.Join("/usr/libexec/edged", name)}
 	if exe, err := os.Executable(); err == nil {
-		places = append([]string{filepath.Join(filepath.Dir(exe), "edged-logger")}, places...)
+		places = append([]string{filepath.Join(filepath.Dir(exe), name)}, places...)
 	}
 	for _, p := range places {
 		if st, err := os.Stat(p); err == nil && st.Mode().IsRegular() {
 			return p, nil
 		}
 	}
-	return "", fmt.Errorf("cannot find edged-logger, looked at %s", strings.Join(places, " and "))
+	return "", fmt.Errorf("cannot find %s, looked at %s", name, strings.Join(places, " and "))
 }
 
 // systemdOwnsCgroups says that scopes are to be asked of systemd: it runs, and
@@ -71,7 +74,7 @@ func edgedGroup() (int, error) {
 func (d *daemon) grants(cfg *config.Config) []access.Grant {
 	var grants []access.Grant
 	for _, g := range cfg.Grants {
-		r := access.Grant{Modules: g.Modules}
+		r := access.Grant{Modules: g.Modules, ServerNames: g.ServerNames}
 		for _, p := range g.Permissions {
 			r.Permissions = append(r.Permissions, access.Permission(p))
 		}

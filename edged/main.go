@@ -38,6 +38,7 @@ func run(args []string) error {
 	level := flags.String("log-level", "info", "error, warn, info or debug")
 	showVersion := flags.Bool("version", false, "print the version and exit")
 	check := flags.Bool("check-config", false, "check the configuration and exit")
+	newKeys := flags.Bool("new-keys", false, "give up the device's keys and all they protect, so that the next start makes new ones, and exit")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -64,6 +65,9 @@ func run(args []string) error {
 	if *check {
 		fmt.Println("configuration is fine")
 		return nil
+	}
+	if *newKeys {
+		return giveUpKeys(context.Background(), cfg, os.Stdout)
 	}
 	log := logrus.New()
 	log.SetFormatter(formatter())

@@ -59,6 +59,7 @@ func (d *daemon) writeMetrics(w io.Writer) {
 	for _, r := range stats.Rejects {
 		metrics.WriteCounterUint64(w, fmt.Sprintf("edged_peer_rejected_total{listener=%q,reason=%q}", r.Listener, r.Reason), r.Count)
 	}
+	metrics.WriteGaugeUint64(w, "edged_device_ca_not_after_seconds", uint64(max(d.ca.Info().Certificate.NotAfter.Unix(), 0)))
 	pulls, images := d.engine.PullStats(), d.images.Stats()
 	metrics.WriteCounterUint64(w, "edged_image_pulls_total", pulls.Begun)
 	metrics.WriteCounterUint64(w, "edged_image_pull_failures_total", pulls.Failed)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/edged/edged/pkg/access"
 	"github.com/edged/edged/pkg/audit"
+	"github.com/edged/edged/pkg/ca"
 	"github.com/edged/edged/pkg/client/wire"
 	"github.com/edged/edged/pkg/httpapi"
 	"github.com/edged/edged/pkg/identity"
@@ -59,6 +60,12 @@ type Volumes interface {
 	Prune(ctx context.Context) ([]string, error)
 }
 
+// CA is the device's certificate authority.
+type CA interface {
+	Info() ca.Info
+	Renew(ctx context.Context) error
+}
+
 // Config is what the API needs.
 type Config struct {
 	Supervisor Supervisor
@@ -74,6 +81,8 @@ type Config struct {
 	DockerFraming bool
 	// Stopping ends when edged begins to stop: followed logs end with it, all else is finished.
 	Stopping context.Context //nolint:containedctx // it is a signal to all requests, not one's own context
+	// CA is the device's.
+	CA CA
 	// SystemInfo answers GET /systeminfo.
 	SystemInfo func(ctx context.Context) wire.SystemInfo
 	// Resources answers GET /systeminfo/resources.
@@ -112,6 +121,8 @@ func (a *api) routes() []httpapi.Route {
 		{Method: http.MethodPost, Path: "/volumes/prune", Since: v2022, Rule: access.Operator, Change: true, Handle: a.pruneVolumes},
 		{Method: http.MethodDelete, Path: "/volumes/prune", Since: v2022, Rule: access.Operator, Change: true, Handle: a.removeVolume},
 		{Method: http.MethodDelete, Path: "/volumes/{volume}", Since: v2022, Rule: access.Operator, Change: true, Handle: a.removeVolume},
+		{Method: http.MethodGet, Path: "/device/ca", Since: v2022, Rule: access.Known, Handle: a.getCA},
+		{Method: http.MethodPost, Path: "/device/ca/renew", Since: v2022, Rule: access.Operator, Change: true, Handle: a.renewCA},
 		{Method: http.MethodGet, Path: "/systeminfo", Since: v2018, Rule: access.Known, Handle: a.systemInfo},
 		{Method: http.MethodGet, Path: "/systeminfo/resources", Since: v2019Nov, Rule: access.Known, Handle: a.resources},
 		{Method: http.MethodGet, Path: "/systeminfo/supportbundle", Since: v2020, Rule: access.Operator, Change: true, Handle: a.supportBundle},

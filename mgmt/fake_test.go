@@ -2,10 +2,13 @@ package mgmt
 
 import (
 	"context"
+	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/json"
 	"fmt"
 	"io"
 	"maps"
+	"math/big"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -18,6 +21,7 @@ import (
 
 	"github.com/edged/edged/pkg/access"
 	"github.com/edged/edged/pkg/audit"
+	"github.com/edged/edged/pkg/ca"
 	"github.com/edged/edged/pkg/client/wire"
 	"github.com/edged/edged/pkg/httpapi"
 	"github.com/edged/edged/pkg/identity"
@@ -193,6 +197,19 @@ func (v fakeVolumes) Prune(context.Context) ([]string, error) {
 	return []string{"prune"}, v.f.ask("prune volumes")
 }
 
+// fakeCA writes down renewals with what the supervisor was asked.
+type fakeCA struct{ sup *fakeSupervisor }
+
+func (f fakeCA) Info() ca.Info {
+	c := &x509.Certificate{
+		Raw: []byte("raw"), Subject: pkix.Name{CommonName: "edged CA x"}, Issuer: pkix.Name{CommonName: "edged CA x"}, SerialNumber: big.NewInt(0x4711),
+		NotBefore: time.Unix(0, 0), NotAfter: time.Unix(3600, 0),
+	}
+	return ca.Info{Certificate: c, PEM: []byte("PEM"), RenewAt: time.Unix(2400, 0), Trust: []*x509.Certificate{c}}
+}
+
+func (f fakeCA) Renew(context.Context) error { return f.sup.ask("renew") }
+
 func stateOf(spec module.Spec) *module.State {
 	run := make(chan struct{})
 	close(run)
@@ -269,6 +286,7 @@ func newFixture(t *testing.T) *fixture {
 			_, err := io.WriteString(w, "PK")
 			return err
 		},
+		CA:          fakeCA{f.sup},
 		Reprovision: func() error { f.reprovisioned++; return nil },
 		Metrics:     func(w io.Writer) { _, _ = io.WriteString(w, "edged_modules 2\n") },
 	}

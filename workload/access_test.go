@@ -3,6 +3,7 @@ package workload
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"flag"
 	"fmt"
 	"io"
@@ -12,13 +13,17 @@ import (
 	"strings"
 	"testing"
 	"text/tabwriter"
+	"time"
 
+	"github.com/containerd/errdefs"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
 	"github.com/edged/edged/pkg/access"
 	"github.com/edged/edged/pkg/audit"
+	"github.com/edged/edged/pkg/ca"
 	"github.com/edged/edged/pkg/httpapi"
+	"github.com/edged/edged/pkg/identity"
 	"github.com/edged/edged/pkg/module"
 	"github.com/edged/edged/pkg/peer"
 )
@@ -30,6 +35,35 @@ var update = flag.Bool("update", false, "write testdata/access.golden anew")
 type fakeSupervisor struct{}
 
 func (fakeSupervisor) List(context.Context) []*module.State { return nil }
+
+// fakeIdentities gives the three modules of the tests the generation id g1.
+type fakeIdentities struct{}
+
+func (f fakeIdentities) Get(name string) (identity.Identity, error) { return f.Current(name, "g1") }
+
+func (fakeIdentities) Current(name, generationID string) (identity.Identity, error) {
+	if (name != "edgeAgent" && name != "target" && name != "other") || generationID != "g1" {
+		return identity.Identity{}, fmt.Errorf("no such identity: %w", errdefs.ErrNotFound)
+	}
+	return identity.Identity{Module: name, ModuleID: name, GenerationID: generationID}, nil
+}
+
+// fakeDeriver derives what anybody could.
+type fakeDeriver struct{}
+
+func (fakeDeriver) Derive(_ context.Context, labels ...string) ([32]byte, error) {
+	return sha256.Sum256(fmt.Appendf(nil, "%q", labels)), nil
+}
+
+// fakeAuthority writes down what it was asked for.
+type fakeAuthority struct{ asked *[]ca.Request }
+
+func (f fakeAuthority) Issue(_ context.Context, r ca.Request) (*ca.Issued, error) {
+	*f.asked = append(*f.asked, r)
+	return &ca.Issued{Certificate: []byte("leaf\n"), Chain: []byte("ca\n"), PrivateKey: []byte("key"), NotAfter: time.Date(2026, 2, 3, 4, 5, 6, 0, time.UTC)}, nil
+}
+
+func (fakeAuthority) TrustBundle() []byte { return []byte("roots") }
 
 // fakeViews shows what it was asked for.
 type fakeViews struct{}
@@ -60,9 +94,16 @@ var callers = []struct {
 func config(t *testing.T) Config {
 	log := audit.New(io.Discard)
 	t.Cleanup(log.Close)
+	authority := fakeAuthority{new([]ca.Request)}
 	return Config{
-		Supervisor: fakeSupervisor{}, Views: fakeViews{}, Audit: log, Limits: httpapi.Limits{Body: 1 << 20},
-		Decider: access.New([]access.Grant{{Permissions: []access.Permission{access.AdminTemplates}, UIDs: []uint32{0}, GIDs: []uint32{4242}}}),
+		Supervisor: fakeSupervisor{}, Identities: fakeIdentities{}, Keys: identity.NewKeys(fakeDeriver{}), Views: fakeViews{}, Audit: log,
+		Trust: authority, Certificates: &identity.Certificates{
+			Authority: authority, Device: "dev", Hub: "hub.example", Gateway: "gw",
+			Spec: func(_ context.Context, name string) (*module.Spec, error) {
+				return &module.Spec{Name: name, CreateOptions: []byte(`{"Hostname":"host","NetworkingConfig":{"EndpointsConfig":{"edged":{"Aliases":["alias"]}}}}`)}, nil
+			},
+		}, Limits: httpapi.Limits{Body: 1 << 20},
+		Decider: access.New([]access.Grant{{ServerNames: []string{"granted.example", "10.0.0.1"}, Modules: []string{"target"}}, {Permissions: []access.Permission{access.AdminTemplates}, UIDs: []uint32{0}, GIDs: []uint32{4242}}}),
 	}
 }
 
@@ -78,10 +119,10 @@ func TestEveryRouteForEveryCaller(t *testing.T) {
 	}
 	fmt.Fprintln(table)
 	for _, route := range (&api{cfg}).routes() {
-		path := strings.ReplaceAll(route.Path, "{name}", "target")
+		path := strings.NewReplacer("{name}", "target", "{genid}", "g1").Replace(route.Path)
 		fmt.Fprintf(table, "%s %s\t%s", route.Method, path, route.Rule.Name())
 		for _, c := range callers {
-			w := ask(cfg, c.caller, route.Method, path+"?api-version=2022-08-03")
+			w := send(cfg, c.caller, route.Method, path+"?api-version=2022-08-03", goodBody)
 			fmt.Fprintf(table, "\t%d", w.Code)
 		}
 		fmt.Fprintln(table)
@@ -96,9 +137,16 @@ func TestEveryRouteForEveryCaller(t *testing.T) {
 	require.Equal(t, string(want), text.String(), "go test ./workload -update writes it anew")
 }
 
+// goodBody is one that every route takes, but decrypt: who made its ciphertext is not in the table.
+const goodBody = `{"data":"ZGF0YQ==","plaintext":"ZGF0YQ==","ciphertext":"ZGF0YQ==","initializationVector":"aXY=","commonName":"target"}`
+
 func ask(cfg Config, c peer.Caller, method, target string) *httptest.ResponseRecorder {
+	return send(cfg, c, method, target, "")
+}
+
+func send(cfg Config, c peer.Caller, method, target, body string) *httptest.ResponseRecorder {
 	w := httptest.NewRecorder()
-	r := httptest.NewRequest(method, target, nil)
+	r := httptest.NewRequest(method, target, strings.NewReader(body))
 	New(cfg).ServeHTTP(w, r.WithContext(peer.NewContext(r.Context(), c)))
 	return w
 }
@@ -115,7 +163,7 @@ func TestNobodySeesEnvironmentsHere(t *testing.T) {
 func TestTheWorkloadSocketHasNothingOfTheOther(t *testing.T) {
 	cfg := config(t)
 	for route, want := range map[string]int{
-		"POST /modules": 405, "GET /modules/target": 404, "POST /modules/target/stop": 404, "GET /systeminfo": 404, "GET /modules/target/logs": 404, "GET /metrics": 404,
+		"POST /modules": 405, "GET /modules/target/genid/g1/sign": 405, "POST /identities": 404, "GET /modules/target": 404, "POST /modules/target/stop": 404, "GET /systeminfo": 404, "GET /modules/target/logs": 404, "GET /metrics": 404,
 	} {
 		method, path, _ := strings.Cut(route, " ")
 		require.Equal(t, want, ask(cfg, callers[0].caller, method, path+"?api-version=2022-08-03").Code, route)

@@ -5,10 +5,13 @@ package workload
 import (
 	"context"
 	"net/http"
+	"time"
 
 	"github.com/edged/edged/pkg/access"
 	"github.com/edged/edged/pkg/audit"
+	"github.com/edged/edged/pkg/ca"
 	"github.com/edged/edged/pkg/httpapi"
+	"github.com/edged/edged/pkg/identity"
 	"github.com/edged/edged/pkg/module"
 )
 
@@ -22,21 +25,56 @@ type Views interface {
 	List(states []*module.State, env bool) []byte
 }
 
+// Identities knows who modules are. The error is errdefs.NotFound.
+type Identities interface {
+	Get(name string) (identity.Identity, error)
+	Current(name, generationID string) (identity.Identity, error)
+}
+
+// Keys signs and encrypts as a module.
+type Keys interface {
+	Sign(ctx context.Context, id identity.Identity, key string, data []byte) ([]byte, error)
+	Encrypt(ctx context.Context, id identity.Identity, plaintext, iv []byte) ([]byte, error)
+	Decrypt(ctx context.Context, id identity.Identity, ciphertext, iv []byte) ([]byte, error)
+}
+
+// Certificates issues certificates to modules.
+type Certificates interface {
+	Client(ctx context.Context, id identity.Identity, notAfter time.Time) (*ca.Issued, error)
+	Server(ctx context.Context, id identity.Identity, name string, notAfter time.Time) (*ca.Issued, error)
+	Serves(ctx context.Context, id identity.Identity, name string) (bool, error)
+}
+
+// Trust is what modules trust, PEM.
+type Trust interface{ TrustBundle() []byte }
+
 // Config is what the API needs.
 type Config struct {
-	Supervisor Supervisor
-	Views      Views
-	Decider    *access.Decider
-	Audit      *audit.Log
-	Limits     httpapi.Limits
+	Supervisor   Supervisor
+	Identities   Identities
+	Keys         Keys
+	Certificates Certificates
+	Trust        Trust
+	Views        Views
+	Decider      *access.Decider
+	Audit        *audit.Log
+	Limits       httpapi.Limits
 }
 
 type api struct{ Config }
 
 // routes is the whole workload API with who may use it.
 func (a *api) routes() []httpapi.Route {
+	const v2018 = "2018-06-28"
 	return []httpapi.Route{
-		{Method: http.MethodGet, Path: "/modules", Since: "2018-06-28", Rule: access.Known, Handle: a.listModules},
+		{Method: http.MethodGet, Path: "/modules", Since: v2018, Rule: access.Known, Handle: a.listModules},
+		{Method: http.MethodPost, Path: "/modules/{name}/genid/{genid}/sign", Since: v2018, Rule: access.Named, Handle: a.sign},
+		{Method: http.MethodPost, Path: "/modules/{name}/genid/{genid}/encrypt", Since: v2018, Rule: access.Named, Handle: a.encrypt},
+		{Method: http.MethodPost, Path: "/modules/{name}/genid/{genid}/decrypt", Since: v2018, Rule: access.Named, Handle: a.decrypt},
+		{Method: http.MethodPost, Path: "/modules/{name}/certificate/identity", Since: v2018, Rule: access.Named, Change: true, Handle: a.identityCertificate},
+		{Method: http.MethodPost, Path: "/modules/{name}/genid/{genid}/certificate/server", Since: v2018, Rule: access.Named, Change: true, Handle: a.serverCertificate},
+		{Method: http.MethodGet, Path: "/trust-bundle", Since: v2018, Rule: access.Known, Handle: a.trustBundle},
+		{Method: http.MethodGet, Path: "/manifest-trust-bundle", Since: v2018, Rule: access.Known, Handle: a.manifestTrustBundle},
 	}
 }
 
@@ -47,7 +85,7 @@ func New(cfg Config) http.Handler {
 		Routes: a.routes(), Versions: true, WriteError: httpapi.MessageError,
 		Decider: a.Decider, Audit: a.Audit, Limits: a.Limits,
 	}
-	return m.Handler()
+	return httpapi.InTurn(m.Handler())
 }
 
 // listModules shows nobody's environment: whoever may see one asks the management socket.

@@ -4,6 +4,7 @@
 #
 #	deps.sh         to build and run
 #	deps.sh test    and to run every test
+#	deps.sh clients and to run other people's clients
 set -eu
 
 missing=()
@@ -40,6 +41,15 @@ if [ "${1:-}" = test ]; then
 	need debootstrap command_exists debootstrap
 	need debian-archive-keyring file_exists /usr/share/keyrings/debian-archive-keyring.gpg
 	need docker-registry command_exists docker-registry
+	need swtpm command_exists swtpm
+	need softhsm2 command_exists softhsm2-util
+fi
+if [ "${1:-}" = test ] || [ "${1:-}" = clients ]; then
+	need python3-requests-unixsocket /usr/bin/python3 -c 'import requests_unixsocket'
+fi
+if [ "${1:-}" = clients ]; then
+	need nodejs command_exists node
+	need npm command_exists npm
 fi
 
 if [ ${#missing[@]} = 0 ]; then

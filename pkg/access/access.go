@@ -5,6 +5,7 @@ package access
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"sync/atomic"
 
 	"github.com/containerd/errdefs"
@@ -91,6 +92,9 @@ const (
 // Grant gives permissions to whoever is on one of its lists.
 type Grant struct {
 	Permissions []Permission
+	// ServerNames are DNS names, "*." for one label before the rest, and addresses
+	// for which the modules get server certificates.
+	ServerNames []string
 	Modules     []string
 	UIDs, GIDs  []uint32
 }
@@ -157,6 +161,25 @@ func (d *Decider) Has(c peer.Caller, p Permission) bool {
 // HasAny says whether the caller holds any permission at all.
 func (d *Decider) HasAny(c peer.Caller) bool {
 	return d.any(c, func(g *Grant) bool { return len(g.Permissions) > 0 })
+}
+
+// MayServe says whether a grant gives a module certificates for a server's name,
+// DNS name or address.
+func (d *Decider) MayServe(c peer.Caller, name string) bool {
+	return c.Kind == peer.Module && d.any(c, func(g *Grant) bool {
+		return slices.ContainsFunc(g.ServerNames, func(pattern string) bool { return covers(pattern, name) })
+	})
+}
+
+// covers compares names as DNS does, without regard to case. A wildcard stands for
+// one label, as in certificates (RFC 6125, 6.4.3).
+func covers(pattern, name string) bool {
+	if rest, wild := strings.CutPrefix(pattern, "*."); wild {
+		if _, parent, ok := strings.Cut(name, "."); ok && !strings.HasPrefix(name, "*.") {
+			pattern, name = rest, parent
+		}
+	}
+	return name != "" && strings.EqualFold(pattern, name)
 }
 
 func (d *Decider) any(c peer.Caller, want func(*Grant) bool) bool {

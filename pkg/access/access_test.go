@@ -147,3 +147,15 @@ func TestRulesHaveNames(t *testing.T) {
 	}
 	require.True(t, Rule{}.IsZero())
 }
+
+func TestServerNamesAreGrantedToModulesAlone(t *testing.T) {
+	d := New([]Grant{{ServerNames: []string{"*.plant.example", "hub.example", "10.0.0.1"}, Modules: []string{"target"}, UIDs: []uint32{0}}})
+	for name, want := range map[string]bool{
+		"hub.example": true, "HUB.Example": true, "10.0.0.1": true, "a.plant.example": true, "*.plant.example": true,
+		"plant.example": false, "a.b.plant.example": false, "hub.example.": false, "xhub.example": false, "10.0.0.2": false, "": false, "*.a.plant.example": false,
+	} {
+		require.Equal(t, want, d.MayServe(inside("target"), name), name)
+		require.False(t, d.MayServe(inside("other"), name), name)
+		require.False(t, d.MayServe(host(0), name), name)
+	}
+}

@@ -63,7 +63,20 @@ type Device struct {
 	// TrustBundle is the absolute path of a PEM file of further certificates
 	// to trust, or empty.
 	TrustBundle string `toml:"trust_bundle"`
+	// CACert is the absolute path of a PEM file with the operator's CA and those
+	// above it, and CAKey its private key: an absolute path, or a URI of a key in a
+	// TPM or token. Both are empty for a CA that the device makes itself.
+	CACert string `toml:"ca_cert"`
+	CAKey  string `toml:"ca_key"`
+	// KeyType of the certificates that modules are given: KeyP256 or KeyRSA2048.
+	KeyType string `toml:"key_type"`
 }
+
+// Key types of Device.
+const (
+	KeyP256    = "ecdsa-p256"
+	KeyRSA2048 = "rsa-2048"
+)
 
 // Peer says how strong the proof of a caller must be.
 type Peer struct {

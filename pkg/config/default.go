@@ -21,6 +21,7 @@ func Default() *Config {
 			Management: "fd://edged.mgmt.socket",
 			Workload:   "fd://edged.workload.socket",
 		},
+		Device: Device{KeyType: KeyP256},
 		Limits: Limits{
 			JSONBody:          1 << 20,
 			CatalogBody:       8 << 20,

@@ -7,6 +7,9 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/containerd/errdefs"
+
+	"github.com/edged/edged/pkg/keystore/uri"
 	"github.com/edged/edged/pkg/listen"
 )
 
@@ -133,6 +136,44 @@ func (v *validator) device() {
 		c.TrustBundle = strings.TrimPrefix(c.TrustBundle, "file://")
 		v.path("device.trust_bundle", &c.TrustBundle)
 	}
+	v.must("device.key_type", oneOf(c.KeyType, KeyP256, KeyRSA2048))
+	v.deviceCA()
+}
+
+// deviceCA is the operator's CA: a certificate and its key, or neither.
+func (v *validator) deviceCA() {
+	c := &v.config.Device
+	switch {
+	case c.CACert == "" && c.CAKey == "":
+		return
+	case c.CACert == "":
+		v.fault("device.ca_key", "set ca_cert, the certificate of this key, too")
+		return
+	case c.CAKey == "":
+		v.fault("device.ca_cert", "set ca_key, the key of this certificate, too")
+		return
+	}
+	c.CACert = strings.TrimPrefix(c.CACert, "file://")
+	v.path("device.ca_cert", &c.CACert)
+	if strings.HasPrefix(c.CAKey, "tpm2:") || strings.HasPrefix(c.CAKey, "pkcs11:") {
+		key, err := uri.Parse(c.CAKey)
+		switch {
+		case err != nil:
+			v.fault("device.ca_key", "%s", cause(err))
+		case key.Kind == uri.TPM && key.Handle == 0:
+			v.fault("device.ca_key", "want ?handle= and the handle of the key")
+		case key.Kind == uri.Token && key.Object == "" && len(key.ID) == 0:
+			v.fault("device.ca_key", "want object or id, which name the key")
+		}
+		return
+	}
+	c.CAKey = strings.TrimPrefix(c.CAKey, "file://")
+	v.path("device.ca_key", &c.CAKey)
+}
+
+// cause is an error without the name of its class, which every fault has.
+func cause(err error) string {
+	return strings.TrimSuffix(err.Error(), ": "+errdefs.ErrInvalidArgument.Error())
 }
 
 func (v *validator) limits() {
@@ -272,10 +313,14 @@ func (v *validator) keystore() {
 	if c.URI == "" {
 		c.URI = "file://" + filepath.Join(v.config.Home, "keys")
 	}
-	if path, ok := strings.CutPrefix(c.URI, "file://"); ok {
-		v.must("keystore.uri", absolute(path))
-	} else if !strings.HasPrefix(c.URI, "pkcs11:") && !strings.HasPrefix(c.URI, "tpm2:") {
-		v.fault("keystore.uri", "want file:///path, pkcs11:... or tpm2:...")
+	where, err := uri.Parse(c.URI)
+	switch {
+	case err != nil:
+		v.fault("keystore.uri", "%s", cause(err))
+	case where.Handle != 0:
+		v.fault("keystore.uri", "a handle names one key, edged makes its own")
+	case len(where.ID) > 0:
+		v.fault("keystore.uri", "an id names one key, edged makes its own; object begins their labels")
 	}
 }
 

@@ -70,6 +70,17 @@ func TestValuesThatCannotBeMeantAreRefused(t *testing.T) {
 		"[[grant]]\npermissions = ['catalog_write']\nusers = ['4294967295']": "grant[1].users[0]: ",
 		"[keystore]\nuri = '/keys'":                                          "keystore.uri: ",
 		"[keystore]\nuri = 'file://keys'":                                    "keystore.uri: ",
+		"[keystore]\nuri = 'tpm2:tpm0'":                                      "keystore.uri: ",
+		"[keystore]\nuri = 'tpm2:?handle=0x81000001'":                        "keystore.uri: a handle names one key",
+		"[keystore]\nuri = 'pkcs11:token=t'":                                 "keystore.uri: want ?module-path=",
+		"[keystore]\nuri = 'pkcs11:token=t;id=%01?module-path=/m'":           "keystore.uri: an id names one key",
+		"[device]\nkey_type = 'rsa'":                                         "device.key_type: ",
+		"[device]\nca_cert = '/a'":                                           "device.ca_cert: set ca_key",
+		"[device]\nca_key = '/a'":                                            "device.ca_key: set ca_cert",
+		"[device]\nca_cert = 'a'\nca_key = '/a'":                             "device.ca_cert: ",
+		"[device]\nca_cert = '/a'\nca_key = 'a'":                             "device.ca_key: ",
+		"[device]\nca_cert = '/a'\nca_key = 'tpm2:'":                         "device.ca_key: want ?handle=",
+		"[device]\nca_cert = '/a'\nca_key = 'pkcs11:token=t?module-path=/m'": "device.ca_key: want object or id",
 		"[bundles]\nhost_image = ':'":                                        "bundles.host_image: ",
 		"[bundles]\nnode = 'a/b'":                                            "bundles.node: ",
 		"[bundles]\ngroups = ['*']":                                          "bundles.groups[0]: ",
@@ -109,7 +120,7 @@ subnet6 = "fd00:ed9e::/64"
 image_pull_policy = "On-Create"
 create_options = '{"HostConfig": {}}'
 [keystore]
-uri = "pkcs11:token=edge"
+uri = "pkcs11:token=edge?module-path=/usr/lib/t.so"
 [uploads]
 max_size = 10
 redis_version = "7.2"
@@ -124,7 +135,7 @@ listen = "[::1]:9108"
 	require.Equal(t, "/etc/edged/trust.pem", c.Device.TrustBundle)
 	require.Equal(t, "/run/c.sock", c.Containerd.Address)
 	require.Equal(t, "on-create", c.Agent.ImagePullPolicy)
-	require.Equal(t, "pkcs11:token=edge", c.Keystore.URI)
+	require.Equal(t, "pkcs11:token=edge?module-path=/usr/lib/t.so", c.Keystore.URI)
 	require.Equal(t, Size(10), c.Uploads.MaxSize)
 }
 

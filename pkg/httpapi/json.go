@@ -61,7 +61,12 @@ func Deadline(w http.ResponseWriter) {
 // JSON decodes the body into v. An absent content type is JSON, for clients that
 // send none. Errors: 415 another type, 413 too large, 408 too slow, 400 no body,
 // 422 not JSON of this shape.
-func (req *Request) JSON(v any) error {
+func (req *Request) JSON(v any) error { return req.decode(v, false) }
+
+// OptionalJSON is JSON where no body is one too, and leaves v as it is.
+func (req *Request) OptionalJSON(v any) error { return req.decode(v, true) }
+
+func (req *Request) decode(v any, optional bool) error {
 	if ct := req.Header.Get("Content-Type"); ct != "" {
 		if media, _, err := mime.ParseMediaType(ct); err != nil || media != "application/json" {
 			return &statusError{http.StatusUnsupportedMediaType, "request body must be application/json"}
@@ -79,6 +84,8 @@ func (req *Request) JSON(v any) error {
 		return &statusError{http.StatusRequestTimeout, "the request body came too slowly"}
 	case err != nil:
 		return BadRequest("cannot read the request body")
+	case len(body) == 0 && optional:
+		return nil
 	case len(body) == 0:
 		return BadRequest("missing request body")
 	}

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -163,6 +164,11 @@ func (res *resource) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		if answer.begun {
 			// A stream that broke: the client sees it end, there is no status to give any more.
 			panic(http.ErrAbortHandler)
+		}
+		var refusal *access.Refusal
+		if errors.As(err, &refusal) {
+			m.refuse(answer, req, route, refusal) // for what the body names
+			return
 		}
 		m.fail(answer, err)
 	}

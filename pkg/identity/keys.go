@@ -17,7 +17,7 @@ import (
 // Deriver makes secrets out of the device's master key: 32 bytes that depend on
 // every label and on where one ends and the next begins.
 type Deriver interface {
-	Derive(ctx context.Context, labels ...string) ([]byte, error)
+	Derive(ctx context.Context, labels ...string) ([32]byte, error)
 }
 
 // What a derived key is for; a key serves one purpose.
@@ -137,7 +137,7 @@ func cached[T any](ctx context.Context, k *Keys, name keyName, make func([]byte)
 	if err != nil {
 		return zero, fmt.Errorf("cannot derive key: %w", err)
 	}
-	made, err := make(secret)
+	made, err := make(secret[:])
 	if err != nil {
 		return zero, fmt.Errorf("cannot use derived key: %w", err)
 	}

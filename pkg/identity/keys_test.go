@@ -18,10 +18,10 @@ type labelled struct {
 	fail  error
 }
 
-func (l *labelled) Derive(_ context.Context, labels ...string) ([]byte, error) {
+func (l *labelled) Derive(_ context.Context, labels ...string) ([32]byte, error) {
 	l.calls++
 	sum := sha256.Sum256(fmt.Appendf(nil, "%q", labels))
-	return sum[:], l.fail
+	return sum, l.fail
 }
 
 func TestEachIdentityAndEachKeySignsOtherwise(t *testing.T) {
@@ -54,7 +54,7 @@ func TestASignatureIsHMACSHA256(t *testing.T) {
 	d := &labelled{}
 	secret, err := d.Derive(t.Context(), purposeSign, "temp", "g", PrimaryKey)
 	require.NoError(t, err)
-	mac := hmac.New(sha256.New, secret)
+	mac := hmac.New(sha256.New, secret[:])
 	mac.Write([]byte("data"))
 	digest, err := NewKeys(d).Sign(t.Context(), Identity{Module: "temp", GenerationID: "g"}, PrimaryKey, []byte("data"))
 	require.NoError(t, err)

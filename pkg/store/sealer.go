@@ -1,100 +1,102 @@
 package store
 
 import (
-	"crypto/aes"
-	"crypto/cipher"
-	"crypto/rand"
+	"context"
+	"database/sql"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
+
+	"github.com/containerd/errdefs"
 
 	"github.com/edged/edged/pkg/module"
 )
 
 // Sealer keeps secrets that the database must hold. context binds a sealed value
-// to its place: moved to another row it does not open.
+// to its place: moved to another row it does not open. The first byte of a sealed
+// value is the version of its form; oldVersion is not the Sealer's.
 type Sealer interface {
 	Seal(plain []byte, context string) ([]byte, error)
 	Open(sealed []byte, context string) ([]byte, error)
 }
 
-// sealVersion is the first byte of what fileSealer makes, so that another way of
-// sealing can come beside it.
-const sealVersion = 1
-
-// fileSealer is AES-256-GCM under a key in a file that only root reads.
-type fileSealer struct{ aead cipher.AEAD }
-
-// NewFileSealer reads the key from path and makes one if there is none. A key file
-// that is not a key is an error: making a new one would lose what is sealed.
-func NewFileSealer(path string) (Sealer, error) {
-	key, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		key, err = makeKey(path)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("cannot read sealing key: %w", err)
-	}
-	if len(key) != 32 {
-		return nil, fmt.Errorf("cannot use sealing key %s: it has %d bytes, not 32; restore it from a backup, or remove it and the registry passwords it sealed", path, len(key))
-	}
-	block, err := aes.NewCipher(key)
-	if err != nil {
-		return nil, err
-	}
-	aead, err := cipher.NewGCMWithRandomNonce(block)
-	if err != nil {
-		return nil, err
-	}
-	return &fileSealer{aead}, nil
-}
-
-// makeKey writes a key so that a power cut leaves all of it or nothing.
-func makeKey(path string) ([]byte, error) {
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return nil, err
-	}
-	key := make([]byte, 32)
-	if _, err := rand.Read(key); err != nil {
-		return nil, err
-	}
-	f, err := os.CreateTemp(filepath.Dir(path), ".key-*")
-	if err != nil {
-		return nil, err
-	}
-	defer os.Remove(f.Name())
-	_, err = f.Write(key)
-	err = errors.Join(err, f.Sync(), f.Close())
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err == nil {
-		err = syncFolder(filepath.Dir(path))
-	}
-	return key, err
-}
-
-// syncFolder makes a rename outlive a power cut.
-func syncFolder(dir string) error {
-	f, err := os.Open(dir) // #nosec G304 -- edged's own
+// SealWith sets the sealer, before anything that is sealed is read or written. What an
+// edged of before the keystore sealed, with the key in the file old, is sealed anew,
+// and the file removed. Errors: errdefs.FailedPrecondition where that key is needed
+// and gone.
+func (s *Store) SealWith(ctx context.Context, sealer Sealer, old string) error {
+	s.sealer = sealer
+	legacy, err := openFileSealer(old)
 	if err != nil {
 		return err
 	}
-	return errors.Join(f.Sync(), f.Close())
-}
-
-func (s *fileSealer) Seal(plain []byte, context string) ([]byte, error) {
-	return s.aead.Seal([]byte{sealVersion}, nil, plain, []byte(context)), nil // #nosec G407 -- this AEAD draws its own nonce
-}
-
-func (s *fileSealer) Open(sealed []byte, context string) ([]byte, error) {
-	if len(sealed) == 0 || sealed[0] != sealVersion {
-		return nil, errors.New("cannot open sealed value: unknown version")
+	if err := s.reseal(ctx, legacy, old); err != nil {
+		return err
 	}
-	return s.aead.Open(nil, nil, sealed[1:], []byte(context))
+	return legacy.remove(old)
+}
+
+// reseal seals anew what has the old form, all of it or nothing.
+func (s *Store) reseal(ctx context.Context, legacy *fileSealer, old string) error {
+	sealed, err := s.oldAuths(ctx)
+	if err != nil || len(sealed) == 0 {
+		return err
+	}
+	if legacy == nil {
+		return fmt.Errorf("cannot open registry credentials: they were sealed with the key in %s, which is not there; restore it from a backup, %s: %w", old, giveUp, errdefs.ErrFailedPrecondition)
+	}
+	return s.tx(ctx, "registry credentials", func(tx *sql.Tx) error {
+		for key, value := range sealed {
+			plain, err := legacy.Open(value, authContext(key.module, key.number))
+			if err != nil {
+				return unsealable(key.module, fmt.Errorf("%w (key file %s)", err, old))
+			}
+			anew, err := s.sealer.Seal(plain, authContext(key.module, key.number))
+			clear(plain)
+			if err != nil {
+				return err
+			}
+			if _, err := tx.ExecContext(ctx, `UPDATE generations SET auth = ? WHERE module = ? AND number = ?`, anew, key.module, key.number); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func (s *Store) oldAuths(ctx context.Context) (map[generationKey][]byte, error) {
+	rows, err := s.read.QueryContext(ctx, `SELECT module, number, auth FROM generations WHERE auth IS NOT NULL`)
+	if err != nil {
+		return nil, fmt.Errorf("cannot read generations: %w", err)
+	}
+	defer rows.Close()
+	old := map[generationKey][]byte{}
+	for rows.Next() {
+		var (
+			key   generationKey
+			value []byte
+		)
+		if err := rows.Scan(&key.module, &key.number, &value); err != nil {
+			return nil, fmt.Errorf("cannot read generation: %w", err)
+		}
+		if len(value) > 0 && value[0] == oldVersion {
+			old[key] = value
+		}
+	}
+	return old, rows.Err()
+}
+
+// ForgetSealed removes what is sealed, and returns of how many generations: their
+// images are then fetched without credentials, until the modules are made anew.
+func (s *Store) ForgetSealed(ctx context.Context) (int64, error) {
+	var n int64
+	err := s.tx(ctx, "registry credentials", func(tx *sql.Tx) error {
+		res, err := tx.ExecContext(ctx, `UPDATE generations SET auth = NULL WHERE auth IS NOT NULL`)
+		if err == nil {
+			n, err = res.RowsAffected()
+		}
+		return err
+	})
+	return n, err
 }
 
 func authContext(name string, generation int64) string {
@@ -118,8 +120,15 @@ func (s *Store) openAuth(name string, generation int64, sealed []byte) (*module.
 	}
 	plain, err := s.sealer.Open(sealed, authContext(name, generation))
 	if err != nil {
-		return nil, fmt.Errorf("cannot open registry credentials of module %q: the sealing key is not the one they were sealed with: %w", name, err)
+		return nil, unsealable(name, err)
 	}
 	auth := new(module.Auth)
 	return auth, json.Unmarshal(plain, auth)
+}
+
+// giveUp is the way out where there is no backup.
+const giveUp = `or give the credentials up with "edged --new-keys"`
+
+func unsealable(name string, cause error) error {
+	return fmt.Errorf("cannot open registry credentials of module %q: %w; restore keys and database from one backup, %s", name, cause, giveUp)
 }

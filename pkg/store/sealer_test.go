@@ -2,11 +2,16 @@ package store
 
 import (
 	"bytes"
+	"crypto/aes"
+	"crypto/cipher"
 	"os"
 	"path/filepath"
 	"testing"
 
+	"github.com/containerd/errdefs"
 	"github.com/stretchr/testify/require"
+
+	"github.com/edged/edged/pkg/keystore"
 )
 
 func TestPasswordsAreNowhereInTheFiles(t *testing.T) {
@@ -31,64 +36,82 @@ func TestPasswordsAreNowhereInTheFiles(t *testing.T) {
 	look()
 }
 
-func TestAnotherKeyIsRefused(t *testing.T) {
+func TestAnotherKeyIsRefusedWithACureThatWorks(t *testing.T) {
 	home := t.TempDir()
 	s := open(t, home)
 	require.NoError(t, s.SaveModule(t.Context(), record("temp")))
-	require.NoError(t, s.Close())
-	require.NoError(t, os.Remove(filepath.Join(home, "keys", "seal")))
-	_, err := open(t, home).Modules(t.Context())
+	other, err := keystore.NewSealer([keystore.KeySize]byte{2})
+	require.NoError(t, err)
+	require.NoError(t, s.SealWith(t.Context(), other, "/none"))
+	_, err = s.Modules(t.Context())
+	require.ErrorIs(t, err, errdefs.ErrFailedPrecondition)
 	require.ErrorContains(t, err, `cannot open registry credentials of module "temp"`)
+	require.ErrorContains(t, err, "edged --new-keys")
+
+	n, err := s.ForgetSealed(t.Context())
+	require.NoError(t, err)
+	require.EqualValues(t, 1, n)
+	got := only(t, s)
+	require.Nil(t, got.Current.Spec.Auth)
+	require.Equal(t, "temp", got.Name, "the module is still there")
 }
 
-func TestASealedValueOpensInItsOwnPlaceOnly(t *testing.T) {
-	s, err := NewFileSealer(filepath.Join(t.TempDir(), "k"))
+// oldSealer seals as edged did before there was a keystore.
+type oldSealer struct{ cipher.AEAD }
+
+func newOldSealer(t *testing.T, key []byte) oldSealer {
+	block, err := aes.NewCipher(key)
 	require.NoError(t, err)
-	sealed, err := s.Seal([]byte("x"), authContext("a", 1))
+	aead, err := cipher.NewGCMWithRandomNonce(block)
 	require.NoError(t, err)
-	again, err := s.Seal([]byte("x"), authContext("a", 1))
-	require.NoError(t, err)
-	require.NotEqual(t, sealed, again, "the nonce is fresh")
-	plain, err := s.Open(sealed, authContext("a", 1))
-	require.NoError(t, err)
-	require.Equal(t, "x", string(plain))
-	changed := bytes.Clone(sealed)
-	changed[len(changed)-1] ^= 1
-	for name, tc := range map[string]struct {
-		sealed  []byte
-		context string
-	}{
-		"another module": {sealed, authContext("b", 1)}, "another generation": {sealed, authContext("a", 2)}, "changed": {changed, authContext("a", 1)},
-		"nothing": {nil, authContext("a", 1)}, "short": {sealed[:5], authContext("a", 1)}, "another version": {append([]byte{9}, sealed[1:]...), authContext("a", 1)},
-	} {
-		_, err := s.Open(tc.sealed, tc.context)
-		require.Error(t, err, name)
+	return oldSealer{aead}
+}
+
+func (o oldSealer) Seal(plain []byte, context string) ([]byte, error) {
+	return o.AEAD.Seal([]byte{oldVersion}, nil, plain, []byte(context)), nil
+}
+
+func (o oldSealer) Open(sealed []byte, context string) ([]byte, error) {
+	return o.AEAD.Open(nil, nil, sealed[1:], []byte(context))
+}
+
+func TestWhatAnOlderEdgedSealedIsSealedAnew(t *testing.T) {
+	home := t.TempDir()
+	file := filepath.Join(home, "seal")
+	key := bytes.Repeat([]byte{7}, 32)
+	s := open(t, home)
+	now := s.sealer
+	s.sealer = newOldSealer(t, key)
+	want := map[string]string{}
+	for _, name := range []string{"one", "two"} {
+		require.NoError(t, s.SaveModule(t.Context(), record(name)))
+		want[name] = password
 	}
+	passwords := func() map[string]string {
+		all, err := s.Modules(t.Context())
+		require.NoError(t, err)
+		got := map[string]string{}
+		for _, r := range all {
+			got[r.Name] = r.Current.Spec.Auth.Password
+		}
+		return got
+	}
+	require.Equal(t, want, passwords())
+
+	err := s.SealWith(t.Context(), now, file)
+	require.ErrorIs(t, err, errdefs.ErrFailedPrecondition, "the key is gone")
+	require.ErrorContains(t, err, file)
+	require.NoError(t, os.WriteFile(file, key[:5], 0o600))
+	require.ErrorContains(t, s.SealWith(t.Context(), now, file), "has 5 bytes, not 32")
+	require.NoError(t, os.WriteFile(file, bytes.Repeat([]byte{8}, 32), 0o600))
+	require.ErrorContains(t, s.SealWith(t.Context(), now, file), "sealed with another key")
+	require.FileExists(t, file)
+
+	require.NoError(t, os.WriteFile(file, key, 0o600))
+	require.NoError(t, s.SealWith(t.Context(), now, file))
+	require.Equal(t, want, passwords())
+	require.NoFileExists(t, file)
+	require.NoError(t, s.SealWith(t.Context(), now, file), "the next start")
+	require.Equal(t, want, passwords())
 	require.NotEqual(t, authContext("1/a", 1), authContext("a", 11))
-}
-
-func TestAKeyFileThatIsNoKeyIsNotReplaced(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "k")
-	require.NoError(t, os.WriteFile(path, []byte("short"), 0o600))
-	_, err := NewFileSealer(path)
-	require.ErrorContains(t, err, "has 5 bytes, not 32")
-	b, err := os.ReadFile(path)
-	require.NoError(t, err)
-	require.Equal(t, "short", string(b))
-}
-
-func TestTheKeyIsMadeOnce(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "deep", "k")
-	one, err := NewFileSealer(path)
-	require.NoError(t, err)
-	two, err := NewFileSealer(path)
-	require.NoError(t, err)
-	sealed, err := one.Seal([]byte("x"), "c")
-	require.NoError(t, err)
-	plain, err := two.Open(sealed, "c")
-	require.NoError(t, err)
-	require.Equal(t, "x", string(plain))
-	entries, err := os.ReadDir(filepath.Dir(path))
-	require.NoError(t, err)
-	require.Len(t, entries, 1, "no half a key is left")
 }

@@ -33,7 +33,8 @@ type Store struct {
 }
 
 // Open opens, or makes, <home>/edged.db and brings its schema up to date. A
-// schema newer than this program is refused: a downgrade must not guess. Errors:
+// schema newer than this program is refused: a downgrade must not guess. sealer may be
+// nil until SealWith sets it: the keystore that it comes from is remembered here. Errors:
 // errdefs.FailedPrecondition (another process has it, newer schema), else the disk's.
 func Open(ctx context.Context, home string, sealer Sealer) (*Store, error) {
 	lock, err := lockFile(filepath.Join(home, "edged.lock"))

@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/edged/edged/pkg/identity"
+	"github.com/edged/edged/pkg/keystore"
 	"github.com/edged/edged/pkg/module"
 	"github.com/edged/edged/pkg/peer"
 )
@@ -30,7 +31,7 @@ func open(t *testing.T, home string) *Store {
 }
 
 func tryOpen(home string) (*Store, error) {
-	sealer, err := NewFileSealer(filepath.Join(home, "keys", "seal"))
+	sealer, err := keystore.NewSealer([keystore.KeySize]byte{1})
 	if err != nil {
 		return nil, err
 	}
@@ -195,7 +196,7 @@ func TestNotesAndImageUses(t *testing.T) {
 func TestFilesAreForRootAlone(t *testing.T) {
 	home := t.TempDir()
 	require.NoError(t, open(t, home).SetNote(t.Context(), "k", "v"))
-	for _, name := range []string{"edged.db", "edged.db-wal", "edged.lock", "ballast", "keys/seal"} {
+	for _, name := range []string{"edged.db", "edged.db-wal", "edged.lock", "ballast"} {
 		info, err := os.Stat(filepath.Join(home, name))
 		require.NoError(t, err)
 		require.Zero(t, info.Mode().Perm()&0o077, name)

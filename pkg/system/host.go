@@ -2,6 +2,7 @@ package system
 
 import (
 	"bytes"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -92,10 +93,14 @@ func (r Root) disks() []wire.Disk {
 	return disks
 }
 
-// fileType says what a block device, "major:minor", is.
+// fileType says what a block device, "major:minor", is. A partition's queue is its disk's, one folder up.
 func (r Root) fileType(device string) string {
-	for _, path := range []string{"/queue/rotational", "/../queue/rotational"} { // a partition's is its disk's
-		switch r.word("sys/dev/block/" + device + path) {
+	dir, err := filepath.EvalSymlinks(filepath.Join(string(r), "sys/dev/block", device))
+	if err != nil {
+		return "Unknown"
+	}
+	for _, dir := range []string{dir, filepath.Dir(dir)} {
+		switch Root(dir).word("queue/rotational") {
 		case "0":
 			return "SSD"
 		case "1":

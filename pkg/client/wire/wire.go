@@ -260,3 +260,34 @@ type RemovedImage struct {
 type Error struct {
 	Message string `json:"message"`
 }
+
+// Where a device CA comes from.
+const (
+	SourceDevice   = "device"   // made by the device itself
+	SourceOperator = "operator" // given by [device] ca_cert
+)
+
+// DeviceCA is the CA under which modules get certificates. Times are RFC 3339 in UTC.
+type DeviceCA struct {
+	// Source is SourceDevice or SourceOperator.
+	Source string `json:"source"`
+	CACertificate
+	// Serial is hexadecimal.
+	Serial string `json:"serial"`
+	// RenewAt is when edged renews it, or the operator should.
+	RenewAt string `json:"renewAt"`
+	// Certificate is PEM.
+	Certificate string `json:"certificate"`
+	// Trust are the certificates that modules are given to trust.
+	Trust []CACertificate `json:"trust"`
+}
+
+// CACertificate is what names a certificate.
+type CACertificate struct {
+	Subject   string `json:"subject"`
+	Issuer    string `json:"issuer"`
+	NotBefore string `json:"notBefore"`
+	NotAfter  string `json:"notAfter"`
+	// SHA256 is the hexadecimal fingerprint of the whole certificate.
+	SHA256 string `json:"sha256"`
+}
