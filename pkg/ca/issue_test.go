@@ -118,9 +118,7 @@ func TestWhateverIsIssuedIsValid(t *testing.T) {
 	serials := map[string]bool{}
 	require.NoError(t, quick.Check(func(common string, names []string, ip [4]byte, ahead int32) bool {
 		r := Request{Profile: Server, CommonName: common, IPs: []netip.Addr{netip.AddrFrom4(ip)}, NotAfter: f.now.Add(time.Duration(ahead) * time.Second)}
-		for _, name := range names[:min(len(names), 3)] {
-			r.DNSNames = append(r.DNSNames, name)
-		}
+		r.DNSNames = append(r.DNSNames, names[:min(len(names), 3)]...)
 		if rand.IntN(2) == 0 {
 			r.DNSNames = []string{"host.example.test"}
 		}
