@@ -130,9 +130,11 @@ func (a *Authority) open(ctx context.Context) error {
 // use makes an issuer the one that signs, once the database remembers it.
 func (a *Authority) use(ctx context.Context, i *issuer) error {
 	m := a.memory.with(i, a.cfg.Now())
+	// gofail: var caBeforeRemembered struct{}
 	if err := m.write(ctx, a.cfg.Notes); err != nil {
 		return fmt.Errorf("cannot remember device CA: %w", err)
 	}
+	// gofail: var caAfterRemembered struct{}
 	a.memory = m
 	a.issuer.Store(i)
 	a.gather()

@@ -130,6 +130,19 @@ func TestADeviceKeepsItsKeysOrSaysThatTheyAreLost(t *testing.T) {
 	}
 }
 
+func TestARootKeyMayBeACredentialOfTheServiceManager(t *testing.T) {
+	credentials := t.TempDir()
+	credential := filepath.Join(credentials, "master")
+	require.NoError(t, os.WriteFile(credential, bytes.Repeat([]byte{7}, 32), 0o400))
+	d := device.New(t, device.Options{NoAgent: true, Env: []string{"CREDENTIALS_DIRECTORY=" + credentials}})
+	ca := deviceCA(t, d, "GET", "")
+	require.Equal(t, []string{"device-ca"}, keyFiles(t, d))
+	d.Edged.Signal(syscall.SIGTERM)
+	require.Contains(t, refuses(t, d), "keys/master is not there", "without the credential")
+	d.StartEdged()
+	require.Equal(t, ca, deviceCA(t, d, "GET", ""))
+}
+
 func TestADeviceWhoseKeysAreLostBeginsAnew(t *testing.T) {
 	d := device.New(t, device.Options{})
 	spec := d.CommandSpec("sealed", "sleep")

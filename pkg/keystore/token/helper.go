@@ -102,17 +102,17 @@ func (h *helper) alive() bool {
 	}
 }
 
-// ask sends a request and reads the answer, until ctx ends or for callTimeout. After
-// an error of the socket the helper is of no more use.
+// ask sends a request and reads the answer, until the deadline of ctx or for
+// callTimeout. It goes on when ctx is cancelled: a client that leaves must not cost
+// all others a new helper. After an error of the socket the helper is of no more use.
 func (h *helper) ask(ctx context.Context, request *protocol.Request) (*protocol.Answer, error) {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
-	defer cancel()
-	deadline, _ := ctx.Deadline()
+	deadline := time.Now().Add(callTimeout)
+	if d, ok := ctx.Deadline(); ok && d.Before(deadline) {
+		deadline = d
+	}
 	if err := h.conn.SetDeadline(deadline); err != nil {
 		return nil, err
 	}
-	stop := context.AfterFunc(ctx, func() { _ = h.conn.SetDeadline(time.Unix(1, 0)) })
-	defer stop()
 	if err := protocol.Write(h.conn, request); err != nil {
 		return nil, err
 	}
