@@ -32,8 +32,8 @@ func TestURIsAreReadAsTheyAreMeant(t *testing.T) {
 
 func TestWhatCannotBeMeantIsRefused(t *testing.T) {
 	for text, want := range map[string]string{
-		"":                                   "want file:///path, pkcs11:... or tpm2:",
-		"/keys":                              "want file:///path",
+		"":                                   "want a URI that begins with file://, tpm2: or pkcs11:",
+		"/keys":                              "want a URI that begins",
 		"file://keys":                        "not an absolute path",
 		"tpm2:tpm0":                          "not an absolute path of a TPM",
 		"tpm2:?handle=0x80000001":            "persistent key",
