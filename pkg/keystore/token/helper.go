@@ -26,6 +26,8 @@ const (
 	pause = time.Second
 	// exitTimeout is how long a helper whose socket was closed has to end.
 	exitTimeout = 2 * time.Second
+	// lastWords is how long what an ended helper said is read.
+	lastWords = 100 * time.Millisecond
 )
 
 // helper is one run of edged-pkcs11.
@@ -64,8 +66,15 @@ func start(program string, warn func(format string, args ...any)) (*helper, erro
 	}
 	go func() {
 		defer close(h.done)
-		tell(said, warn) // to its end: the program's, and that of whatever it started
+		told := make(chan struct{})
+		go func() {
+			defer close(told)
+			tell(said, warn)
+		}()
 		_ = h.cmd.Wait()
+		// What the token's library started may hold the pipe for ever.
+		_ = said.SetReadDeadline(time.Now().Add(lastWords))
+		<-told
 	}()
 	return h, nil
 }
