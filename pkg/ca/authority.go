@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -142,24 +143,24 @@ func (a *Authority) use(ctx context.Context, i *issuer) error {
 }
 
 // Reload takes over files that the operator changed: the trust bundle, and the CA
-// that is the operator's. What cannot be read is an error, and stays as it was.
+// that is the operator's. What cannot be read is an error and stays as it was; the
+// other is taken over all the same.
 func (a *Authority) Reload(ctx context.Context, trustBundle string) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	extra, err := readBundle(trustBundle)
-	if err != nil {
-		return err
+	extra, faulty := readBundle(trustBundle)
+	if faulty == nil {
+		a.extra = extra
+		a.gather()
 	}
-	a.extra = extra
-	a.gather()
 	if a.cfg.Operator == nil {
-		return nil
+		return faulty
 	}
 	i, err := a.readOperator(ctx)
-	if err != nil {
-		return err
+	if err == nil {
+		err = a.use(ctx, i)
 	}
-	return a.use(ctx, i)
+	return errors.Join(faulty, err)
 }
 
 // Renew makes the certificate of the device's own CA anew, with the same key; that of
