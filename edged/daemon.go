@@ -94,7 +94,7 @@ func newDaemon(ctx context.Context, cfg *config.Config, activation *listen.Activ
 		return nil, err
 	}
 	d.logs = modulelog.NewStore(filepath.Join(cfg.Home, "logs"))
-	d.decider = access.New(d.allGrants(cfg))
+	d.decider = access.New(d.grants(cfg))
 	d.sockets = newSockets(d)
 	if d.supervisor, err = module.Open(ctx, module.Config{
 		Store: d.store, Engine: d.engine, Recorder: d.kernel, Table: table, Sockets: d.sockets, Logs: d.logs,
@@ -169,7 +169,10 @@ func (d *daemon) serve(ctx context.Context) error {
 	d.sockets.handle(listen.Workload, httpapi.NewServer(workload.New(workload.Config{
 		Supervisor: d.supervisor, Views: views, Decider: d.decider, Audit: d.audit, Limits: limits,
 	}), limits, d.log))
-	group, _ := edgedGroup()
+	group, err := edgedGroup()
+	if err == nil {
+		d.decider.SetOperators(uint32(group))
+	}
 	for _, s := range []struct {
 		name, uri string
 		perm      listen.Perm
@@ -238,7 +241,7 @@ func (d *daemon) reload(file string) {
 	if err != nil {
 		d.log.WithError(err).Error("cannot reload; the old configuration stays")
 	} else {
-		d.decider.SetGrants(d.allGrants(cfg))
+		d.decider.SetGrants(d.grants(cfg))
 		if err := d.reloadTrust(cfg); err != nil {
 			d.log.WithError(err).Error("cannot reload trust; what was trusted stays so")
 		}

@@ -69,12 +69,6 @@ func edgedGroup() (int, error) {
 	return strconv.Atoi(g.Gid)
 }
 
-// allGrants are those of the configuration, and the one that none can give or take.
-func (d *daemon) allGrants(cfg *config.Config) []access.Grant {
-	group, _ := edgedGroup() // its absence was told at the start
-	return append(d.grants(cfg), access.Operators(group))
-}
-
 // grants resolves names of users and groups once: a look-up at each request would
 // ask whoever serves names on this host.
 func (d *daemon) grants(cfg *config.Config) []access.Grant {

@@ -49,10 +49,11 @@ var (
 		return ""
 	}}
 
-	// Operator admits who answers for the device: edgeAgent, root of the host and the group edged.
+	// Operator admits those who own the device: edgeAgent, host root and host users in
+	// the operators' group. A permission that was granted for something else is not enough.
 	Operator = Rule{"operator", func(d *Decider, c peer.Caller, _ string) string {
-		if !d.Has(c, operator) {
-			return "not_an_operator"
+		if c.Module() != module.AgentName && (c.Kind != peer.Host || c.UID != 0 && !d.operates(c)) {
+			return "not_operator"
 		}
 		return ""
 	}}
@@ -87,19 +88,6 @@ const (
 	CatalogWrite       Permission = "catalog_write"
 )
 
-// operator is the permission behind the rule Operator. No configuration can grant it.
-const operator Permission = "operator"
-
-// Operators is the grant of those whom the rule Operator admits. gid is that of the
-// group edged, negative without one.
-func Operators(gid int) Grant {
-	g := Grant{Permissions: []Permission{operator}, Modules: []string{module.AgentName}, UIDs: []uint32{0}}
-	if gid >= 0 {
-		g.GIDs = []uint32{uint32(gid)}
-	}
-	return g
-}
-
 // Grant gives permissions to whoever is on one of its lists.
 type Grant struct {
 	Permissions []Permission
@@ -108,7 +96,10 @@ type Grant struct {
 }
 
 // Decider holds the grants; SetGrants replaces them while requests go on.
-type Decider struct{ grants atomic.Pointer[[]Grant] }
+type Decider struct {
+	grants    atomic.Pointer[[]Grant]
+	operators atomic.Pointer[[]uint32]
+}
 
 // New returns a Decider with grants.
 func New(grants []Grant) *Decider {
@@ -119,6 +110,14 @@ func New(grants []Grant) *Decider {
 
 // SetGrants replaces all grants at once.
 func (d *Decider) SetGrants(grants []Grant) { d.grants.Store(&grants) }
+
+// SetOperators says which groups' members are operators beside host root.
+func (d *Decider) SetOperators(gids ...uint32) { d.operators.Store(&gids) }
+
+func (d *Decider) operates(c peer.Caller) bool {
+	gids := d.operators.Load()
+	return gids != nil && (&Grant{GIDs: *gids}).names(c)
+}
 
 // Refusal is why a caller was refused. Clients are told nothing of it.
 type Refusal struct{ Rule, Reason string }

@@ -60,6 +60,8 @@ func TestEveryRuleForEveryCaller(t *testing.T) {
 		{Lifecycle, "target", known},
 		{Lifecycle, "", known},
 		{Lifecycle, "edgeAgent", []string{"agent", "root", "granted user", "by group", "by primary group", "user"}},
+		{Operator, "", []string{"agent", "root", "by group", "by primary group"}},
+		{Operator, "edgeAgent", []string{"agent", "root", "by group", "by primary group"}},
 		{Named, "target", []string{"target"}},
 		{Named, "edgeAgent", []string{"agent"}},
 		{Named, "", nil},
@@ -68,6 +70,7 @@ func TestEveryRuleForEveryCaller(t *testing.T) {
 		{Rule{}, "", nil},
 	} {
 		d := New(grants)
+		d.SetOperators(4242)
 		var got []string
 		for name, c := range callers {
 			err := d.Decide(tc.rule, c, tc.target)
@@ -123,26 +126,24 @@ func TestGrantsAreReplacedWhileOthersAsk(t *testing.T) {
 	require.Error(t, d.Decide(Permitted(ViewClusterModules), host(1000), ""))
 }
 
+func TestWithoutAGroupOnlyRootAndTheAgentOperate(t *testing.T) {
+	for _, d := range []*Decider{New(grants), func() *Decider { d := New(nil); d.SetOperators(); return d }()} {
+		var got []string
+		for name, c := range callers {
+			if d.Decide(Operator, c, "") == nil {
+				got = append(got, name)
+			}
+		}
+		require.ElementsMatch(t, []string{"agent", "root"}, got)
+	}
+}
+
 func TestRulesHaveNames(t *testing.T) {
 	seen := map[string]bool{}
-	for _, r := range []Rule{Known, Agent, Lifecycle, Named, Permitted(AdminTemplates), Permitted(UpdateCluster)} {
+	for _, r := range []Rule{Known, Agent, Lifecycle, Operator, Named, Permitted(AdminTemplates), Permitted(UpdateCluster)} {
 		require.False(t, r.IsZero())
 		require.False(t, seen[r.Name()])
 		seen[r.Name()] = true
 	}
 	require.True(t, Rule{}.IsZero())
-}
-
-func TestOperatorsAnswerForTheDevice(t *testing.T) {
-	ask := func(d *Decider) (yes []string) {
-		for name, c := range callers {
-			if d.Decide(Operator, c, "") == nil {
-				yes = append(yes, name)
-			}
-		}
-		return yes
-	}
-	require.ElementsMatch(t, []string{"agent", "root", "by group", "by primary group"}, ask(New(append(grants, Operators(4242)))))
-	require.ElementsMatch(t, []string{"agent", "root"}, ask(New(append(grants, Operators(-1)))), "without a group edged")
-	require.Empty(t, ask(New(grants)), "no configured grant makes one")
 }
