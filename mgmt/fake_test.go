@@ -186,7 +186,7 @@ func newFixture(t *testing.T) *fixture {
 	}}}
 	f.cfg = Config{
 		Supervisor: f.sup, Logs: f.logs, Views: NewViews(), Audit: log,
-		Decider: access.New([]access.Grant{{Permissions: []access.Permission{access.AdminTemplates}, Modules: []string{"edgeAgent"}, UIDs: []uint32{0}, GIDs: []uint32{permitted}}}),
+		Decider:    access.New([]access.Grant{{Permissions: []access.Permission{access.AdminTemplates}, Modules: []string{"edgeAgent"}, UIDs: []uint32{0}, GIDs: []uint32{permitted}}}),
 		CA:         fakeCA{f.sup},
 		Limits:     httpapi.Limits{Body: 1 << 20, BodyRate: 1024, Headers: 64 << 10, HeaderTimeout: 3 * time.Second},
 		SystemInfo: func(context.Context) wire.SystemInfo { return wire.SystemInfo{OSType: "Linux", Architecture: "x86_64"} },
