@@ -123,7 +123,10 @@ func giveUpKeys(ctx context.Context, cfg *config.Config, out io.Writer) error {
 		fmt.Fprintf(out, "the old key files are in %s\n", aside)
 	}
 	fmt.Fprintf(out, "%d registry passwords are forgotten: edgeAgent has to give them again\n", credentials)
-	fmt.Fprintln(out, "edged makes new keys and a new device CA when it starts; modules have to fetch certificates and trust bundle anew")
+	if strings.HasPrefix(cfg.Keystore.URI, "pkcs11:") {
+		fmt.Fprintln(out, "the keys in the token are not touched: those that edged finds there when it starts are used")
+	}
+	fmt.Fprintln(out, "edged makes the keys that are not there, and a new device CA, when it starts; modules have to fetch certificates and trust bundle anew")
 	return nil
 }
 

@@ -90,8 +90,10 @@ func classify(err error) error {
 		return &classified{err, protocol.Unavailable}
 	}
 	switch code {
-	case pkcs11.CKR_PIN_INCORRECT, pkcs11.CKR_PIN_INVALID, pkcs11.CKR_PIN_LEN_RANGE, pkcs11.CKR_PIN_LOCKED, pkcs11.CKR_PIN_EXPIRED:
+	case pkcs11.CKR_PIN_INCORRECT, pkcs11.CKR_PIN_INVALID, pkcs11.CKR_PIN_LEN_RANGE:
 		return &classified{err, protocol.PINRefused}
+	case pkcs11.CKR_PIN_LOCKED, pkcs11.CKR_PIN_EXPIRED:
+		return fmt.Errorf("the token's PIN is locked or has expired; set it anew with the token's own tool: %w", err)
 	case pkcs11.CKR_MECHANISM_INVALID:
 		return fmt.Errorf("the token lacks what edged needs (HMAC-SHA256 with generic secrets, ECDSA with P-256): %w", err)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -130,9 +131,11 @@ func (a *Authority) open(ctx context.Context) error {
 // use makes an issuer the one that signs, once the database remembers it.
 func (a *Authority) use(ctx context.Context, i *issuer) error {
 	m := a.memory.with(i, a.cfg.Now())
+	// gofail: var caBeforeRemembered struct{}
 	if err := m.write(ctx, a.cfg.Notes); err != nil {
 		return fmt.Errorf("cannot remember device CA: %w", err)
 	}
+	// gofail: var caAfterRemembered struct{}
 	a.memory = m
 	a.issuer.Store(i)
 	a.gather()
@@ -140,24 +143,24 @@ func (a *Authority) use(ctx context.Context, i *issuer) error {
 }
 
 // Reload takes over files that the operator changed: the trust bundle, and the CA
-// that is the operator's. What cannot be read is an error, and stays as it was.
+// that is the operator's. What cannot be read is an error and stays as it was; the
+// other is taken over all the same.
 func (a *Authority) Reload(ctx context.Context, trustBundle string) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	extra, err := readBundle(trustBundle)
-	if err != nil {
-		return err
+	extra, faulty := readBundle(trustBundle)
+	if faulty == nil {
+		a.extra = extra
+		a.gather()
 	}
-	a.extra = extra
-	a.gather()
 	if a.cfg.Operator == nil {
-		return nil
+		return faulty
 	}
 	i, err := a.readOperator(ctx)
-	if err != nil {
-		return err
+	if err == nil {
+		err = a.use(ctx, i)
 	}
-	return a.use(ctx, i)
+	return errors.Join(faulty, err)
 }
 
 // Renew makes the certificate of the device's own CA anew, with the same key; that of

@@ -18,6 +18,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/containerd/errdefs"
 )
@@ -182,6 +183,9 @@ func (r *Request) life(t, ca *x509.Certificate, now time.Time) error {
 func (r *Request) names(t *x509.Certificate) error {
 	if n := len(r.DNSNames) + len(r.IPs) + len(r.URIs); n > maxNames {
 		return fmt.Errorf("it has %d names, at most %d are allowed", n, maxNames)
+	}
+	if !utf8.ValidString(r.CommonName) {
+		return fmt.Errorf("its common name is not UTF-8")
 	}
 	if r.CommonName == "" && len(r.DNSNames)+len(r.IPs)+len(r.URIs) == 0 {
 		return fmt.Errorf("it has no name")

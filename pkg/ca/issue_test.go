@@ -99,7 +99,7 @@ func TestNamesThatCannotBeInACertificateAreRefused(t *testing.T) {
 		many[i] = fmt.Sprintf("n%d", i)
 	}
 	for name, r := range map[string]Request{
-		"no profile": {CommonName: "m"}, "no name": {Profile: Server},
+		"no profile": {CommonName: "m"}, "not UTF-8": {Profile: Server, CommonName: "\xff"}, "no name": {Profile: Server},
 		"space": {Profile: Server, DNSNames: []string{"a b"}}, "empty": {Profile: Server, DNSNames: []string{""}}, "NUL": {Profile: Server, DNSNames: []string{"a\x00.b"}},
 		"empty label": {Profile: Server, DNSNames: []string{"a..b"}}, "inner wildcard": {Profile: Server, DNSNames: []string{"a.*.b"}}, "address": {Profile: Server, DNSNames: []string{"10.0.0.1"}},
 		"long label": {Profile: Server, DNSNames: []string{strings.Repeat("a", 64)}}, "not ASCII": {Profile: Server, DNSNames: []string{"ä.test"}}, "final dot": {Profile: Server, DNSNames: []string{"a."}},
@@ -118,9 +118,7 @@ func TestWhateverIsIssuedIsValid(t *testing.T) {
 	serials := map[string]bool{}
 	require.NoError(t, quick.Check(func(common string, names []string, ip [4]byte, ahead int32) bool {
 		r := Request{Profile: Server, CommonName: common, IPs: []netip.Addr{netip.AddrFrom4(ip)}, NotAfter: f.now.Add(time.Duration(ahead) * time.Second)}
-		for _, name := range names[:min(len(names), 3)] {
-			r.DNSNames = append(r.DNSNames, name)
-		}
+		r.DNSNames = append(r.DNSNames, names[:min(len(names), 3)]...)
 		if rand.IntN(2) == 0 {
 			r.DNSNames = []string{"host.example.test"}
 		}

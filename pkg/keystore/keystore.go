@@ -81,6 +81,7 @@ func (s *Store) open(ctx context.Context, kind string) error {
 		return fmt.Errorf("cannot open keystore: %w", err)
 	}
 	if !known {
+		// gofail: var keystoreAfterRoot struct{}
 		s.memory = memory{Kind: kind, Check: check, Signers: map[string]string{}}
 		return s.memory.write(ctx, s.notes)
 	}
@@ -140,6 +141,7 @@ func (s *Store) Signer(ctx context.Context, name string) (crypto.Signer, error) 
 			name, s.backend.Place(name), beginAnew, errdefs.ErrFailedPrecondition)
 	}
 	if !known {
+		// gofail: var keystoreAfterSigner struct{}
 		if err := s.memory.with(name, got).write(ctx, s.notes); err != nil {
 			return nil, err
 		}

@@ -106,6 +106,25 @@ func TestAHelperThatHangsIsKilled(t *testing.T) {
 	require.ErrorIs(t, err, errdefs.ErrUnavailable)
 }
 
+func TestAClientThatLeavesCostsNoHelper(t *testing.T) {
+	s := newHome(t, newToken(t).uri()).open()
+	pid := helpers(t)[0]
+	require.NoError(t, syscall.Kill(pid, syscall.SIGSTOP))
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error)
+	go func() {
+		_, err := s.Derive(ctx, "x")
+		done <- err
+	}()
+	time.Sleep(20 * time.Millisecond) // so that it is the helper that it waits for; the outcome is the same without
+	cancel()
+	require.NoError(t, syscall.Kill(pid, syscall.SIGCONT))
+	<-done
+	_, err := s.Derive(t.Context(), "x")
+	require.NoError(t, err)
+	require.Equal(t, []int{pid}, helpers(t))
+}
+
 func TestNoHelperIsSaid(t *testing.T) {
 	h := newHome(t, newToken(t).uri())
 	h.helper = "/nonexistent/edged-pkcs11"
@@ -135,6 +154,9 @@ func TestAWrongPINIsTriedOnce(t *testing.T) {
 	_, err = h.try()
 	require.ErrorContains(t, err, "refused this PIN before")
 	h.helper = program("edged-pkcs11")
+	require.NoError(t, os.Chtimes(token.pinFile, time.Now(), time.Now().Add(time.Minute)))
+	_, err = h.try()
+	require.ErrorContains(t, err, "the token refuses the PIN", "written anew, it is tried again: the token's may have been set to it")
 	token.writePIN(pin)
 	require.NoError(t, h.open().Close())
 

@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -28,6 +29,7 @@ var crashes = map[string]string{
 	"exitBeforeSave": "exit", "exitAfterSave": "exit",
 	"updateAfterIntent": "update", "updateAfterNext": "update", "updateAfterStop": "update",
 	"updateAfterLaunch": "update", "updateAfterCommit": "update",
+	"keystoreAfterRoot": "first start", "keystoreAfterSigner": "first start", "caBeforeRemembered": "first start", "caAfterRemembered": "first start",
 	"deleteAfterIntent": "delete", "deleteAfterContainer": "delete", "deleteBeforeRow": "delete", "engineAfterRecord": "delete",
 	"volumeAfterCopy": "create", "volumeAfterRename": "create", "volumeAfterGone": "delete",
 	"pullBeforeRelease": "pull", "imageAfterRemove": "prune",
@@ -47,7 +49,39 @@ func TestACrashAtAnyPointLosesNothing(t *testing.T) {
 	}
 }
 
+// crashAtFirstStart crashes edged while it makes the device's keys: there are no halves of them, and no second ones.
+func crashAtFirstStart(t *testing.T, d *device.Device, point string) {
+	d.Edged.Signal(syscall.SIGTERM)
+	edged := func(env []string, args ...string) (string, error) {
+		cmd := exec.Command(filepath.Join(device.Repository(), "bin", "edged-failpoints"), append([]string{"--config", filepath.Join(d.Root, "config.toml")}, args...)...)
+		cmd.Env = append(os.Environ(), env...)
+		out, err := cmd.CombinedOutput()
+		return string(out), err
+	}
+	out, err := edged(nil, "--new-keys")
+	require.NoError(t, err, out)
+	out, err = edged([]string{"GOFAIL_FAILPOINTS=" + point + "=panic"})
+	require.Error(t, err)
+	require.Contains(t, out, "failpoint panic", "the point was hit")
+	keys := func() string {
+		b, err := os.ReadFile(filepath.Join(d.Home, "keys", "master"))
+		require.NoError(t, err)
+		return string(b)
+	}
+	made := keys()
+	d.StartEdged()
+	require.Equal(t, made, keys(), "what was made is used")
+	ca := d.Host("GET", "/device/ca?"+device.Version, "")
+	require.Equal(t, http.StatusOK, ca.Status)
+	require.Equal(t, http.StatusOK, d.Host("POST", "/device/ca/renew?"+device.Version, "").Status)
+	d.WaitFor("edgeAgent", "running")
+}
+
 func crashAt(t *testing.T, d *device.Device, control, point, operation string) {
+	if operation == "first start" {
+		crashAtFirstStart(t, d, point)
+		return
+	}
 	withVolume := func(top, _ map[string]any) { top["Volumes"] = map[string]any{"/bin": map[string]any{}} }
 	before := device.WithOptions(d.Spec("victim"), withVolume)
 	after := device.WithOptions(d.Spec("victim"), withVolume)

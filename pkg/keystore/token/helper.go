@@ -26,6 +26,8 @@ const (
 	pause = time.Second
 	// exitTimeout is how long a helper whose socket was closed has to end.
 	exitTimeout = 2 * time.Second
+	// lastWords is how long what an ended helper said is read.
+	lastWords = 100 * time.Millisecond
 )
 
 // helper is one run of edged-pkcs11.
@@ -64,8 +66,15 @@ func start(program string, warn func(format string, args ...any)) (*helper, erro
 	}
 	go func() {
 		defer close(h.done)
-		tell(said, warn) // to its end: the program's, and that of whatever it started
+		told := make(chan struct{})
+		go func() {
+			defer close(told)
+			tell(said, warn)
+		}()
 		_ = h.cmd.Wait()
+		// What the token's library started may hold the pipe for ever.
+		_ = said.SetReadDeadline(time.Now().Add(lastWords))
+		<-told
 	}()
 	return h, nil
 }
@@ -102,17 +111,17 @@ func (h *helper) alive() bool {
 	}
 }
 
-// ask sends a request and reads the answer, until ctx ends or for callTimeout. After
-// an error of the socket the helper is of no more use.
+// ask sends a request and reads the answer, until the deadline of ctx or for
+// callTimeout. It goes on when ctx is cancelled: a client that leaves must not cost
+// all others a new helper. After an error of the socket the helper is of no more use.
 func (h *helper) ask(ctx context.Context, request *protocol.Request) (*protocol.Answer, error) {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
-	defer cancel()
-	deadline, _ := ctx.Deadline()
+	deadline := time.Now().Add(callTimeout)
+	if d, ok := ctx.Deadline(); ok && d.Before(deadline) {
+		deadline = d
+	}
 	if err := h.conn.SetDeadline(deadline); err != nil {
 		return nil, err
 	}
-	stop := context.AfterFunc(ctx, func() { _ = h.conn.SetDeadline(time.Unix(1, 0)) })
-	defer stop()
 	if err := protocol.Write(h.conn, request); err != nil {
 		return nil, err
 	}

@@ -219,18 +219,18 @@ func (s *Store) ready(ctx context.Context) (fresh bool, err error) {
 }
 
 func (s *Store) login(ctx context.Context) error {
-	pin, err := s.readPIN()
+	secret, err := s.readPIN()
 	if err != nil {
 		return err
 	}
-	if err := s.checkRefused(ctx, pin); err != nil {
+	if err := s.checkRefused(ctx, secret); err != nil {
 		return err
 	}
 	if s.helper, err = start(s.program, s.warn); err != nil {
 		return fmt.Errorf("cannot start edged-pkcs11, which [keystore] uri needs (%w): %w", err, errdefs.ErrUnavailable)
 	}
 	answer, err := s.helper.ask(ctx, &protocol.Request{Op: protocol.Open, Token: &protocol.Token{
-		Module: s.where.Path, Label: s.where.TokenLabel, Serial: s.where.TokenSerial, Slot: s.where.Slot, PIN: pin,
+		Module: s.where.Path, Label: s.where.TokenLabel, Serial: s.where.TokenSerial, Slot: s.where.Slot, PIN: secret.pin,
 	}})
 	if late(err) {
 		return s.silent()
@@ -241,7 +241,7 @@ func (s *Store) login(ctx context.Context) error {
 	err = classError(answer)
 	var no *refused
 	if errors.As(err, &no) {
-		err = errors.Join(err, s.rememberRefused(ctx, pin))
+		err = errors.Join(err, s.rememberRefused(ctx, secret))
 	}
 	if err != nil {
 		return fmt.Errorf("cannot open %s: %w", s.where, err)

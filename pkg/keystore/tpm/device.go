@@ -2,6 +2,7 @@ package tpm
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -58,10 +59,40 @@ func connect(path string) (transport.TPMCloser, error) {
 		return nil, err
 	}
 	if st.Mode()&fs.ModeSocket == 0 {
-		return linuxtpm.Open(path)
+		tpm, err := linuxtpm.Open(path)
+		if err != nil {
+			return nil, err
+		}
+		return patient{tpm}, nil
 	}
-	tpm := socket(path)
+	tpm := patient{socket(path)}
 	return tpm, flushAll(tpm)
+}
+
+// patient sends a command again that the TPM could not begin yet.
+type patient struct{ transport.TPMCloser }
+
+// Times of what a TPM does before it begins: it tests an algorithm, mostly.
+const (
+	firstPause = 2 * time.Millisecond
+	patience   = 10 * time.Second
+)
+
+// Send is transport.TPM's. TPM 2.0 Library, Part 1, 39.4 asks for TPM_RC_RETRY,
+// TPM_RC_TESTING and TPM_RC_YIELDED to be answered so.
+func (p patient) Send(command []byte) ([]byte, error) {
+	for wait := firstPause; ; wait *= 2 {
+		answer, err := p.TPMCloser.Send(command)
+		if err != nil || len(answer) < 10 || wait > patience {
+			return answer, err
+		}
+		switch tpm2.TPMRC(binary.BigEndian.Uint32(answer[6:10])) {
+		case tpm2.TPMRCRetry, tpm2.TPMRCTesting, tpm2.TPMRCYielded:
+			time.Sleep(wait)
+		default:
+			return answer, nil
+		}
+	}
 }
 
 // flushAll frees what an edged that was killed left in the TPM. The kernel does it

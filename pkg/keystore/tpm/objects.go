@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 
+	"github.com/containerd/errdefs"
 	"github.com/google/go-tpm/tpm2"
 	"github.com/google/go-tpm/tpm2/transport"
 )
@@ -53,7 +54,13 @@ func openStorage(t transport.TPM) (*storage, error) {
 		flush(t, made.ObjectHandle)
 		return nil, fmt.Errorf("cannot read storage key: %w", err)
 	}
-	return &storage{made.ObjectHandle, made.Name, *public}, nil
+	// The name is computed, not taken: whoever sits on the wires could answer with a key of its own under the right name.
+	name, err := tpm2.ObjectName(public)
+	if err != nil || !bytes.Equal(name.Buffer, made.Name.Buffer) {
+		flush(t, made.ObjectHandle)
+		return nil, fmt.Errorf("cannot use storage key: the TPM gives it another name than it has: %w", errdefs.ErrFailedPrecondition)
+	}
+	return &storage{made.ObjectHandle, *name, *public}, nil
 }
 
 func flush(t transport.TPM, h tpm2.TPMHandle) { _, _ = tpm2.FlushContext{FlushHandle: h}.Execute(t) }

@@ -67,7 +67,7 @@ func parse(text string) (*URI, error) {
 	case strings.HasPrefix(text, "pkcs11:"):
 		return parseToken(strings.TrimPrefix(text, "pkcs11:"))
 	}
-	return nil, errors.New("want file:///path, pkcs11:... or tpm2:...")
+	return nil, errors.New("want a URI that begins with file://, tpm2: or pkcs11: and says where keys are")
 }
 
 // parseTPM reads [path][?handle=0x81...].
