@@ -23,6 +23,7 @@ import (
 	"github.com/edged/edged/pkg/listen"
 	"github.com/edged/edged/pkg/module"
 	"github.com/edged/edged/pkg/modulelog"
+	"github.com/edged/edged/pkg/network"
 	"github.com/edged/edged/pkg/peer"
 	"github.com/edged/edged/pkg/store"
 	"github.com/edged/edged/workload"
@@ -44,6 +45,7 @@ type daemon struct {
 	peers      *peer.Peers
 	kernel     *peer.Kernel
 	logs       *modulelog.Store
+	networks   *network.Manager
 	engine     *engine.Engine
 	decider    *access.Decider
 	sockets    *sockets
@@ -84,6 +86,9 @@ func newDaemon(ctx context.Context, cfg *config.Config, activation *listen.Activ
 	}
 	weaken(&peers)
 	if d.peers, err = peer.New(peers); err != nil {
+		return nil, err
+	}
+	if d.networks, err = d.newNetworks(ctx); err != nil {
 		return nil, err
 	}
 	if d.engine, err = d.newEngine(); err != nil {
@@ -131,6 +136,14 @@ func (d *daemon) makeFolders() error {
 	return d.makeAgentFolders()
 }
 
+func (d *daemon) newNetworks(ctx context.Context) (*network.Manager, error) {
+	c := d.cfg.Network
+	return network.New(ctx, network.Config{
+		Run: d.cfg.Run, Bridge: c.Bridge, Subnet: c.Subnet, Subnet6: c.Subnet6, ConfDir: c.CNIConfDir, BinDirs: c.CNIBinDirs,
+		Store: d.store, HostsFile: func(id string) string { return engine.HostsFile(d.cfg.Home, id) }, Log: d.log,
+	})
+}
+
 func (d *daemon) newEngine() (*engine.Engine, error) {
 	logger, err := findLogger()
 	if err != nil {
@@ -143,6 +156,7 @@ func (d *daemon) newEngine() (*engine.Engine, error) {
 		Home: d.cfg.Home, Run: d.cfg.Run,
 		Protected:    []string{c.Address, "/run/containerd", "/var/lib/containerd"},
 		AgentFolders: []string{d.desiredFolder(), d.statusFolder()},
+		Networks:     d.networks,
 		Log:          d.log,
 	})
 }
@@ -158,7 +172,7 @@ func (d *daemon) serve(ctx context.Context) error {
 		Supervisor: d.supervisor, Logs: d.logs, Views: views, Decider: d.decider, Audit: d.audit, Limits: limits,
 		DockerFraming: d.cfg.Management.LogFraming == config.FramingDocker,
 		Stopping:      ctx,
-		SystemInfo:    d.systemInfo, Metrics: d.writeMetrics,
+		SystemInfo:    d.systemInfo, Metrics: d.writeMetrics, Networks: d.listNetworks,
 	}), limits, d.log))
 	d.sockets.handle(listen.Workload, httpapi.NewServer(workload.New(workload.Config{
 		Supervisor: d.supervisor, Views: views, Decider: d.decider, Audit: d.audit, Limits: limits,
@@ -259,6 +273,9 @@ func (d *daemon) close() {
 	}
 	if d.engine != nil {
 		d.warn(d.engine.Close())
+	}
+	if d.networks != nil {
+		d.networks.Close()
 	}
 	if d.peers != nil {
 		d.peers.Close()

@@ -47,6 +47,8 @@ type Config struct {
 	Stopping context.Context //nolint:containedctx // it is a signal to all requests, not one's own context
 	// SystemInfo answers GET /systeminfo.
 	SystemInfo func(ctx context.Context) wire.SystemInfo
+	// Networks answers GET /networks.
+	Networks func() wire.NetworkList
 	// Metrics writes them in Prometheus' text format.
 	Metrics func(w io.Writer)
 }
@@ -56,7 +58,7 @@ type api struct{ Config }
 // routes is the whole management API with who may use it. A wrong rule is a wrong
 // word here, and testdata/access.golden shows every route against every caller.
 func (a *api) routes() []httpapi.Route {
-	const v2018, v2019 = "2018-06-28", "2019-01-30"
+	const v2018, v2019, v2022 = "2018-06-28", "2019-01-30", "2022-08-03"
 	return []httpapi.Route{
 		{Method: http.MethodGet, Path: "/modules", Since: v2018, Rule: access.Known, Handle: a.listModules},
 		{Method: http.MethodPost, Path: "/modules", Since: v2018, Rule: access.Agent, Change: true, Handle: a.createModule},
@@ -68,6 +70,7 @@ func (a *api) routes() []httpapi.Route {
 		{Method: http.MethodPost, Path: "/modules/{name}/stop", Since: v2018, Rule: access.Lifecycle, Change: true, Handle: a.stopModule},
 		{Method: http.MethodPost, Path: "/modules/{name}/restart", Since: v2018, Rule: access.Lifecycle, Change: true, Handle: a.restartModule},
 		{Method: http.MethodGet, Path: "/modules/{name}/logs", Since: v2018, Rule: access.Known, Handle: a.logs},
+		{Method: http.MethodGet, Path: "/networks", Since: v2022, Rule: access.Known, Handle: a.networks}, // edged's own, for edgectl
 		{Method: http.MethodGet, Path: "/systeminfo", Since: v2018, Rule: access.Known, Handle: a.systemInfo},
 	}
 }

@@ -171,6 +171,7 @@ func newFixture(t *testing.T) *fixture {
 		Supervisor: f.sup, Logs: f.logs, Views: NewViews(), Audit: log,
 		Decider:    access.New([]access.Grant{{Permissions: []access.Permission{access.AdminTemplates}, Modules: []string{"edgeAgent"}, UIDs: []uint32{0}, GIDs: []uint32{permitted}}}),
 		Limits:     httpapi.Limits{Body: 1 << 20, BodyRate: 1024, Headers: 64 << 10, HeaderTimeout: 3 * time.Second},
+		Networks:   func() wire.NetworkList { return wire.NetworkList{Networks: []wire.Network{}} },
 		SystemInfo: func(context.Context) wire.SystemInfo { return wire.SystemInfo{OSType: "Linux", Architecture: "x86_64"} },
 		Metrics:    func(w io.Writer) { _, _ = io.WriteString(w, "edged_modules 2\n") },
 	}

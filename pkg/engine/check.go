@@ -3,7 +3,6 @@ package engine
 import (
 	"fmt"
 	"path"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -13,6 +12,7 @@ import (
 	"github.com/moby/sys/signal"
 
 	"github.com/edged/edged/pkg/module"
+	"github.com/edged/edged/pkg/network"
 )
 
 // Docker's defaults for what the supervisor acts on; log sizes are edged's, since
@@ -42,10 +42,13 @@ func (e *Engine) Check(spec *module.Spec) (module.Lifecycle, error) {
 	if err := readLifecycle(o, &life); err != nil {
 		return life, err
 	}
-	for _, check := range []func(*options) error{checkHostname, checkNetwork, checkSignal, e.limits.check, checkCaps, e.checkCgroupParent} {
+	for _, check := range []func(*options) error{checkHostname, checkSignal, e.limits.check, checkCaps, e.checkCgroupParent} {
 		if err := check(o); err != nil {
 			return life, err
 		}
+	}
+	if _, err := e.networkPlan(spec, o, nil); err != nil {
+		return life, err
 	}
 	_, err = e.mounts(spec, o, "", nil)
 	return life, err
@@ -137,24 +140,12 @@ func logSizes(o *options) (int64, int, error) {
 	return size, files, nil
 }
 
-// dnsName is what may stand in a hosts file: labels of RFC 1123, joined by dots.
-var dnsName = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*$`)
-
 // checkHostname refuses what sethostname(2), 64 bytes at most, or a hosts file would not take.
 func checkHostname(o *options) error {
-	if h := o.Hostname; h != "" && (len(h) > 64 || !dnsName.MatchString(h)) {
+	if h := o.Hostname; h != "" && (len(h) > 64 || !network.ValidName(h)) {
 		return fmt.Errorf("invalid createOptions.Hostname %q: it is DNS labels of 64 characters in all: %w", h, errdefs.ErrInvalidArgument)
 	}
 	return nil
-}
-
-func checkNetwork(o *options) error {
-	switch mode := string(o.HostConfig.NetworkMode); mode {
-	case "", "none", "host":
-		return nil
-	default:
-		return fmt.Errorf("createOptions.HostConfig.NetworkMode %q is not supported by this version of edged: it knows \"none\" and \"host\": %w", mode, errdefs.ErrInvalidArgument)
-	}
 }
 
 func checkSignal(o *options) error {

@@ -4,7 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
+	"slices"
 	"strconv"
 	"time"
 
@@ -18,6 +20,7 @@ import (
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
 	"github.com/edged/edged/pkg/module"
+	"github.com/edged/edged/pkg/network"
 )
 
 const (
@@ -55,7 +58,15 @@ func (e *Engine) Create(ctx context.Context, c module.Container) error {
 	if err := makeBindSources(o); err != nil {
 		return err
 	}
-	files, err := e.networkFiles(&c, o)
+	plan, err := e.networkPlan(&c.Spec, o, slices.Collect(maps.Keys(image.config.ExposedPorts)))
+	if err != nil {
+		return err
+	}
+	// Interfaces are made beside what follows.
+	if err := e.Networks.Prepare(ctx, instanceOf(c.Spec.Name, c.ID), plan); err != nil {
+		return err
+	}
+	files, err := e.networkFiles(c.ID, plan.Hostname)
 	if err != nil {
 		return err
 	}
@@ -69,7 +80,7 @@ func (e *Engine) Create(ctx context.Context, c module.Container) error {
 		return err
 	}
 	// gofail: var engineAfterSnapshot struct{}
-	if err := e.createRecord(ctx, &c, o, image, record.Name, files); err != nil {
+	if err := e.createRecord(ctx, &c, o, image, record.Name, plan, files); err != nil {
 		// A record that did not come about leaves its snapshot: the retry would find it "already there".
 		_ = e.client.SnapshotService(e.Snapshotter).Remove(ctx, c.ID)
 		return err
@@ -92,8 +103,8 @@ func (e *Engine) prepareSnapshot(ctx context.Context, id, chainID string) error 
 	return nil
 }
 
-func (e *Engine) createRecord(ctx context.Context, c *module.Container, o *options, image unpacked, imageName string, files []specs.Mount) error {
-	opts, err := e.specOptions(c, o, image, files)
+func (e *Engine) createRecord(ctx context.Context, c *module.Container, o *options, image unpacked, imageName string, plan *network.Plan, files []specs.Mount) error {
+	opts, err := e.specOptions(c, o, image, plan, files)
 	if err != nil {
 		return err
 	}
@@ -108,13 +119,18 @@ func (e *Engine) createRecord(ctx context.Context, c *module.Container, o *optio
 	if err != nil {
 		return err
 	}
+	encoded, err := encodePlan(plan)
+	if err != nil {
+		return err
+	}
 	record := containers.Container{
 		ID: c.ID, Image: imageName, Snapshotter: e.Snapshotter, SnapshotKey: c.ID,
 		Labels: map[string]string{
 			labelOwner: owner, labelModule: c.Spec.Name, labelSpec: c.SpecDigest,
 			labelGeneration: strconv.FormatInt(c.Generation, 10), labelStopSignal: stop,
 		},
-		Runtime: containers.RuntimeInfo{Name: runtimeName, Options: runtimeOptions},
+		Runtime:    containers.RuntimeInfo{Name: runtimeName, Options: runtimeOptions},
+		Extensions: map[string]typeurl.Any{extensionNetwork: encoded},
 	}
 	spec, err := oci.GenerateSpec(ctx, e.client, &record, opts...)
 	if err != nil {
@@ -185,6 +201,12 @@ func (e *Engine) Delete(ctx context.Context, id string) error {
 	if err := os.RemoveAll(e.filesDir(id)); err != nil {
 		return fmt.Errorf("cannot delete files of container %s: %w", id, err)
 	}
+	return nil
+}
+
+// Forget removes what belongs to a module and not to one of its containers.
+func (e *Engine) Forget(_ context.Context, name string) error {
+	e.Networks.Forget(name, keyOf(ownID(name)))
 	return nil
 }
 

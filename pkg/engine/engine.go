@@ -15,6 +15,7 @@ import (
 	"google.golang.org/grpc/backoff"
 
 	"github.com/edged/edged/pkg/module"
+	"github.com/edged/edged/pkg/network"
 )
 
 var _ module.Engine = (*Engine)(nil)
@@ -51,7 +52,9 @@ type Config struct {
 	Home, Run    string
 	Protected    []string
 	AgentFolders []string
-	Log          logrus.FieldLogger
+	// Networks gives modules theirs; New's caller closes it after the engine.
+	Networks *network.Manager
+	Log      logrus.FieldLogger
 }
 
 // Engine drives one containerd.
@@ -61,8 +64,9 @@ type Engine struct {
 	images imageCache
 	limits limits
 
-	mu     sync.Mutex
-	making map[string]bool // containers whose creation is under way: not for CleanUp
+	mu sync.Mutex
+	// Containers whose creation or start is under way: not for CleanUp.
+	making, starting map[string]bool
 }
 
 // New returns at once; containerd is dialled with the first call.
@@ -87,7 +91,7 @@ func New(cfg Config) (*Engine, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot use containerd at %s: %w", cfg.Address, err)
 	}
-	return &Engine{Config: cfg, client: c, limits: hard, making: map[string]bool{}}, nil
+	return &Engine{Config: cfg, client: c, limits: hard, making: map[string]bool{}, starting: map[string]bool{}}, nil
 }
 
 // Close ends the connection; containers go on.

@@ -27,11 +27,12 @@ type options struct {
 // them. A field that Docker knows and that is not listed is refused by name unless
 // it has its zero value: better a clear no than a module that runs otherwise than its author thinks.
 var (
-	honouredConfig = set("Hostname", "User", "AttachStdin", "AttachStdout", "AttachStderr", "ExposedPorts", "Env", "Cmd",
+	honouredConfig = set("Hostname", "Domainname", "User", "AttachStdin", "AttachStdout", "AttachStderr", "ExposedPorts", "Env", "Cmd",
 		"Image", "WorkingDir", "Entrypoint", "Labels", "StopSignal", "StopTimeout", "HostConfig", "NetworkingConfig")
 	honouredHostConfig = set("Binds", "Mounts", "LogConfig", "NetworkMode", "RestartPolicy", "CapAdd", "CapDrop", "CgroupnsMode",
-		"CgroupParent", "Privileged", "ReadonlyRootfs", "Memory", "NanoCpus", "PidsLimit", "OomScoreAdj")
-	honouredNetworking = set()
+		"CgroupParent", "Privileged", "ReadonlyRootfs", "Memory", "NanoCpus", "PidsLimit", "OomScoreAdj",
+		"PortBindings", "PublishAllPorts", "Dns", "DnsOptions", "DnsSearch", "ExtraHosts")
+	honouredNetworking = set("EndpointsConfig")
 )
 
 // The fields that Docker's API knows, at each place. Reading them from the types

@@ -29,7 +29,7 @@ func engineIn(t *testing.T) (*Engine, string) {
 	return &Engine{
 		Config: Config{
 			Namespace: "edged", Home: filepath.Join(dir, "home"), Run: filepath.Join(dir, "run"), Protected: []string{filepath.Join(dir, "containerd")},
-			AgentFolders: []string{filepath.Join(dir, "home/agent/desired")}, Log: log,
+			AgentFolders: []string{filepath.Join(dir, "home/agent/desired")}, Log: log, Networks: networksIn(t, filepath.Join(dir, "run"), log),
 		},
 		limits: limits{noFile: 1024}, making: map[string]bool{},
 	}, dir
@@ -45,7 +45,8 @@ func TestEveryHonouredFieldIsTaken(t *testing.T) {
 		`"Cmd":["a","b"]`, `"Cmd":"a b"`, `"Entrypoint":["a"]`, `"Entrypoint":"a"`, `"entrypoint":"a"`, `"Image":"i"`, `"WorkingDir":"/w"`, `"Labels":{"a":"b"}`, `"StopSignal":"SIGINT"`,
 		`"StopTimeout":3`, `"HostConfig":{}`, `"HostConfig":null`, `"NetworkingConfig":{}`, `"NetworkingConfig":{"EndpointsConfig":{}}`,
 		`"HostConfig":{"Binds":["/data:/data"]}`, `"HostConfig":{"Mounts":[{"Type":"tmpfs","Target":"/t"}]}`, `"HostConfig":{"LogConfig":{"Type":"json-file","Config":{"max-size":"1m"}}}`,
-		`"HostConfig":{"NetworkMode":"host"}`, `"HostConfig":{"RestartPolicy":{"Name":"always"}}`, `"HostConfig":{"CapAdd":["NET_ADMIN"],"CapDrop":["all"]}`,
+		`"HostConfig":{"NetworkMode":"host"}`, `"Domainname":"d"`, `"HostConfig":{"PortBindings":{"80/tcp":[{"HostPort":"80"}]},"PublishAllPorts":true}`,
+		`"HostConfig":{"Dns":["192.0.2.1"],"DnsOptions":["o"],"DnsSearch":["s"],"ExtraHosts":["a:192.0.2.1"]}`, `"NetworkingConfig":{"EndpointsConfig":{"edged":{"Aliases":["a"]}}}`, `"HostConfig":{"RestartPolicy":{"Name":"always"}}`, `"HostConfig":{"CapAdd":["NET_ADMIN"],"CapDrop":["all"]}`,
 		`"HostConfig":{"CgroupnsMode":"host"}`, `"HostConfig":{"CgroupParent":"/x"}`, `"HostConfig":{"Privileged":true}`, `"HostConfig":{"ReadonlyRootfs":true}`,
 		`"HostConfig":{"Memory":67108864,"NanoCpus":500000000,"PidsLimit":10,"OomScoreAdj":-5}`,
 	} {
@@ -58,17 +59,16 @@ func TestEveryHonouredFieldIsTaken(t *testing.T) {
 
 func TestWhatIsKnownAndNotHonouredIsRefusedByName(t *testing.T) {
 	for name, options := range map[string]string{
-		"Domainname": `{"Domainname":"x"}`, "Tty": `{"Tty":true}`, "OpenStdin": `{"OpenStdin":true}`, "StdinOnce": `{"StdinOnce":true}`, "Healthcheck": `{"Healthcheck":{"Test":["NONE"]}}`,
+		"Tty": `{"Tty":true}`, "OpenStdin": `{"OpenStdin":true}`, "StdinOnce": `{"StdinOnce":true}`, "Healthcheck": `{"Healthcheck":{"Test":["NONE"]}}`,
 		"Volumes": `{"Volumes":{"/v":{}}}`, "NetworkDisabled": `{"NetworkDisabled":true}`, "Shell": `{"Shell":["sh"]}`,
-		"HostConfig.PortBindings": `{"HostConfig":{"PortBindings":{"80/tcp":[{"HostPort":"80"}]}}}`, "HostConfig.Devices": `{"HostConfig":{"Devices":[{"PathOnHost":"/dev/null"}]}}`,
-		"HostConfig.Tmpfs": `{"HostConfig":{"Tmpfs":{"/t":""}}}`, "HostConfig.PidMode": `{"HostConfig":{"PidMode":"host"}}`, "HostConfig.IpcMode": `{"HostConfig":{"IpcMode":"host"}}`,
+		"HostConfig.Devices": `{"HostConfig":{"Devices":[{"PathOnHost":"/dev/null"}]}}`,
+		"HostConfig.Tmpfs":   `{"HostConfig":{"Tmpfs":{"/t":""}}}`, "HostConfig.PidMode": `{"HostConfig":{"PidMode":"host"}}`, "HostConfig.IpcMode": `{"HostConfig":{"IpcMode":"host"}}`,
 		"HostConfig.UsernsMode": `{"HostConfig":{"UsernsMode":"host"}}`, "HostConfig.SecurityOpt": `{"HostConfig":{"SecurityOpt":["seccomp=unconfined"]}}`,
 		"HostConfig.VolumesFrom": `{"HostConfig":{"VolumesFrom":["x"]}}`, "HostConfig.Ulimits": `{"HostConfig":{"Ulimits":[{"Name":"nofile","Soft":1,"Hard":1}]}}`,
 		"HostConfig.Runtime": `{"HostConfig":{"Runtime":"kata"}}`, "HostConfig.Sysctls": `{"HostConfig":{"Sysctls":{"a":"b"}}}`, "HostConfig.ShmSize": `{"HostConfig":{"ShmSize":1}}`,
 		"HostConfig.CpuShares": `{"HostConfig":{"CpuShares":2}}`, "HostConfig.MemorySwap": `{"HostConfig":{"MemorySwap":-1}}`, "HostConfig.AutoRemove": `{"HostConfig":{"AutoRemove":true}}`,
-		"HostConfig.Init": `{"HostConfig":{"Init":true}}`, "HostConfig.ExtraHosts": `{"HostConfig":{"ExtraHosts":["a:1.2.3.4"]}}`, "HostConfig.devices": `{"hostconfig":{"devices":[{"PathOnHost":"/dev/null"}]}}`,
-		"HostConfig.DeviceCgroupRules":     `{"HostConfig":{"Privileged":true,"DeviceCgroupRules":["a *:* rwm"]}}`,
-		"NetworkingConfig.EndpointsConfig": `{"NetworkingConfig":{"EndpointsConfig":{"x":{}}}}`,
+		"HostConfig.Init": `{"HostConfig":{"Init":true}}`, "HostConfig.Links": `{"HostConfig":{"Links":["a:b"]}}`, "HostConfig.devices": `{"hostconfig":{"devices":[{"PathOnHost":"/dev/null"}]}}`,
+		"HostConfig.DeviceCgroupRules": `{"HostConfig":{"Privileged":true,"DeviceCgroupRules":["a *:* rwm"]}}`,
 	} {
 		_, _, err := parseOptions(json.RawMessage(options))
 		require.True(t, errdefs.IsInvalidArgument(err), name)
@@ -112,10 +112,14 @@ func TestACommandMayBeAString(t *testing.T) {
 func FuzzParseOptions(f *testing.F) {
 	for _, s := range []string{
 		`{}`, `{"Cmd":"a","HostConfig":{"Binds":["/a:/b"],"Devices":[]}}`, `{"HostConfig":{"RestartPolicy":{"Name":"x"}}}`, `{"cmd":"a","CMD":["b"]}`, `{"NetworkingConfig":null}`,
+		`{"HostConfig":{"PortBindings":{"80/tcp":[{"HostPort":"1-2"}]},"ExtraHosts":["a:host-gateway"]},"NetworkingConfig":{"EndpointsConfig":{"edged":{"IPAMConfig":{"IPv4Address":"172.30.0.9"}}}}}`,
 		`{"HostConfig":{"LogConfig":{"Config":{"max-size":"1k"}},"Mounts":[{"Type":"tmpfs","Target":"/t","TmpfsOptions":{"Mode":1023}}]}}`,
 	} {
 		f.Add(s)
 	}
+	log := logrus.New()
+	log.SetOutput(io.Discard)
+	e := &Engine{Config: Config{Log: log, Networks: networksIn(f, f.TempDir(), log)}}
 	f.Fuzz(func(t *testing.T, s string) {
 		o, _, err := parseOptions(json.RawMessage(s))
 		if err != nil {
@@ -123,7 +127,7 @@ func FuzzParseOptions(f *testing.F) {
 			return
 		}
 		// Whatever was taken, the checks behind it end in a class, too.
-		for _, check := range []func(*options) error{checkHostname, checkNetwork, checkSignal, limits{}.check, checkCaps} {
+		for _, check := range []func(*options) error{checkHostname, checkSignal, limits{}.check, checkCaps, readNetwork(e)} {
 			if err := check(o); err != nil {
 				require.True(t, errdefs.IsInvalidArgument(err), "%v", err)
 			}
@@ -185,8 +189,8 @@ func TestCheckRefusesWhatTheSpecAloneShows(t *testing.T) {
 		`{"HostConfig":{"LogConfig":{"Config":{"max-file":"0"}}}}`:                          "max-file",
 		`{"HostConfig":{"LogConfig":{"Config":{"max-file":"1001"}}}}`:                       "max-file",
 		`{"HostConfig":{"LogConfig":{"Config":{"other":"1"}}}}`:                             "other",
-		`{"HostConfig":{"NetworkMode":"bridge"}}`:                                           "NetworkMode",
-		`{"HostConfig":{"NetworkMode":"container:x"}}`:                                      "NetworkMode",
+		`{"HostConfig":{"NetworkMode":"plant"}}`:                                            "NetworkMode",
+		`{"HostConfig":{"NetworkMode":"container:temp"}}`:                                   "NetworkMode",
 		`{"StopSignal":"SIGNOPE"}`:                                                          "StopSignal",
 		`{"HostConfig":{"CapAdd":["NOPE"]}}`:                                                "unknown capability",
 		`{"HostConfig":{"CapDrop":["CAP_"]}}`:                                               "unknown capability",

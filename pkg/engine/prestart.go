@@ -8,6 +8,8 @@ import (
 
 	"github.com/containerd/errdefs"
 	specs "github.com/opencontainers/runtime-spec/specs-go"
+
+	"github.com/edged/edged/pkg/network"
 )
 
 // beforeStart looks once more at what was judged when the container was made: since
@@ -36,6 +38,17 @@ func (e *Engine) beforeStart(ctx context.Context, id string) error {
 			return fmt.Errorf("mount source %s is not what it was when the module was made: it leads through a link now: %w", m.Source, errdefs.ErrInvalidArgument)
 		}
 	}
-	private := slices.ContainsFunc(spec.Linux.Namespaces, func(n specs.LinuxNamespace) bool { return n.Type == specs.NetworkNamespace })
-	return e.writeNetworkFiles(id, spec.Hostname, !private)
+	plan := network.Plan{Mode: network.ModeHost, Hostname: spec.Hostname}
+	if ext := record.Extensions[extensionNetwork]; ext != nil {
+		if err := json.Unmarshal(ext.GetValue(), &plan); err != nil {
+			return fmt.Errorf("cannot read network plan: %w", err)
+		}
+	} else if slices.ContainsFunc(spec.Linux.Namespaces, func(n specs.LinuxNamespace) bool { return n.Type == specs.NetworkNamespace }) {
+		plan.Mode = network.ModeNone // of a version that knew no other
+	}
+	files, err := e.Networks.Start(ctx, instanceOf(record.Labels[labelModule], id), &plan)
+	if err != nil {
+		return err
+	}
+	return e.writeNetworkFiles(id, spec.Hostname, files)
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"os"
 	"path"
 	"slices"
 	"strings"
@@ -19,6 +18,7 @@ import (
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
 	"github.com/edged/edged/pkg/module"
+	"github.com/edged/edged/pkg/network"
 )
 
 // ociContainer is what spec options are applied for.
@@ -29,7 +29,7 @@ const shimGroup = "io.containerd.runc.v2.group"
 
 // specOptions builds the OCI spec of a container with Docker's defaults, which
 // differ from containerd's in ways that bite: see each option.
-func (e *Engine) specOptions(c *module.Container, o *options, image unpacked, files []specs.Mount) ([]oci.SpecOpts, error) {
+func (e *Engine) specOptions(c *module.Container, o *options, image unpacked, plan *network.Plan, files []specs.Mount) ([]oci.SpecOpts, error) {
 	mounts, err := e.mounts(&c.Spec, o, c.Sockets, c.Mounts)
 	if err != nil {
 		return nil, err
@@ -45,17 +45,13 @@ func (e *Engine) specOptions(c *module.Container, o *options, image unpacked, fi
 		withOOMScore(h.OomScoreAdj),
 		withCaps(o),
 		e.withCgroup(c.ID, h.CgroupParent),
-		oci.WithHostname(hostname(c, o)),
+		oci.WithHostname(hostname(c.ID, o)),
 	}
 	if string(h.CgroupnsMode) != "host" {
 		// On v1 too: without it a privileged module sees the whole hierarchy and can leave its place.
 		opts = append(opts, oci.WithLinuxNamespace(specs.LinuxNamespace{Type: specs.CgroupNamespace}))
 	}
-	if h.NetworkMode == "host" {
-		opts = append(opts, oci.WithHostNamespace(specs.NetworkNamespace))
-	} else {
-		opts = append(opts, withSysctls)
-	}
+	opts = append(opts, e.withNetwork(c.ID, plan)...)
 	if h.Memory > 0 {
 		// Docker's: twice the memory in all, when swap is not spoken of.
 		opts = append(opts, oci.WithMemoryLimit(uint64(h.Memory)), oci.WithMemorySwap(2*h.Memory))
@@ -124,7 +120,7 @@ func withProcess(c *module.Container, o *options, image ocispec.ImageConfig) oci
 			own = append(own, v.Key+"="+v.Value)
 		}
 		s.Process.Env = mergeEnv(
-			[]string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOSTNAME=" + hostname(c, o)},
+			[]string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOSTNAME=" + hostname(c.ID, o)},
 			image.Env, c.Defaults, o.Env, own, c.Identity)
 		return nil
 	}
@@ -217,6 +213,23 @@ func withOOMScore(adj int) oci.SpecOpts {
 	}
 }
 
+// withNetwork chooses the network namespace: the module's own, which is there before
+// the container and after it, another module's, an empty one, or the host's.
+func (e *Engine) withNetwork(id string, plan *network.Plan) []oci.SpecOpts {
+	path := ""
+	switch plan.Mode {
+	case network.ModeHost:
+		return []oci.SpecOpts{oci.WithHostNamespace(specs.NetworkNamespace)}
+	case network.ModeNetworks:
+		path = e.Networks.NetNS(keyOf(id))
+	case network.ModeModule:
+		// Its sysctls are the other module's, too.
+		path = e.Networks.NetNS(keyOf(ownID(plan.Module)))
+		return []oci.SpecOpts{oci.WithLinuxNamespace(specs.LinuxNamespace{Type: specs.NetworkNamespace, Path: path})}
+	}
+	return []oci.SpecOpts{oci.WithLinuxNamespace(specs.LinuxNamespace{Type: specs.NetworkNamespace, Path: path}), withSysctls}
+}
+
 // withSysctls are Docker's for a network namespace of one's own.
 func withSysctls(_ context.Context, _ oci.Client, _ *ociContainer, s *oci.Spec) error {
 	if s.Linux.Sysctl == nil {
@@ -242,21 +255,4 @@ func (e *Engine) withCgroup(id, parent string) oci.SpecOpts {
 		parent = e.Namespace
 	}
 	return oci.WithCgroup(path.Join("/", parent, id))
-}
-
-// hostname is a DNS label: the one asked for, the host's on its network, else the module's slug.
-func hostname(c *module.Container, o *options) string {
-	switch {
-	case o.Hostname != "":
-		return o.Hostname
-	case o.HostConfig.NetworkMode == "host":
-		if name, err := os.Hostname(); err == nil {
-			return name
-		}
-	}
-	name := c.ID
-	if i := strings.LastIndex(name, "-g"); i > 0 {
-		name = name[:i] // without the generation
-	}
-	return strings.ToLower(name)
 }

@@ -29,16 +29,19 @@ import (
 func (e *Engine) Start(ctx context.Context, id string, log module.Log, admit func(pid int) error) error {
 	ctx, done := e.call(ctx)
 	defer done()
+	defer e.setStarting(id)()
 	if err := e.beforeStart(ctx, id); err != nil {
+		e.Networks.Ended(id)
 		return fmt.Errorf("cannot start container %s: %w", id, classify(err))
 	}
 	pid, err := e.newTask(ctx, id, log)
 	if errdefs.IsAlreadyExists(err) {
-		if err = e.DeleteTask(ctx, id); err == nil {
+		if err = e.deleteTask(ctx, id); err == nil {
 			pid, err = e.newTask(ctx, id, log)
 		}
 	}
 	if err != nil {
+		e.Networks.Ended(id)
 		return fmt.Errorf("cannot start container %s: %w", id, classifyStart(err))
 	}
 	if err = admit(pid); err == nil {
@@ -52,6 +55,18 @@ func (e *Engine) Start(ctx context.Context, id string, log module.Log, admit fun
 		return errors.Join(fmt.Errorf("cannot start container %s: %w", id, err), e.DeleteTask(clean, id))
 	}
 	return nil
+}
+
+// setStarting marks a start as under way until the returned function is called.
+func (e *Engine) setStarting(id string) func() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.starting[id] = true
+	return func() {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		delete(e.starting, id)
+	}
 }
 
 func (e *Engine) newTask(ctx context.Context, id string, log module.Log) (int, error) {
@@ -126,8 +141,17 @@ func exitOf(p *tasktypes.Process) *module.Exit {
 	return exit
 }
 
-// DeleteTask removes the task and, when it still lives, kills it first.
+// DeleteTask removes the task and, when it still lives, kills it first. The module's
+// ports are free then.
 func (e *Engine) DeleteTask(ctx context.Context, id string) error {
+	if err := e.deleteTask(ctx, id); err != nil {
+		return err
+	}
+	e.Networks.Ended(id)
+	return nil
+}
+
+func (e *Engine) deleteTask(ctx context.Context, id string) error {
 	ctx, done := e.call(ctx)
 	defer done()
 	remove := func() error {

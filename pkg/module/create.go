@@ -146,6 +146,9 @@ func (w *worker) settleRemains(ctx context.Context) error {
 func (w *worker) undoCreate(ctx context.Context, rec *Record) {
 	err := w.s.Engine.Delete(ctx, ContainerID(rec.Name, rec.Current.Number))
 	if err == nil {
+		err = w.s.Engine.Forget(ctx, rec.Name)
+	}
+	if err == nil {
 		err = w.s.Sockets.Remove(rec.Name)
 	}
 	if err == nil {

@@ -54,6 +54,9 @@ func (w *worker) removeRest(ctx context.Context) error {
 		}
 	}
 	// gofail: var deleteAfterContainer struct{}
+	if err := w.s.Engine.Forget(ctx, w.name); err != nil {
+		return err
+	}
 	if err := w.s.Sockets.Remove(w.name); err != nil {
 		return err
 	}

@@ -102,6 +102,9 @@ type Engine interface {
 	DeleteTask(ctx context.Context, id string) error
 	// Delete removes task, container and file system. NotFound is success.
 	Delete(ctx context.Context, id string) error
+	// Forget removes what belongs to a module and not to one of its containers: its
+	// network. Its containers are gone; nothing to forget is success.
+	Forget(ctx context.Context, module string) error
 	// Observe lists all of edged's containers in one call.
 	Observe(ctx context.Context) ([]Observed, error)
 	// Events calls subscribed once the stream stands, then on for each event, until the

@@ -34,6 +34,7 @@ type fakeEngine struct {
 	deaf       map[string]bool      // containers whose process ignores its stop signal
 	stopCode   int
 	oom        bool
+	forgotten  []string
 	pull       func(ctx context.Context, ref string) error
 	started    func(id string) // called after a start, outside the lock
 }
@@ -203,6 +204,13 @@ func (e *fakeEngine) Delete(_ context.Context, id string) error {
 	delete(e.tasks, id)
 	delete(e.containers, id)
 	return nil
+}
+
+func (e *fakeEngine) Forget(_ context.Context, module string) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.forgotten = append(e.forgotten, module)
+	return e.failing("forget", module)
 }
 
 func (e *fakeEngine) Observe(context.Context) ([]Observed, error) {
