@@ -67,6 +67,8 @@ type Engine struct {
 	mu sync.Mutex
 	// Containers whose creation or start is under way: not for CleanUp.
 	making, starting map[string]bool
+	// pids are the first processes of containers that were started, by id.
+	pids map[string]int
 }
 
 // New returns at once; containerd is dialled with the first call.
@@ -91,7 +93,7 @@ func New(cfg Config) (*Engine, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot use containerd at %s: %w", cfg.Address, err)
 	}
-	return &Engine{Config: cfg, client: c, limits: hard, making: map[string]bool{}, starting: map[string]bool{}}, nil
+	return &Engine{Config: cfg, client: c, limits: hard, making: map[string]bool{}, starting: map[string]bool{}, pids: map[string]int{}}, nil
 }
 
 // Close ends the connection; containers go on.

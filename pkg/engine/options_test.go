@@ -31,7 +31,7 @@ func engineIn(t *testing.T) (*Engine, string) {
 			Namespace: "edged", Home: filepath.Join(dir, "home"), Run: filepath.Join(dir, "run"), Protected: []string{filepath.Join(dir, "containerd")},
 			AgentFolders: []string{filepath.Join(dir, "home/agent/desired")}, Log: log, Networks: networksIn(t, filepath.Join(dir, "run"), log),
 		},
-		limits: limits{noFile: 1024}, making: map[string]bool{},
+		limits: limits{noFile: 1024}, making: map[string]bool{}, starting: map[string]bool{}, pids: map[string]int{},
 	}, dir
 }
 

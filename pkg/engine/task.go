@@ -44,6 +44,7 @@ func (e *Engine) Start(ctx context.Context, id string, log module.Log, admit fun
 		e.Networks.Ended(id)
 		return fmt.Errorf("cannot start container %s: %w", id, classifyStart(err))
 	}
+	e.setPID(id, pid)
 	if err = admit(pid); err == nil {
 		_, err = e.client.TaskService().Start(ctx, &tasks.StartRequest{ContainerID: id})
 		err = classifyStart(errgrpc.ToNative(err))
@@ -147,8 +148,17 @@ func (e *Engine) DeleteTask(ctx context.Context, id string) error {
 	if err := e.deleteTask(ctx, id); err != nil {
 		return err
 	}
+	e.setPID(id, 0)
 	e.Networks.Ended(id)
 	return nil
+}
+
+func (e *Engine) setPID(id string, pid int) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.pids[id] = pid; pid == 0 {
+		delete(e.pids, id)
+	}
 }
 
 func (e *Engine) deleteTask(ctx context.Context, id string) error {

@@ -20,7 +20,7 @@ import (
 // still less what comes after it.
 const (
 	addTimeout = 15 * time.Second
-	delTimeout = 10 * time.Second
+	delTimeout = 5 * time.Second
 )
 
 // attachment is one interface of a module: what its plugins are asked for, and what

@@ -60,6 +60,13 @@ func (f *firewall) apply(ctx context.Context, wanted func() []published) error {
 	return nil
 }
 
+// used says that rules were written, and not all of them removed.
+func (f *firewall) used() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.ContainsFunc(f.families, func(fam *family) bool { return fam.applied != "" })
+}
+
 // check writes the filter again where somebody else has changed it: firewalld and
 // others empty the tables when they reload.
 func (f *firewall) check(ctx context.Context) (mended bool, err error) {

@@ -17,6 +17,7 @@ func (m *Manager) Forget(module, key string) {
 	_, known := m.records[module]
 	known = known || m.present[key] != nil
 	delete(m.records, module)
+	delete(m.failed, key)
 	m.mu.Unlock()
 	if !known {
 		return

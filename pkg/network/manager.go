@@ -60,7 +60,14 @@ type Manager struct {
 	claims  map[string]*claim  // by key, of what is up
 	locks   map[string]*keyLock
 	pools   [2]pool
+	failed  map[string]failure
 	names   string // what all hosts files were last made of
+}
+
+// failure is how attaching a new module ahead ended.
+type failure struct {
+	at  time.Time
+	err error
 }
 
 // claim is the host ports of a module that runs.
@@ -82,7 +89,7 @@ func New(ctx context.Context, cfg Config) (*Manager, error) {
 	m := &Manager{
 		Config: cfg, plugins: newPlugins(cfg.BinDirs, filepath.Join(cfg.Run, "cni")), states: states{dir},
 		firewall: newFirewall(cfg.Bridge, cfg.Subnet, cfg.Subnet6), wake: make(chan struct{}, 1),
-		records: map[string]*Record{}, claims: map[string]*claim{}, locks: map[string]*keyLock{},
+		records: map[string]*Record{}, claims: map[string]*claim{}, locks: map[string]*keyLock{}, failed: map[string]failure{},
 		pools: [2]pool{{subnet: cfg.Subnet}, {subnet: cfg.Subnet6}},
 	}
 	m.loadLists()
@@ -230,7 +237,7 @@ func (m *Manager) keepFilter() {
 		case <-m.wake:
 			rest.Reset(filterRest)
 		case <-rest.C:
-			if m.filtered() {
+			if m.filtered() || m.firewall.used() {
 				m.warn(m.applyFilter(m.ctx), "cannot bring the packet filter to what it should be")
 			}
 		case <-tick.C:

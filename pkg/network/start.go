@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"path/filepath"
 	"slices"
+	"time"
 
 	"github.com/containerd/errdefs"
 )
@@ -17,11 +18,15 @@ import (
 // (a port that another module or program has: nothing is started), Unavailable (a
 // plugin failed or hung), InvalidArgument (the network is gone).
 func (m *Manager) Start(ctx context.Context, in Instance, plan *Plan) (Files, error) {
+	began := time.Now()
 	unlock, err := m.lock(ctx, in.Key)
 	if err != nil {
 		return Files{}, err
 	}
 	defer unlock()
+	if err := m.failedSince(in.Key, began); err != nil {
+		return Files{}, err
+	}
 	switch plan.Mode {
 	case ModeNetworks:
 		if err = m.enrol(ctx, in, plan, true); err == nil {
@@ -109,7 +114,23 @@ func (m *Manager) attachAhead(in Instance) {
 	}
 	if err := m.ensure(m.ctx, in.Module, in.Key, &rec.Plan); err != nil {
 		m.Log.WithError(err).WithField("module", in.Module).Warn("cannot attach a new module ahead; its start tries again")
+		m.mu.Lock()
+		m.failed[in.Key] = failure{time.Now(), err}
+		m.mu.Unlock()
 	}
+}
+
+// failedSince is the failure that somebody waited for: a plugin that hung then hangs
+// again now.
+func (m *Manager) failedSince(key string, began time.Time) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	f := m.failed[key]
+	delete(m.failed, key)
+	if f.at.After(began) {
+		return f.err
+	}
+	return nil
 }
 
 // ensure makes a module's interfaces be those of the plan. The key's lock is held.

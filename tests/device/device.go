@@ -211,6 +211,7 @@ func (d *Device) remove() {
 		d.Containerd.Signal(syscall.SIGKILL)
 	}
 	d.unmount()
+	d.removeNetwork()
 	RemoveCgroups(d.tb, d.Namespace)
 	_ = os.RemoveAll(filepath.Join("/run/containerd/runc", d.Namespace))
 	if err := os.RemoveAll(d.Root); err != nil {
@@ -239,7 +240,7 @@ func (d *Device) unmount() {
 	b, _ := os.ReadFile("/proc/self/mounts")
 	lines := strings.Split(string(b), "\n")
 	for i := len(lines) - 1; i >= 0; i-- {
-		if f := strings.Fields(lines[i]); len(f) > 1 && strings.HasPrefix(f[1], d.Root+"/") {
+		if f := strings.Fields(lines[i]); len(f) > 1 && strings.HasPrefix(f[1], d.Root+"/") && !strings.HasSuffix(f[1], hostNetNS) {
 			_ = syscall.Unmount(f[1], syscall.MNT_DETACH)
 		}
 	}

@@ -174,6 +174,13 @@ func (d *Device) CreateAndStart(spec wire.ModuleSpec) {
 	d.Post(spec.Name, "start")
 }
 
+// Delete removes a module through edgeAgent.
+func (d *Device) Delete(name string) {
+	d.tb.Helper()
+	a := d.Agent().Manage(http.MethodDelete, "/modules/"+url.PathEscape(name), "")
+	require.Equal(d.tb, http.StatusNoContent, a.Status, a.Body+a.Error)
+}
+
 // Post does start, stop or restart as the host.
 func (d *Device) Post(name, action string) {
 	d.tb.Helper()

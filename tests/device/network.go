@@ -25,8 +25,11 @@ const (
 	HostMTU          = 1400
 )
 
-func (d *Device) nsFile() string        { return filepath.Join(d.Root, "host.netns") }
-func (d *Device) neighbourFile() string { return filepath.Join(d.Root, "neighbour.netns") }
+// hostNetNS ends the names of the device's own namespaces, which outlive its reboots.
+const hostNetNS = ".hostns"
+
+func (d *Device) nsFile() string        { return filepath.Join(d.Root, "own"+hostNetNS) }
+func (d *Device) neighbourFile() string { return filepath.Join(d.Root, "neighbour"+hostNetNS) }
 
 // Bridge is the name of the default network's interface: one of the device's own, in
 // case that a test runs without a network namespace for it.
@@ -47,6 +50,14 @@ func (d *Device) makeNetwork() {
 	d.Ip("link", "set", "eth0", "up")
 	d.command("nsenter", "--net="+d.neighbourFile(), "sh", "-c", "ip addr add "+NeighbourAddress+"/24 dev eth0; ip addr add 2001:db8::1/64 dev eth0 nodad; ip link set lo up; ip link set eth0 up")
 	d.Ip("route", "add", "default", "via", NeighbourAddress)
+}
+
+// removeNetwork lets the namespaces go, and with them all that is in them.
+func (d *Device) removeNetwork() {
+	if d.opt.Network {
+		_ = unix.Unmount(d.nsFile(), unix.MNT_DETACH)
+		_ = unix.Unmount(d.neighbourFile(), unix.MNT_DETACH)
+	}
 }
 
 // resetNetwork is what a reboot does: the packet filter is empty, what edged made is gone.
@@ -125,7 +136,39 @@ func inside(ns string, f func()) {
 	<-done
 }
 
+// NetworkTraces lists what there is of modules' networks, beside the network itself:
+// namespaces, edged's and CNI's notes, interfaces, and rules of published ports.
+func (d *Device) NetworkTraces() []string {
+	d.tb.Helper()
+	return strings.Fields(d.InHost("sh", "-c", `
+		cd `+d.Run+`; for f in netns network cni; do [ -d $f ] && find $f -type f ! -name 'last_reserved_ip*' ! -name lock; done
+		ip -o link show type veth | cut -d: -f2 | grep -v eth0
+		iptables-save | grep -o 'to-destination.*' | tr ' ' =
+		true`))
+}
+
 // HostClient is an HTTP client in the device's own network, without kept connections.
 func (d *Device) HostClient() *http.Client {
 	return &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true, DialContext: d.Dial}}
+}
+
+// In runs a program of the machine in the network namespace of a file.
+func (d *Device) In(ns, name string, args ...string) string {
+	d.tb.Helper()
+	return d.command("nsenter", append([]string{"--net=" + ns, name}, args...)...)
+}
+
+// InNeighbour runs a program of the machine in the neighbour's network.
+func (d *Device) InNeighbour(name string, args ...string) string {
+	d.tb.Helper()
+	return d.In(d.neighbourFile(), name, args...)
+}
+
+// ListenNeighbour listens on the machine beside the device.
+func (d *Device) ListenNeighbour(network, address string) (l net.Listener) {
+	d.tb.Helper()
+	var err error
+	inside(d.neighbourFile(), func() { l, err = net.Listen(network, address) })
+	require.NoError(d.tb, err)
+	return l
 }

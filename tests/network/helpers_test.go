@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -114,3 +115,7 @@ func tracesOf(t *testing.T, d *device.Device) traces {
 		Rules: strings.Split(strings.TrimSpace(d.InHost("sh", "-c", "iptables-save | grep '^-A' || true")), "\n"),
 	}
 }
+
+func contains(text, part string) bool { return strings.Contains(text, part) }
+
+func port(p wire.NetworkPort) string { return strconv.Itoa(p.HostPort) }

@@ -10,6 +10,7 @@ import (
 )
 
 func TestModulesTalkByNameAndThroughPublishedPorts(t *testing.T) {
+	t.Parallel()
 	d := device.New(t, device.Options{Network: true})
 	server := device.WithOptions(d.Spec("Server"), func(top, host map[string]any) {
 		top["Hostname"] = "srv"

@@ -2,7 +2,6 @@ package spine
 
 import (
 	"encoding/json"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -29,14 +28,17 @@ var crashes = map[string]string{
 	"updateAfterIntent": "update", "updateAfterNext": "update", "updateAfterStop": "update",
 	"updateAfterLaunch": "update", "updateAfterCommit": "update",
 	"deleteAfterIntent": "delete", "deleteAfterContainer": "delete", "deleteBeforeRow": "delete", "engineAfterRecord": "delete",
+	"networkAfterState": "create", "networkAfterNamespace": "create", "networkAfterAttach": "create",
+	"networkBeforeTask": "start", "networkAfterDetach": "delete",
 }
 
 func TestACrashAtAnyPointLosesNothing(t *testing.T) {
 	require.ElementsMatch(t, failpoints(t), keys(crashes), "the points in the source are those that are tested")
-	control := freePort(t)
+	const control = "127.0.0.1:7001" // in a network of its own
 	d := device.New(t, device.Options{
-		Binary: filepath.Join(device.Repository(), "bin", "edged-failpoints"),
-		Env:    []string{"GOFAIL_HTTP=" + control},
+		Network: true,
+		Binary:  filepath.Join(device.Repository(), "bin", "edged-failpoints"),
+		Env:     []string{"GOFAIL_HTTP=" + control},
 	})
 	for _, point := range slices.Sorted(slices.Values(keys(crashes))) {
 		if !t.Run(point, func(t *testing.T) { crashAt(t, d.For(t), control, point, crashes[point]) }) {
@@ -46,8 +48,10 @@ func TestACrashAtAnyPointLosesNothing(t *testing.T) {
 }
 
 func crashAt(t *testing.T, d *device.Device, control, point, operation string) {
-	before := d.Spec("victim")
-	after := d.Spec("victim")
+	before := device.WithOptions(d.Spec("victim"), func(_, host map[string]any) {
+		host["PortBindings"] = map[string]any{"80/tcp": []any{map[string]any{"HostPort": "8080"}}}
+	})
+	after := before
 	after.Config.Env = []wire.EnvVar{{Key: "SPEC", Value: "after"}}
 	if operation != "create" {
 		d.Create(before)
@@ -57,7 +61,7 @@ func crashAt(t *testing.T, d *device.Device, control, point, operation string) {
 		d.Probe("victim")
 	}
 	agent := d.Agent()
-	arm(t, control, point)
+	arm(t, d, control, point)
 	go func() { // the answer never comes
 		switch operation {
 		case "create":
@@ -104,6 +108,7 @@ func crashAt(t *testing.T, d *device.Device, control, point, operation string) {
 	require.Equal(t, http.StatusNoContent, a.Status, a.Body)
 	require.Len(t, d.Containers(""), 1)
 	require.True(t, settled(d), "nothing is left behind")
+	d.Eventually("no network is left behind", func() bool { return len(d.NetworkTraces()) == 0 })
 }
 
 // settled says that containers, snapshots and leases are those of the modules that there are.
@@ -134,20 +139,13 @@ func failpoints(t *testing.T) []string {
 	return names
 }
 
-func arm(t *testing.T, control, point string) {
+func arm(t *testing.T, d *device.Device, control, point string) {
 	req, err := http.NewRequest(http.MethodPut, "http://"+control+"/"+point, strings.NewReader("panic"))
 	require.NoError(t, err)
-	res, err := http.DefaultClient.Do(req)
+	res, err := d.HostClient().Do(req)
 	require.NoError(t, err)
 	_ = res.Body.Close()
 	require.Equal(t, http.StatusNoContent, res.StatusCode)
-}
-
-func freePort(t *testing.T) string {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer l.Close()
-	return l.Addr().String()
 }
 
 func keys(m map[string]string) []string {
