@@ -23,6 +23,8 @@ const filterTimeout = 10 * time.Second
 type firewall struct {
 	mu       sync.Mutex
 	families []*family
+	// inherited says that an earlier edged wrote rules, of which this one knows nothing yet.
+	inherited bool
 }
 
 type family struct {
@@ -57,6 +59,7 @@ func (f *firewall) apply(ctx context.Context, wanted func() []published) error {
 			return err
 		}
 	}
+	f.inherited = false
 	return nil
 }
 
@@ -64,7 +67,7 @@ func (f *firewall) apply(ctx context.Context, wanted func() []published) error {
 func (f *firewall) used() bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return slices.ContainsFunc(f.families, func(fam *family) bool { return fam.applied != "" })
+	return f.inherited || slices.ContainsFunc(f.families, func(fam *family) bool { return fam.applied != "" })
 }
 
 // check writes the filter again where somebody else has changed it: firewalld and

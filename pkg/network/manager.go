@@ -107,10 +107,11 @@ func New(ctx context.Context, cfg Config) (*Manager, error) {
 		m.takeUp(st)
 	}
 	m.ctx, m.stop = context.WithCancel(context.WithoutCancel(ctx))
-	m.wg.Go(m.keepFilter)
 	if len(m.present) > 0 {
+		m.firewall.inherited = true
 		m.refilter()
 	}
+	m.wg.Go(m.keepFilter)
 	return m, nil
 }
 
