@@ -31,6 +31,9 @@ const hostNetNS = ".hostns"
 func (d *Device) nsFile() string        { return filepath.Join(d.Root, "own"+hostNetNS) }
 func (d *Device) neighbourFile() string { return filepath.Join(d.Root, "neighbour"+hostNetNS) }
 
+// NetNS is the file of the device's own network namespace.
+func (d *Device) NetNS() string { return d.nsFile() }
+
 // Bridge is the name of the default network's interface: one of the device's own, in
 // case that a test runs without a network namespace for it.
 func (d *Device) Bridge() string { return "e" + filepath.Base(d.Root) }
