@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -146,16 +145,7 @@ func toPrefix(n net.IPNet) (netip.Prefix, bool) {
 	return netip.PrefixFrom(addr.Unmap(), ones), ok
 }
 
-// del undoes interfaces, the last first. What cannot be undone does not keep the
-// others: the namespace goes with all that is in it anyway.
-func (p *plugins) del(ctx context.Context, key, ns string, all []attachment) error {
-	var errs []error
-	for i := len(all) - 1; i >= 0; i-- {
-		errs = append(errs, p.delOne(ctx, key, ns, &all[i]))
-	}
-	return errors.Join(errs...)
-}
-
+// delOne undoes an interface.
 func (p *plugins) delOne(ctx context.Context, key, ns string, a *attachment) error {
 	ctx, cancel := context.WithTimeout(ctx, delTimeout)
 	defer cancel()

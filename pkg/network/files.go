@@ -158,15 +158,19 @@ func (m *Manager) rewriteHosts() {
 	if sum == m.names {
 		return
 	}
-	for _, st := range m.present {
-		rec := m.records[st.Module]
-		if st.Up == "" || rec == nil || rec.Plan.Mode != ModeNetworks {
-			continue
-		}
-		if err := rewrite(m.HostsFile(st.Up), m.hosts(st.Module, &rec.Plan)); err != nil {
-			m.Log.WithError(err).WithField("module", st.Module).Warn("cannot tell a module the names of its neighbours")
+	write := func(container, module string, plan *Plan) {
+		if err := rewrite(m.HostsFile(container), m.hosts(module, plan)); err != nil {
+			m.Log.WithError(err).WithField("container", container).Warn("cannot tell a module the names of its neighbours")
 			sum = "" // the next change tries again
 		}
+	}
+	for _, st := range m.present {
+		if rec := m.records[st.Module]; st.Up != "" && rec != nil && rec.Plan.Mode == ModeNetworks {
+			write(st.Up, st.Module, &rec.Plan)
+		}
+	}
+	for container, plan := range m.guests {
+		write(container, plan.Module, plan)
 	}
 	m.names = sum
 }

@@ -126,6 +126,9 @@ func (fam *family) write(ctx context.Context, always bool) error {
 	}
 	var missing []hook
 	if fam.applied == "" || always {
+		if err := trust(ctx, "firewall-cmd", fam.bridge); err != nil {
+			return err
+		}
 		now, err := fam.save(ctx)
 		if err != nil {
 			return err

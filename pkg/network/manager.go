@@ -61,6 +61,7 @@ type Manager struct {
 	locks   map[string]*keyLock
 	pools   [2]pool
 	failed  map[string]failure
+	guests  map[string]*Plan // by container: those that run in another module's namespace
 	names   string // what all hosts files were last made of
 }
 
@@ -89,7 +90,7 @@ func New(ctx context.Context, cfg Config) (*Manager, error) {
 	m := &Manager{
 		Config: cfg, plugins: newPlugins(cfg.BinDirs, filepath.Join(cfg.Run, "cni")), states: states{dir},
 		firewall: newFirewall(cfg.Bridge, cfg.Subnet, cfg.Subnet6), wake: make(chan struct{}, 1),
-		records: map[string]*Record{}, claims: map[string]*claim{}, locks: map[string]*keyLock{}, failed: map[string]failure{},
+		records: map[string]*Record{}, claims: map[string]*claim{}, locks: map[string]*keyLock{}, failed: map[string]failure{}, guests: map[string]*Plan{},
 		pools: [2]pool{{subnet: cfg.Subnet}, {subnet: cfg.Subnet6}},
 	}
 	m.loadLists()

@@ -117,6 +117,7 @@ func (m *Manager) unpublish(key string) {
 // Ended says that a container's run is over: its ports are free again.
 func (m *Manager) Ended(container string) {
 	m.mu.Lock()
+	delete(m.guests, container)
 	var st state
 	for _, x := range m.present {
 		if x.Up == container {
