@@ -53,14 +53,21 @@ Networks beside the default one are CNI configuration lists in the folder
 
 func (a *app) networkTable(networks []wire.Network) error {
 	w := tabwriter.NewWriter(a.out, 8, 0, 3, ' ', 0)
-	fmt.Fprintln(w, "NETWORK\tDRIVER\tMODULE\tADDRESSES\tPORTS\tNAMES")
+	row := func(cells ...string) {
+		for i, c := range cells {
+			if cells[i] = printable(c); c == "" {
+				cells[i] = "-"
+			}
+		}
+		fmt.Fprintln(w, strings.Join(cells, "\t"))
+	}
+	row("NETWORK", "DRIVER", "MODULE", "ADDRESSES", "PORTS", "NAMES")
 	for _, n := range networks {
 		if len(n.Modules) == 0 {
-			fmt.Fprintf(w, "%s\t%s\t-\t%s\t\t\n", printable(n.Name), printable(n.Driver), printable(strings.Join(n.Subnets, ", ")))
+			row(n.Name, n.Driver, "", strings.Join(n.Subnets, ", "), "", "")
 		}
 		for _, m := range n.Modules {
-			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", printable(n.Name), printable(n.Driver), printable(m.Name),
-				printable(strings.Join(m.Addresses, ", ")), printable(strings.Join(portsText(m.Ports), ", ")), printable(strings.Join(m.Names, " ")))
+			row(n.Name, n.Driver, m.Name, strings.Join(m.Addresses, ", "), strings.Join(portsText(m.Ports), ", "), strings.Join(m.Names, " "))
 		}
 	}
 	return w.Flush()

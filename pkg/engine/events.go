@@ -79,9 +79,9 @@ func (e *Engine) freePorts(ev module.Event) {
 		return
 	}
 	e.mu.Lock()
-	current := e.pids[ev.ContainerID] == ev.PID
+	pid, started := e.pids[ev.ContainerID]
 	e.mu.Unlock()
-	if current { // an event may come so late that the container runs again
+	if !started || pid == ev.PID { // an event may come so late that the container runs again
 		e.Networks.Ended(ev.ContainerID)
 	}
 }

@@ -30,6 +30,7 @@ func (e *Engine) Start(ctx context.Context, id string, log module.Log, admit fun
 	ctx, done := e.call(ctx)
 	defer done()
 	defer e.setStarting(id)()
+	e.setPID(id, -1) // from here on no event of an earlier run concerns it
 	if err := e.beforeStart(ctx, id); err != nil {
 		e.Networks.Ended(id)
 		return fmt.Errorf("cannot start container %s: %w", id, classify(err))

@@ -62,7 +62,7 @@ type Manager struct {
 	pools   [2]pool
 	failed  map[string]failure
 	guests  map[string]*Plan // by container: those that run in another module's namespace
-	names   string // what all hosts files were last made of
+	names   string           // what all hosts files were last made of
 }
 
 // failure is how attaching a new module ahead ended.
