@@ -27,6 +27,7 @@ import (
 	"github.com/edged/edged/pkg/listen"
 	"github.com/edged/edged/pkg/module"
 	"github.com/edged/edged/pkg/modulelog"
+	"github.com/edged/edged/pkg/network"
 	"github.com/edged/edged/pkg/peer"
 	"github.com/edged/edged/pkg/store"
 	"github.com/edged/edged/pkg/system"
@@ -55,6 +56,7 @@ type daemon struct {
 	peers      *peer.Peers
 	kernel     *peer.Kernel
 	logs       *modulelog.Store
+	networks   *network.Manager
 	engine     *engine.Engine
 	decider    *access.Decider
 	identities *identity.Registry
@@ -97,6 +99,9 @@ func newDaemon(ctx context.Context, file string, cfg *config.Config, activation 
 	}
 	weaken(&peers)
 	if d.peers, err = peer.New(peers); err != nil {
+		return nil, err
+	}
+	if d.networks, err = d.newNetworks(ctx); err != nil {
 		return nil, err
 	}
 	if d.engine, err = d.newEngine(); err != nil {
@@ -150,6 +155,14 @@ func (d *daemon) makeFolders() error {
 	return d.makeAgentFolders()
 }
 
+func (d *daemon) newNetworks(ctx context.Context) (*network.Manager, error) {
+	c := d.cfg.Network
+	return network.New(ctx, network.Config{
+		Run: d.cfg.Run, Bridge: c.Bridge, Subnet: c.Subnet, Subnet6: c.Subnet6, ConfDir: c.CNIConfDir, BinDirs: c.CNIBinDirs,
+		Store: d.store, HostsFile: func(id string) string { return engine.HostsFile(d.cfg.Home, id) }, Log: d.log,
+	})
+}
+
 func (d *daemon) newEngine() (*engine.Engine, error) {
 	logger, err := findLogger()
 	if err != nil {
@@ -163,6 +176,7 @@ func (d *daemon) newEngine() (*engine.Engine, error) {
 		Protected:    []string{c.Address, "/run/containerd", "/var/lib/containerd"},
 		AgentFolders: []string{d.desiredFolder(), d.statusFolder()},
 		Volumes:      volume.NewStore(filepath.Join(d.cfg.Home, "volumes")),
+		Networks:     d.networks,
 		Log:          d.log,
 	})
 }
@@ -185,6 +199,7 @@ func (d *daemon) serve(ctx context.Context) error {
 		Reprovision:   d.reload,
 		Metrics:       d.writeMetrics,
 		CA:            d.ca,
+		Networks:      d.listNetworks,
 	}), limits, d.log))
 	d.sockets.handle(listen.Workload, httpapi.NewServer(workload.New(workload.Config{
 		Supervisor: d.supervisor, Identities: d.identities, Keys: identity.NewKeys(d.keys), Certificates: d.certificates(), Trust: d.ca, Views: views, Decider: d.decider, Audit: d.audit, Limits: limits,
@@ -320,6 +335,9 @@ func (d *daemon) close() {
 	}
 	if d.engine != nil {
 		d.warn(d.engine.Close())
+	}
+	if d.networks != nil {
+		d.networks.Close()
 	}
 	if d.peers != nil {
 		d.peers.Close()

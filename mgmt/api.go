@@ -91,6 +91,8 @@ type Config struct {
 	SupportBundle func(ctx context.Context, w io.Writer, opt support.Options) error
 	// Reprovision reads anew what the device is told to be.
 	Reprovision func() error
+	// Networks answers GET /networks.
+	Networks func() wire.NetworkList
 	// Metrics writes them in Prometheus' text format.
 	Metrics func(w io.Writer)
 }
@@ -123,6 +125,7 @@ func (a *api) routes() []httpapi.Route {
 		{Method: http.MethodDelete, Path: "/volumes/{volume}", Since: v2022, Rule: access.Operator, Change: true, Handle: a.removeVolume},
 		{Method: http.MethodGet, Path: "/device/ca", Since: v2022, Rule: access.Known, Handle: a.getCA},
 		{Method: http.MethodPost, Path: "/device/ca/renew", Since: v2022, Rule: access.Operator, Change: true, Handle: a.renewCA},
+		{Method: http.MethodGet, Path: "/networks", Since: v2022, Rule: access.Known, Handle: a.networks}, // edged's own, for edgectl
 		{Method: http.MethodGet, Path: "/systeminfo", Since: v2018, Rule: access.Known, Handle: a.systemInfo},
 		{Method: http.MethodGet, Path: "/systeminfo/resources", Since: v2019Nov, Rule: access.Known, Handle: a.resources},
 		{Method: http.MethodGet, Path: "/systeminfo/supportbundle", Since: v2020, Rule: access.Operator, Change: true, Handle: a.supportBundle},

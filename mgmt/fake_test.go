@@ -289,6 +289,7 @@ func newFixture(t *testing.T) *fixture {
 		CA:          fakeCA{f.sup},
 		Reprovision: func() error { f.reprovisioned++; return nil },
 		Metrics:     func(w io.Writer) { _, _ = io.WriteString(w, "edged_modules 2\n") },
+		Networks:    func() wire.NetworkList { return wire.NetworkList{Networks: []wire.Network{}} },
 	}
 	f.cfg.Decider.SetOperators(permitted)
 	return f

@@ -262,6 +262,8 @@ func TestSystemInfoAndMetrics(t *testing.T) {
 	f := newFixture(t)
 	require.JSONEq(t, `{"osType":"Linux","architecture":"x86_64","cpus":0,"version":"","virtualized":"no","provisioning":{"type":"","dynamicReprovisioning":false,"alwaysReprovisionOnStartup":false}}`,
 		f.ask("user", "GET", "/systeminfo"+v, "").Body.String())
+	require.JSONEq(t, `{"networks":[]}`, f.ask("user", "GET", "/networks"+v, "").Body.String())
+	require.Equal(t, 404, f.ask("user", "GET", "/networks?api-version=2019-01-30", "").Code, "older versions do not have it")
 	w := f.ask("user", "GET", "/metrics", "")
 	require.Equal(t, "edged_modules 2\n", w.Body.String())
 	require.Equal(t, "text/plain; version=0.0.4; charset=utf-8", w.Header().Get("Content-Type"))

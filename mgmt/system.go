@@ -40,6 +40,11 @@ func (a *api) reprovision(w http.ResponseWriter, _ *httpapi.Request) error {
 	return noContent(w, a.Reprovision())
 }
 
+func (a *api) networks(w http.ResponseWriter, _ *httpapi.Request) error {
+	httpapi.WriteJSON(w, http.StatusOK, a.Networks())
+	return nil
+}
+
 func (a *api) metrics(w http.ResponseWriter, _ *httpapi.Request) error {
 	w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
 	httpapi.Deadline(w)

@@ -276,7 +276,7 @@ cat >"$desired/.deployment.json" <<'JSON'
             "imagePullPolicy": "never",
             "settings": {
               "image": "edged.local/demo:1",
-              "createOptions": "{\"Cmd\": [\"/bin/clock\"]}"
+              "createOptions": "{\"Cmd\": [\"/bin/clock\"], \"HostConfig\": {\"NetworkMode\": \"none\"}}"
             }
           },
           "greeter": {
@@ -286,7 +286,7 @@ cat >"$desired/.deployment.json" <<'JSON'
             "startupOrder": 1,
             "settings": {
               "image": "edged.local/demo:1",
-              "createOptions": "{\"Cmd\": [\"/bin/greeter\"]}",
+              "createOptions": "{\"Cmd\": [\"/bin/greeter\"], \"HostConfig\": {\"NetworkMode\": \"none\"}}",
               "management": true
             }
           }

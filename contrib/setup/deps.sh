@@ -27,6 +27,7 @@ need ca-certificates file_exists /etc/ssl/certs/ca-certificates.crt
 need "containerd|containerd.io" command_exists containerd
 need runc command_exists runc
 need containernetworking-plugins file_exists /usr/lib/cni/bridge /opt/cni/bin/bridge
+need iptables any_command iptables /usr/sbin/iptables
 need systemd command_exists systemd-socket-activate
 need busybox-static static_busybox
 need "catatonit|tini" any_command catatonit tini-static

@@ -84,3 +84,10 @@ func (c *Client) SystemInfo(ctx context.Context) (*wire.SystemInfo, error) {
 	}
 	return &info, nil
 }
+
+// Networks returns the networks of the device with their modules.
+func (c *Client) Networks(ctx context.Context) ([]wire.Network, error) {
+	var list wire.NetworkList
+	err := c.call(ctx, readTimeout, http.MethodGet, "/networks", nil, nil, &list)
+	return list.Networks, err
+}

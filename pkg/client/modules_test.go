@@ -72,6 +72,16 @@ func TestCallsAreTheContractsRequests(t *testing.T) {
 			call:    func(c *client.Client) (any, error) { return nil, c.Restart(ctx, "m") },
 			request: "POST /modules/m/restart?api-version=2022-08-03", status: 204,
 		},
+		"networks": {
+			call: func(c *client.Client) (any, error) {
+				n, err := c.Networks(ctx)
+				if err != nil {
+					return nil, err
+				}
+				return n[0].Name, nil
+			},
+			request: "GET /networks?api-version=2022-08-03", status: 200, answer: `{"networks":[{"name":"edged"}]}`, want: "edged",
+		},
 		"systeminfo": {
 			call: func(c *client.Client) (any, error) {
 				i, err := c.SystemInfo(ctx)

@@ -3,7 +3,6 @@ package engine
 import (
 	"fmt"
 	"path"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -52,6 +51,9 @@ func (e *Engine) Check(spec *module.Spec) (module.Lifecycle, error) {
 			return life, err
 		}
 	}
+	if _, err := e.networkPlan(spec, o, nil); err != nil {
+		return life, err
+	}
 	_, err = e.mounts(spec, o, "", nil)
 	return life, err
 }
@@ -59,7 +61,7 @@ func (e *Engine) Check(spec *module.Spec) (module.Lifecycle, error) {
 // checks are those of one part of the options each.
 func (e *Engine) checks(spec *module.Spec) []func(*options) error {
 	return []func(*options) error{
-		checkNames, checkNetwork, checkSignal, checkTerminal, checkGroups, checkUmask, checkCaps, checkAnnotations, checkRuntime, checkShm,
+		checkNames, checkSignal, checkTerminal, checkGroups, checkUmask, checkCaps, checkAnnotations, checkRuntime, checkShm,
 		e.checkResources, e.checkSecurity, e.checkInit, checkDevices, e.checkDeviceRequests, e.checkCgroupParent,
 		checkVolumes, checkHealth,
 		func(o *options) error { return checkNamespaces(spec, o) },
@@ -150,18 +152,6 @@ func logSizes(o *options) (int64, int, error) {
 		}
 	}
 	return size, files, nil
-}
-
-// dnsName is what may stand in a hosts file: labels of RFC 1123, joined by dots.
-var dnsName = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*$`)
-
-func checkNetwork(o *options) error {
-	switch mode := string(o.HostConfig.NetworkMode); mode {
-	case "", "none", "host":
-		return nil
-	default:
-		return fmt.Errorf("createOptions.HostConfig.NetworkMode %q is not supported by this version of edged: it knows \"none\" and \"host\": %w", mode, errdefs.ErrInvalidArgument)
-	}
 }
 
 func checkSignal(o *options) error {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/containerd/containerd/v2/core/leases"
 	"github.com/containerd/containerd/v2/core/snapshots"
+	"github.com/containerd/errdefs"
 )
 
 // CleanUp gives up leases of operations that a crash cut and removes snapshots
@@ -56,11 +57,29 @@ func (e *Engine) cleanUp(ctx context.Context) error {
 	for name := range orphans {
 		errs = append(errs, ignoreNotFound(s.Remove(ctx, name)))
 	}
+	errs = append(errs, e.cleanUpNetworks(ctx))
 	return errors.Join(errs...)
+}
+
+// cleanUpNetworks frees the ports of starts that a crash cut before the first
+// instruction, of which nobody else knows, then what modules that are gone left.
+func (e *Engine) cleanUpNetworks(ctx context.Context) error {
+	for _, id := range e.Networks.Up() {
+		if _, err := e.Exited(ctx, id); errdefs.IsNotFound(err) && !e.isStarting(id) {
+			e.Networks.Ended(id)
+		}
+	}
+	return e.Networks.CleanUp(ctx)
 }
 
 func (e *Engine) isMaking(id string) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return e.making[id]
+}
+
+func (e *Engine) isStarting(id string) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.starting[id]
 }

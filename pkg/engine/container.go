@@ -4,7 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
+	"slices"
 	"strconv"
 	"time"
 
@@ -18,6 +20,7 @@ import (
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
 	"github.com/edged/edged/pkg/module"
+	"github.com/edged/edged/pkg/network"
 )
 
 const (
@@ -56,7 +59,15 @@ func (e *Engine) Create(ctx context.Context, c module.Container) (err error) {
 	if err := makeBindSources(o); err != nil {
 		return err
 	}
-	files, err := e.networkFiles(&c, o)
+	plan, err := e.networkPlan(&c.Spec, o, slices.Collect(maps.Keys(image.config.ExposedPorts)))
+	if err != nil {
+		return err
+	}
+	// Interfaces are made beside what follows.
+	if err := e.Networks.Prepare(ctx, instanceOf(c.Spec.Name, c.ID), plan); err != nil {
+		return err
+	}
+	files, err := e.networkFiles(c.ID, plan.Hostname)
 	if err != nil {
 		return err
 	}
@@ -84,7 +95,7 @@ func (e *Engine) Create(ctx context.Context, c module.Container) (err error) {
 	// A copy takes as long as it takes; what follows has a deadline of its own.
 	ctx, done = e.call(leases.WithLease(whole, opLease+c.ID))
 	defer done()
-	return e.createRecord(ctx, &c, o, image, record.Name, files)
+	return e.createRecord(ctx, &c, o, image, record.Name, plan, files)
 }
 
 // removeSnapshot removes the file system of a container that did not come about.
@@ -111,8 +122,8 @@ func (e *Engine) prepareSnapshot(ctx context.Context, id, chainID string) error 
 	return nil
 }
 
-func (e *Engine) createRecord(ctx context.Context, c *module.Container, o *options, image unpacked, imageName string, files []specs.Mount) error {
-	opts, err := e.specOptions(c, o, image, files)
+func (e *Engine) createRecord(ctx context.Context, c *module.Container, o *options, image unpacked, imageName string, plan *network.Plan, files []specs.Mount) error {
+	opts, err := e.specOptions(c, o, image, plan, files)
 	if err != nil {
 		return err
 	}
@@ -127,13 +138,18 @@ func (e *Engine) createRecord(ctx context.Context, c *module.Container, o *optio
 	if err != nil {
 		return err
 	}
+	encoded, err := encodePlan(plan)
+	if err != nil {
+		return err
+	}
 	record := containers.Container{
 		ID: c.ID, Image: imageName, Snapshotter: e.Snapshotter, SnapshotKey: c.ID,
 		Labels: map[string]string{
 			labelOwner: owner, labelModule: c.Spec.Name, labelSpec: c.SpecDigest,
 			labelGeneration: strconv.FormatInt(c.Generation, 10), labelStopSignal: stop,
 		},
-		Runtime: containers.RuntimeInfo{Name: runtimeName, Options: runtimeOptions},
+		Runtime:    containers.RuntimeInfo{Name: runtimeName, Options: runtimeOptions},
+		Extensions: map[string]typeurl.Any{extensionNetwork: encoded},
 	}
 	spec, err := oci.GenerateSpec(ctx, e.client, &record, opts...)
 	if err != nil {
@@ -208,6 +224,12 @@ func (e *Engine) Delete(ctx context.Context, id string) error {
 	e.Volumes.Release(id)
 	e.health.Delete(id)
 	return nil
+}
+
+// Forget removes what belongs to a module and not to one of its containers.
+func (e *Engine) Forget(_ context.Context, name string) error {
+	e.Networks.Forget(name, keyOf(ownID(name)))
+	return e.Volumes.Forget(name)
 }
 
 func (e *Engine) setMaking(id string, on bool) {

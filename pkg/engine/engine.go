@@ -15,6 +15,7 @@ import (
 	"google.golang.org/grpc/backoff"
 
 	"github.com/edged/edged/pkg/module"
+	"github.com/edged/edged/pkg/network"
 	"github.com/edged/edged/pkg/volume"
 )
 
@@ -54,7 +55,9 @@ type Config struct {
 	AgentFolders []string
 	// Volumes are those under Home.
 	Volumes *volume.Store
-	Log     logrus.FieldLogger
+	// Networks gives modules theirs; New's caller closes it after the engine.
+	Networks *network.Manager
+	Log      logrus.FieldLogger
 }
 
 // Engine drives one containerd.
@@ -76,8 +79,11 @@ type Engine struct {
 	pulled    pullCounters
 	disk      diskRoot
 
-	mu     sync.Mutex
-	making map[string]bool // containers whose creation is under way: not for CleanUp
+	mu sync.Mutex
+	// Containers whose creation or start is under way: not for CleanUp.
+	making, starting map[string]bool
+	// pids are the first processes of containers that were started, by id.
+	pids map[string]int
 }
 
 // New returns at once; containerd is dialled with the first call.
@@ -102,7 +108,10 @@ func New(cfg Config) (*Engine, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot use containerd at %s: %w", cfg.Address, err)
 	}
-	e := &Engine{Config: cfg, client: c, machine: device, inits: initPrograms(), making: map[string]bool{}}
+	e := &Engine{
+		Config: cfg, client: c, machine: device, inits: initPrograms(),
+		making: map[string]bool{}, starting: map[string]bool{}, pids: map[string]int{},
+	}
 	e.flights.init()
 	return e, nil
 }

@@ -42,6 +42,7 @@ func (e *Engine) Events(ctx context.Context, subscribed func(), on func(module.E
 		select {
 		case envelope := <-stream:
 			ev, id, ok := decode(envelope)
+			e.freePorts(ev)
 			switch {
 			case id == ping && !stands:
 				stands = true
@@ -68,6 +69,20 @@ func (e *Engine) Events(ctx context.Context, subscribed func(), on func(module.E
 			}
 			return classify(err)
 		}
+	}
+}
+
+// freePorts gives a run's ports back as soon as it has ended: who is told that a module
+// was stopped may start another one on them.
+func (e *Engine) freePorts(ev module.Event) {
+	if ev.Exit == nil {
+		return
+	}
+	e.mu.Lock()
+	pid, started := e.pids[ev.ContainerID]
+	e.mu.Unlock()
+	if !started || pid == ev.PID { // an event may come so late that the container runs again
+		e.Networks.Ended(ev.ContainerID)
 	}
 }
 

@@ -5,56 +5,41 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"github.com/moby/moby/api/types/mount"
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
-	"github.com/edged/edged/pkg/module"
+	"github.com/edged/edged/pkg/network"
 )
 
-// networkFiles writes hosts, hostname and resolv.conf of a container and returns
-// their mounts; images have none of their own that would be right.
-func (e *Engine) networkFiles(c *module.Container, o *options) ([]specs.Mount, error) {
-	dir := e.filesDir(c.ID)
-	if err := e.writeNetworkFiles(c.ID, hostname(c, o), o.Domainname, hostNetwork(o)); err != nil {
+// networkFiles makes hosts, hostname and resolv.conf of a container and returns
+// their mounts; images have none of their own that would be right. What is in them is
+// written before each start.
+func (e *Engine) networkFiles(id, hostname string) ([]specs.Mount, error) {
+	if err := e.writeNetworkFiles(id, hostname, network.Files{}); err != nil {
 		return nil, err
 	}
 	var mounts []specs.Mount
 	for _, name := range []string{"hosts", "hostname", "resolv.conf"} {
-		mounts = append(mounts, specs.Mount{Destination: "/etc/" + name, Source: filepath.Join(dir, name), Type: "bind", Options: []string{"rbind", "rprivate", "rw"}})
+		mounts = append(mounts, specs.Mount{Destination: "/etc/" + name, Source: filepath.Join(e.filesDir(id), name), Type: "bind", Options: []string{"rbind", "rprivate", "rw"}})
 	}
 	return mounts, nil
 }
 
+// HostsFile is the hosts file of a container, whether it is there or not.
+func HostsFile(home, id string) string { return filepath.Join(home, "containers", id, "hosts") }
+
 // writeNetworkFiles writes them in place. It is done before each start, too: what a
 // power cut left may be empty, and the host's resolv.conf may have changed.
-func (e *Engine) writeNetworkFiles(id, name, domain string, hostNetwork bool) error {
+func (e *Engine) writeNetworkFiles(id, hostname string, files network.Files) error {
 	// Also before a start: what a failed try of the create left may have been removed with its folder.
 	if err := os.MkdirAll(e.filesDir(id), 0o700); err != nil {
 		return fmt.Errorf("cannot make folder of container %s: %w", id, err)
 	}
-	hosts := []byte("127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n")
-	resolv := []byte{}
-	if hostNetwork {
-		var err error
-		if hosts, err = os.ReadFile("/etc/hosts"); err != nil && !errors.Is(err, os.ErrNotExist) {
-			return fmt.Errorf("cannot read hosts: %w", err)
-		}
-		if resolv, err = os.ReadFile("/etc/resolv.conf"); err != nil && !errors.Is(err, os.ErrNotExist) {
-			return fmt.Errorf("cannot read resolv.conf: %w", err)
-		}
-	} else {
-		names := name
-		if domain != "" && !strings.Contains(name, ".") {
-			names = name + "." + domain + " " + name // the whole name first: hosts(5)
-		}
-		hosts = append(hosts, "127.0.1.1\t"+names+"\n"...)
-	}
 	for _, f := range []struct {
 		name string
 		text []byte
-	}{{"hosts", hosts}, {"hostname", []byte(name + "\n")}, {"resolv.conf", resolv}} {
+	}{{"hosts", files.Hosts}, {"hostname", []byte(hostname + "\n")}, {"resolv.conf", files.Resolv}} {
 		p := filepath.Join(e.filesDir(id), f.name)
 		err := os.WriteFile(p, f.text, 0o600)
 		if err == nil {

@@ -12,13 +12,14 @@ import (
 	"github.com/edged/edged/pkg/module"
 )
 
-func checkOptions(options string) (module.Lifecycle, error) {
-	e := &Engine{Config: Config{Home: "/var/lib/edgedx", Run: "/run/edgedx", Namespace: "edged", Log: logrus.New()}}
+func checkOptions(t *testing.T, options string) (module.Lifecycle, error) {
+	log := logrus.New()
+	e := &Engine{Config: Config{Home: "/var/lib/edgedx", Run: "/run/edgedx", Namespace: "edged", Log: log, Networks: networksIn(t, t.TempDir(), log)}}
 	return e.Check(&module.Spec{Name: "x", Image: "i", CreateOptions: json.RawMessage(options)})
 }
 
 func TestAMissingMountSourceDoesNotTakeTheRestartPolicy(t *testing.T) {
-	life, err := checkOptions(`{"StopTimeout":60,"HostConfig":{"RestartPolicy":{"Name":"always"},"Mounts":[{"Type":"bind","Source":"/mnt/not-yet","Target":"/d"}]}}`)
+	life, err := checkOptions(t, `{"StopTimeout":60,"HostConfig":{"RestartPolicy":{"Name":"always"},"Mounts":[{"Type":"bind","Source":"/mnt/not-yet","Target":"/d"}]}}`)
 	require.ErrorIs(t, err, errdefs.ErrInvalidArgument)
 	require.Equal(t, "always", life.Restart.Name)
 	require.Equal(t, time.Minute, life.StopTimeout)
@@ -26,11 +27,11 @@ func TestAMissingMountSourceDoesNotTakeTheRestartPolicy(t *testing.T) {
 
 func TestCgroupParentStaysOutOfModulesAndOfEdged(t *testing.T) {
 	for _, parent := range []string{"/edged", "/edged/hub-12345678-g1", "edged/x", "/a/../edged/x", "/system.slice/edged.service", "/system.slice/edged-hub-g1.scope/x", "a:b", "/"} {
-		_, err := checkOptions(`{"HostConfig":{"CgroupParent":"` + parent + `"}}`)
+		_, err := checkOptions(t, `{"HostConfig":{"CgroupParent":"`+parent+`"}}`)
 		require.ErrorIs(t, err, errdefs.ErrInvalidArgument, parent)
 	}
 	for _, parent := range []string{"", "/plant", "/edgedly/x", "plant.slice"} {
-		_, err := checkOptions(`{"HostConfig":{"CgroupParent":"` + parent + `"}}`)
+		_, err := checkOptions(t, `{"HostConfig":{"CgroupParent":"`+parent+`"}}`)
 		require.NoError(t, err, parent)
 	}
 }

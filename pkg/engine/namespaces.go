@@ -12,6 +12,7 @@ import (
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
 	"github.com/edged/edged/pkg/module"
+	"github.com/edged/edged/pkg/network"
 )
 
 // annotationPIDOf names the module whose PID namespace this one joins. Which process
@@ -66,8 +67,14 @@ func checkNamespaces(spec *module.Spec, o *options) error {
 	return checkSysctls(o)
 }
 
-// hostNetwork says whether a module is on the host's own network.
-func hostNetwork(o *options) bool { return o.HostConfig.NetworkMode == "host" && !o.NetworkDisabled }
+// hostNetwork says whether a module is on the host's own network: by NetworkMode, or as
+// manifests for Azure IoT Edge write it, by an endpoint on the network "host" alone.
+func hostNetwork(o *options) bool {
+	given := o.NetworkingConfig.EndpointsConfig
+	_, endpoint := given["host"]
+	mode := o.HostConfig.NetworkMode
+	return !o.NetworkDisabled && (mode == "host" || mode == "" && endpoint && len(given) == 1)
+}
 
 // ipcSysctls are those of an IPC namespace, ipc_namespaces(7); fs.mqueue.* are, too.
 var ipcSysctls = []string{
@@ -92,6 +99,8 @@ func checkSysctls(o *options) error {
 		case ipc:
 		case strings.HasPrefix(name, "net.") && hostNetwork(o):
 			return invalid(option, "%s contradicts HostConfig.NetworkMode \"host\": it would be the host's", name)
+		case strings.HasPrefix(name, "net.") && strings.HasPrefix(string(o.HostConfig.NetworkMode), "container:"):
+			return invalid(option, "%s contradicts HostConfig.NetworkMode %q: it would be the other module's", name, o.HostConfig.NetworkMode)
 		case strings.HasPrefix(name, "net."):
 		case name == "kernel.domainname" && (o.Domainname != "" || o.HostConfig.UTSMode == "host"):
 			return invalid(option, "kernel.domainname contradicts Domainname or HostConfig.UTSMode")
@@ -106,7 +115,7 @@ func checkSysctls(o *options) error {
 // checkNames refuses what sethostname(2), 64 bytes at most, or a hosts file would not take.
 func checkNames(o *options) error {
 	for option, name := range map[string]string{"Hostname": o.Hostname, "Domainname": o.Domainname} {
-		if name != "" && (len(name) > 64 || !dnsName.MatchString(name)) {
+		if name != "" && (len(name) > 64 || !network.ValidName(name)) {
 			return invalid(option, "%q is not DNS labels of 64 characters in all", name)
 		}
 	}
@@ -114,7 +123,7 @@ func checkNames(o *options) error {
 }
 
 // withNamespaces gives a module namespaces of its own, but for those that it shares.
-func withNamespaces(c *module.Container, o *options) oci.SpecOpts {
+func (e *Engine) withNamespaces(c *module.Container, o *options, plan *network.Plan) oci.SpecOpts {
 	h := &o.HostConfig
 	return func(ctx context.Context, client oci.Client, ctr *ociContainer, s *oci.Spec) error {
 		var opts []oci.SpecOpts
@@ -122,9 +131,7 @@ func withNamespaces(c *module.Container, o *options) oci.SpecOpts {
 			// On v1 too: without it a privileged module sees the whole hierarchy and can leave its place.
 			opts = append(opts, oci.WithLinuxNamespace(specs.LinuxNamespace{Type: specs.CgroupNamespace}))
 		}
-		if hostNetwork(o) {
-			opts = append(opts, oci.WithHostNamespace(specs.NetworkNamespace))
-		}
+		opts = append(opts, e.withNetwork(c.ID, plan))
 		if h.PidMode == "host" {
 			opts = append(opts, oci.WithHostNamespace(specs.PIDNamespace))
 		} else if other, ok := joined(string(h.PidMode)); ok {
@@ -136,9 +143,9 @@ func withNamespaces(c *module.Container, o *options) oci.SpecOpts {
 		if h.UTSMode == "host" {
 			opts = append(opts, oci.WithHostNamespace(specs.UTSNamespace))
 		} else {
-			opts = append(opts, oci.WithHostname(hostname(c, o)))
+			opts = append(opts, oci.WithHostname(hostname(c.ID, o)))
 		}
-		for _, opt := range append(opts, withSysctls(o)) {
+		for _, opt := range append(opts, withSysctls(o, plan)) {
 			if err := opt(ctx, client, ctr, s); err != nil {
 				return err
 			}
@@ -147,11 +154,26 @@ func withNamespaces(c *module.Container, o *options) oci.SpecOpts {
 	}
 }
 
+// withNetwork chooses the network namespace: the module's own, which is there before
+// the container and after it, another module's, an empty one, or the host's.
+func (e *Engine) withNetwork(id string, plan *network.Plan) oci.SpecOpts {
+	path := ""
+	switch plan.Mode {
+	case network.ModeHost:
+		return oci.WithHostNamespace(specs.NetworkNamespace)
+	case network.ModeNetworks:
+		path = e.Networks.NetNS(keyOf(id))
+	case network.ModeModule:
+		path = e.Networks.NetNS(keyOf(ownID(plan.Module)))
+	}
+	return oci.WithLinuxNamespace(specs.LinuxNamespace{Type: specs.NetworkNamespace, Path: path})
+}
+
 // withSysctls sets Docker's for a network namespace of one's own, and those asked for.
-func withSysctls(o *options) oci.SpecOpts {
+func withSysctls(o *options, plan *network.Plan) oci.SpecOpts {
 	return func(_ context.Context, _ oci.Client, _ *ociContainer, s *oci.Spec) error {
 		all := map[string]string{}
-		if !hostNetwork(o) {
+		if plan.Mode == network.ModeNone || plan.Mode == network.ModeNetworks {
 			all["net.ipv4.ip_unprivileged_port_start"] = "0"
 			all["net.ipv4.ping_group_range"] = "0 2147483647"
 		}
@@ -171,7 +193,7 @@ const sysctlDomain = "kernel.domainname"
 
 // hostname is a DNS label: the one asked for, the host's on its network or in its UTS
 // namespace, else the module's slug.
-func hostname(c *module.Container, o *options) string {
+func hostname(id string, o *options) string {
 	switch {
 	case o.Hostname != "":
 		return o.Hostname
@@ -180,9 +202,5 @@ func hostname(c *module.Container, o *options) string {
 			return name
 		}
 	}
-	name := c.ID
-	if i := strings.LastIndex(name, "-g"); i > 0 {
-		name = name[:i] // without the generation
-	}
-	return strings.ToLower(name)
+	return strings.ToLower(keyOf(id))
 }

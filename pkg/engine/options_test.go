@@ -31,9 +31,10 @@ func engineIn(t *testing.T) (*Engine, string) {
 		Config: Config{
 			Namespace: "edged", Home: filepath.Join(dir, "home"), Run: filepath.Join(dir, "run"), Protected: []string{filepath.Join(dir, "containerd")},
 			AgentFolders: []string{filepath.Join(dir, "home/agent/desired")}, Log: log,
-			Volumes: volume.NewStore(filepath.Join(dir, "home/volumes")),
+			Volumes:  volume.NewStore(filepath.Join(dir, "home/volumes")),
+			Networks: networksIn(t, filepath.Join(dir, "run"), log),
 		},
-		machine: deviceIn(dir), making: map[string]bool{},
+		machine: deviceIn(dir), making: map[string]bool{}, starting: map[string]bool{}, pids: map[string]int{},
 	}, dir
 }
 
@@ -56,7 +57,8 @@ func TestEveryHonouredFieldIsTaken(t *testing.T) {
 		`"Cmd":["a","b"]`, `"Cmd":"a b"`, `"Entrypoint":["a"]`, `"Entrypoint":"a"`, `"entrypoint":"a"`, `"Image":"i"`, `"WorkingDir":"/w"`, `"Labels":{"a":"b"}`, `"StopSignal":"SIGINT"`,
 		`"StopTimeout":3`, `"Volumes":{"/v":{}}`, `"Healthcheck":{"Test":["CMD","x"]}`, `"Shell":["ash","-c"]`, `"HostConfig":{"VolumeDriver":"local"}`, `"HostConfig":{}`, `"HostConfig":null`, `"NetworkingConfig":{}`, `"NetworkingConfig":{"EndpointsConfig":{}}`,
 		`"HostConfig":{"Binds":["/data:/data"]}`, `"HostConfig":{"Mounts":[{"Type":"tmpfs","Target":"/t"}]}`, `"HostConfig":{"LogConfig":{"Type":"json-file","Config":{"max-size":"1m"}}}`,
-		`"HostConfig":{"NetworkMode":"host"}`, `"HostConfig":{"RestartPolicy":{"Name":"always"}}`, `"HostConfig":{"CapAdd":["NET_ADMIN"],"CapDrop":["all"]}`,
+		`"HostConfig":{"NetworkMode":"host"}`, `"Domainname":"d"`, `"HostConfig":{"PortBindings":{"80/tcp":[{"HostPort":"80"}]},"PublishAllPorts":true}`,
+		`"HostConfig":{"Dns":["192.0.2.1"],"DnsOptions":["o"],"DnsSearch":["s"],"ExtraHosts":["a:192.0.2.1"]}`, `"NetworkingConfig":{"EndpointsConfig":{"edged":{"Aliases":["a"]}}}`, `"HostConfig":{"RestartPolicy":{"Name":"always"}}`, `"HostConfig":{"CapAdd":["NET_ADMIN"],"CapDrop":["all"]}`,
 		`"HostConfig":{"CgroupnsMode":"host"}`, `"HostConfig":{"CgroupParent":"/x"}`, `"HostConfig":{"Privileged":true}`, `"HostConfig":{"ReadonlyRootfs":true}`,
 		`"HostConfig":{"Memory":67108864,"NanoCpus":500000000,"PidsLimit":10,"OomScoreAdj":-5}`,
 	} {
@@ -69,14 +71,13 @@ func TestEveryHonouredFieldIsTaken(t *testing.T) {
 
 func TestWhatIsKnownAndNotHonouredIsRefusedByName(t *testing.T) {
 	for name, value := range map[string]string{
-		"MacAddress":              `"02:42:ac:11:00:02"`,
-		"HostConfig.PortBindings": `{"80/tcp":[{"HostPort":"80"}]}`, "HostConfig.VolumesFrom": `["x"]`,
-		"HostConfig.AutoRemove": `true`, "HostConfig.ExtraHosts": `["a:1.2.3.4"]`, "HostConfig.Dns": `["1.2.3.4"]`, "HostConfig.DnsOptions": `["x"]`, "HostConfig.DnsSearch": `["x"]`,
-		"HostConfig.Links": `["a:b"]`, "HostConfig.PublishAllPorts": `true`, "HostConfig.Cgroup": `"container:x"`, "HostConfig.StorageOpt": `{"size":"1G"}`,
+		"MacAddress":             `"02:42:ac:11:00:02"`,
+		"HostConfig.VolumesFrom": `["x"]`,
+		"HostConfig.AutoRemove":  `true`,
+		"HostConfig.Links":       `["a:b"]`, "HostConfig.Cgroup": `"container:x"`, "HostConfig.StorageOpt": `{"size":"1G"}`,
 		"HostConfig.Capabilities": `["CAP_KILL"]`, "HostConfig.KernelMemory": `1073741824`, "HostConfig.KernelMemoryTCP": `1073741824`,
 		"HostConfig.CpuRealtimePeriod": `1000000`, "HostConfig.CpuRealtimeRuntime": `950000`,
 		"HostConfig.CpuCount": `1`, "HostConfig.CpuPercent": `1`, "HostConfig.IOMaximumIOps": `1`, "HostConfig.IOMaximumBandwidth": `1`,
-		"NetworkingConfig.EndpointsConfig": `{"x":{}}`,
 	} {
 		whole := `{"` + name + `":` + value + `}`
 		if place, field, below := strings.Cut(name, "."); below {
@@ -186,11 +187,14 @@ func TestACommandMayBeAString(t *testing.T) {
 func FuzzParseOptions(f *testing.F) {
 	for _, s := range []string{
 		`{}`, `{"Cmd":"a","HostConfig":{"Binds":["/a:/b"],"Devices":[]}}`, `{"HostConfig":{"RestartPolicy":{"Name":"x"}}}`, `{"cmd":"a","CMD":["b"]}`, `{"NetworkingConfig":null}`,
+		`{"HostConfig":{"PortBindings":{"80/tcp":[{"HostPort":"1-2"}]},"ExtraHosts":["a:host-gateway"]},"NetworkingConfig":{"EndpointsConfig":{"edged":{"IPAMConfig":{"IPv4Address":"172.30.0.9"}}}}}`,
 		`{"HostConfig":{"LogConfig":{"Config":{"max-size":"1k"}},"Mounts":[{"Type":"tmpfs","Target":"/t","TmpfsOptions":{"Mode":1023}}]}}`,
 	} {
 		f.Add(s)
 	}
-	e := &Engine{Config: Config{Namespace: "edged", Home: "/var/lib/edged", Run: "/run/edged"}, machine: deviceIn("/nowhere")}
+	log := logrus.New()
+	log.SetOutput(io.Discard)
+	e := &Engine{Config: Config{Namespace: "edged", Home: "/var/lib/edged", Run: "/run/edged", Log: log, Networks: networksIn(f, f.TempDir(), log)}, machine: deviceIn("/nowhere")}
 	spec := specWith("{}")
 	f.Fuzz(func(t *testing.T, s string) {
 		o, _, err := parseOptions(json.RawMessage(s))
@@ -199,7 +203,7 @@ func FuzzParseOptions(f *testing.F) {
 			return
 		}
 		// Whatever was taken, the checks behind it end in a class, too.
-		for _, check := range e.checks(spec) {
+		for _, check := range append(e.checks(spec), readNetwork(e)) {
 			if err := check(o); err != nil {
 				require.True(t, errdefs.IsInvalidArgument(err), "%v", err)
 			}
@@ -261,8 +265,8 @@ func TestCheckRefusesWhatTheSpecAloneShows(t *testing.T) {
 		`{"HostConfig":{"LogConfig":{"Config":{"max-file":"0"}}}}`:                          "max-file",
 		`{"HostConfig":{"LogConfig":{"Config":{"max-file":"1001"}}}}`:                       "max-file",
 		`{"HostConfig":{"LogConfig":{"Config":{"other":"1"}}}}`:                             "other",
-		`{"HostConfig":{"NetworkMode":"bridge"}}`:                                           "NetworkMode",
-		`{"HostConfig":{"NetworkMode":"container:x"}}`:                                      "NetworkMode",
+		`{"HostConfig":{"NetworkMode":"plant"}}`:                                            "NetworkMode",
+		`{"HostConfig":{"NetworkMode":"container:temp"}}`:                                   "NetworkMode",
 		`{"StopSignal":"SIGNOPE"}`:                                                          "StopSignal",
 		`{"HostConfig":{"CapAdd":["NOPE"]}}`:                                                "unknown capability",
 		`{"HostConfig":{"CapDrop":["CAP_"]}}`:                                               "unknown capability",

@@ -26,10 +26,9 @@ func Options() []Option { return append([]Option(nil), optionTable...) }
 
 // Notes that more than one row shares.
 const (
-	noAttach   = "nobody attaches to a module; its output is in its log"
-	ofWindows  = "it is for Windows"
-	ofBuilds   = "it is about building images"
-	noNetworks = "not by this version of edged, which knows NetworkMode \"none\" and \"host\""
+	noAttach  = "nobody attaches to a module; its output is in its log"
+	ofWindows = "it is for Windows"
+	ofBuilds  = "it is about building images"
 )
 
 // optionTable is the one place where a field gets its treatment. A field of Docker's
@@ -42,7 +41,7 @@ var optionTable = []Option{
 	{"AttachStdin", Inert, noAttach},
 	{"AttachStdout", Inert, noAttach},
 	{"AttachStderr", Inert, noAttach},
-	{"ExposedPorts", Inert, "it tells people about ports; PortBindings opens them"},
+	{"ExposedPorts", Inert, "it tells people about ports, and PublishAllPorts about which; PortBindings opens them"},
 	{"Tty", Honoured, ""},
 	{"OpenStdin", Honoured, ""},
 	{"StdinOnce", Inert, noAttach},
@@ -60,14 +59,14 @@ var optionTable = []Option{
 	{"StopSignal", Honoured, ""},
 	{"StopTimeout", Honoured, ""},
 	{"Shell", Honoured, ""},
-	{"MacAddress", Refused, "it went from Docker's API; " + noNetworks},
+	{"MacAddress", Refused, "it went from Docker's API; it is in NetworkingConfig now, of each endpoint"},
 
 	{"HostConfig", Honoured, ""},
 	{"HostConfig.Binds", Honoured, ""},
 	{"HostConfig.ContainerIDFile", Inert, "Docker's command line writes that file, its daemon does not"},
 	{"HostConfig.LogConfig", Honoured, ""},
 	{"HostConfig.NetworkMode", Honoured, ""},
-	{"HostConfig.PortBindings", Refused, noNetworks},
+	{"HostConfig.PortBindings", Honoured, ""},
 	{"HostConfig.RestartPolicy", Honoured, ""},
 	{"HostConfig.AutoRemove", Refused, "a module stays until it is deleted, and its last exit can be asked for"},
 	{"HostConfig.VolumeDriver", Inert, "volumes are folders of edged's own, the driver \"local\"; another name is refused"},
@@ -78,18 +77,18 @@ var optionTable = []Option{
 	{"HostConfig.CapDrop", Honoured, ""},
 	{"HostConfig.Capabilities", Refused, "it went from Docker's API; use CapAdd and CapDrop"},
 	{"HostConfig.CgroupnsMode", Honoured, ""},
-	{"HostConfig.Dns", Refused, noNetworks},
-	{"HostConfig.DnsOptions", Refused, noNetworks},
-	{"HostConfig.DnsSearch", Refused, noNetworks},
-	{"HostConfig.ExtraHosts", Refused, noNetworks},
+	{"HostConfig.Dns", Honoured, ""},
+	{"HostConfig.DnsOptions", Honoured, ""},
+	{"HostConfig.DnsSearch", Honoured, ""},
+	{"HostConfig.ExtraHosts", Honoured, ""},
 	{"HostConfig.GroupAdd", Honoured, ""},
 	{"HostConfig.IpcMode", Honoured, ""},
 	{"HostConfig.Cgroup", Refused, "Docker on Linux does nothing with it; use CgroupParent"},
-	{"HostConfig.Links", Refused, noNetworks},
+	{"HostConfig.Links", Refused, "modules of one network reach each other by name; further names are Aliases in NetworkingConfig"},
 	{"HostConfig.OomScoreAdj", Honoured, ""},
 	{"HostConfig.PidMode", Honoured, ""},
 	{"HostConfig.Privileged", Honoured, ""},
-	{"HostConfig.PublishAllPorts", Refused, noNetworks},
+	{"HostConfig.PublishAllPorts", Honoured, ""},
 	{"HostConfig.ReadonlyRootfs", Honoured, ""},
 	{"HostConfig.SecurityOpt", Honoured, ""},
 	{"HostConfig.StorageOpt", Refused, "containerd's snapshots have no quota of their own; mount a tmpfs with a size, or a partition"},
@@ -139,7 +138,7 @@ var optionTable = []Option{
 	{"HostConfig.IOMaximumBandwidth", Refused, ofWindows + "; use BlkioDeviceReadBps and BlkioDeviceWriteBps"},
 
 	{"NetworkingConfig", Inert, "what is in it counts"},
-	{"NetworkingConfig.EndpointsConfig", Refused, noNetworks},
+	{"NetworkingConfig.EndpointsConfig", Honoured, ""},
 }
 
 const noRealtime = "it needs real-time time reserved for the group of all modules, which edged does not take from the host; " +

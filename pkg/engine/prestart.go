@@ -15,6 +15,8 @@ import (
 	"github.com/containerd/errdefs"
 	"github.com/containerd/typeurl/v2"
 	specs "github.com/opencontainers/runtime-spec/specs-go"
+
+	"github.com/edged/edged/pkg/network"
 )
 
 // startSpec is the part of a container's spec that a start reads; the whole is large.
@@ -74,7 +76,19 @@ func (e *Engine) beforeStart(ctx context.Context, id string) (terminal bool, err
 			return false, fmt.Errorf("cannot read the host's name: %w", err)
 		}
 	}
-	return spec.Process.Terminal, e.writeNetworkFiles(id, name, spec.Linux.Sysctl[sysctlDomain], !has(specs.NetworkNamespace))
+	plan := network.Plan{Mode: network.ModeHost, Hostname: name}
+	if ext := record.Extensions[extensionNetwork]; ext != nil {
+		if err := json.Unmarshal(ext.GetValue(), &plan); err != nil {
+			return false, fmt.Errorf("cannot read network plan: %w", err)
+		}
+	} else if has(specs.NetworkNamespace) {
+		plan.Mode = network.ModeNone // of a version that knew no other
+	}
+	files, err := e.Networks.Start(ctx, instanceOf(record.Labels[labelModule], id), &plan)
+	if err != nil {
+		return false, err
+	}
+	return spec.Process.Terminal, e.writeNetworkFiles(id, name, files)
 }
 
 // refresh brings what depends on the present into the spec: where devices are now, and

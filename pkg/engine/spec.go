@@ -12,6 +12,7 @@ import (
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
 	"github.com/edged/edged/pkg/module"
+	"github.com/edged/edged/pkg/network"
 )
 
 // ociContainer is what spec options are applied for.
@@ -22,7 +23,7 @@ const shimGroup = "io.containerd.runc.v2.group"
 
 // specOptions builds the OCI spec of a container with Docker's defaults, which
 // differ from containerd's in ways that bite: see each option.
-func (e *Engine) specOptions(c *module.Container, o *options, image unpacked, files []specs.Mount) ([]oci.SpecOpts, error) {
+func (e *Engine) specOptions(c *module.Container, o *options, image unpacked, plan *network.Plan, files []specs.Mount) ([]oci.SpecOpts, error) {
 	mounts, err := e.mounts(&c.Spec, o, c.Sockets, c.Mounts)
 	if err != nil {
 		return nil, err
@@ -45,7 +46,7 @@ func (e *Engine) specOptions(c *module.Container, o *options, image unpacked, fi
 		withBlkio(o),
 		withCaps(o),
 		e.withCgroup(c.ID, h.CgroupParent),
-		withNamespaces(c, o),
+		e.withNamespaces(c, o, plan),
 		withTerminal(o),
 		e.withInit(o),
 	}
@@ -149,7 +150,7 @@ func withProcess(c *module.Container, o *options, image ocispec.ImageConfig) oci
 		for _, v := range c.Spec.Env {
 			own = append(own, v.Key+"="+v.Value)
 		}
-		basic := []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOSTNAME=" + hostname(c, o)}
+		basic := []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOSTNAME=" + hostname(c.ID, o)}
 		if o.Tty {
 			basic = append(basic, "TERM=xterm")
 		}

@@ -35,7 +35,11 @@ func specFor(e *Engine, spec *module.Spec) (*oci.Spec, error) {
 		return nil, err
 	}
 	c := &module.Container{ID: "temp-1-g1", Spec: *spec, Sockets: sockets}
-	opts, err := e.specOptions(c, o, knownImage(), nil)
+	plan, err := e.networkPlan(spec, o, nil)
+	if err != nil {
+		return nil, err
+	}
+	opts, err := e.specOptions(c, o, knownImage(), plan, nil)
 	if err != nil {
 		return nil, err
 	}

@@ -32,19 +32,24 @@ func (e *Engine) Start(ctx context.Context, id string, log module.Log, admit fun
 	e.setMaking(id, true)
 	defer e.setMaking(id, false)
 	defer e.unpinSubpaths(id)
+	defer e.setStarting(id)()
+	e.setPID(id, -1) // from here on no event of an earlier run concerns it
 	terminal, err := e.beforeStart(ctx, id)
 	if err != nil {
+		e.Networks.Ended(id)
 		return fmt.Errorf("cannot start container %s: %w", id, classify(err))
 	}
 	pid, err := e.newTask(ctx, id, log, terminal)
 	if errdefs.IsAlreadyExists(err) {
-		if err = e.DeleteTask(ctx, id); err == nil {
+		if err = e.deleteTask(ctx, id); err == nil {
 			pid, err = e.newTask(ctx, id, log, terminal)
 		}
 	}
 	if err != nil {
+		e.Networks.Ended(id)
 		return fmt.Errorf("cannot start container %s: %w", id, classifyStart(err))
 	}
+	e.setPID(id, pid)
 	if err = admit(pid); err == nil {
 		_, err = e.client.TaskService().Start(ctx, &tasks.StartRequest{ContainerID: id})
 		err = classifyStart(errgrpc.ToNative(err))
@@ -56,6 +61,18 @@ func (e *Engine) Start(ctx context.Context, id string, log module.Log, admit fun
 		return errors.Join(fmt.Errorf("cannot start container %s: %w", id, err), e.DeleteTask(clean, id))
 	}
 	return nil
+}
+
+// setStarting marks a start as under way until the returned function is called.
+func (e *Engine) setStarting(id string) func() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.starting[id] = true
+	return func() {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		delete(e.starting, id)
+	}
 }
 
 func (e *Engine) newTask(ctx context.Context, id string, log module.Log, terminal bool) (int, error) {
@@ -136,8 +153,26 @@ func exitOf(p *tasktypes.Process) *module.Exit {
 	return exit
 }
 
-// DeleteTask removes the task and, when it still lives, kills it first.
+// DeleteTask removes the task and, when it still lives, kills it first. The module's
+// ports are free then.
 func (e *Engine) DeleteTask(ctx context.Context, id string) error {
+	if err := e.deleteTask(ctx, id); err != nil {
+		return err
+	}
+	e.setPID(id, 0)
+	e.Networks.Ended(id)
+	return nil
+}
+
+func (e *Engine) setPID(id string, pid int) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.pids[id] = pid; pid == 0 {
+		delete(e.pids, id)
+	}
+}
+
+func (e *Engine) deleteTask(ctx context.Context, id string) error {
 	ctx, done := e.call(ctx)
 	defer done()
 	remove := func() error {

@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -164,11 +163,6 @@ func NamedVolumes(createOptions json.RawMessage) []string {
 	}
 	slices.Sort(names)
 	return slices.Compact(names)
-}
-
-// Forget removes what belongs to a module and not to one of its containers.
-func (e *Engine) Forget(_ context.Context, name string) error {
-	return e.Volumes.Forget(name)
 }
 
 // volumesAsBinds turns mounts of volumes into binds of their folders, and of what

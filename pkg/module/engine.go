@@ -134,8 +134,9 @@ type Engine interface {
 	// Events calls subscribed once the stream stands, then on for each event, until the
 	// stream ends or ctx does. Nothing is replayed: observe after subscribed.
 	Events(ctx context.Context, subscribed func(), on func(Event)) error
-	// Forget removes what belongs to the module and not to one of its containers, after
-	// the containers are gone. A module that has nothing is success.
+	// Forget removes what belongs to the module and not to one of its containers, its
+	// network and its anonymous volumes, after the containers are gone. A module that has
+	// nothing is success.
 	Forget(ctx context.Context, module string) error
 	// CleanUp removes what crashed operations left: leases, snapshots, and what belongs
 	// to modules other than these. Run it after a reconcile.

@@ -25,6 +25,10 @@ func TestMain(m *testing.M) {
 		serveBare(socket)
 		return
 	}
+	if config := os.Getenv(netFloorEnv); config != "" {
+		serveNetFloor(config)
+		return
+	}
 	if to := os.Getenv(copyEnv); to != "" {
 		copyToFile(to)
 		return

@@ -52,6 +52,9 @@ type Options struct {
 	Binary string
 	// Home, when set, is used instead of <Root>/home.
 	Home string
+	// Network gives the device a network of its own, in which modules have theirs when
+	// nothing else is asked for; without it they have none. See network.go.
+	Network bool
 }
 
 // New makes a device, with the probe as its edgeAgent, and removes it when the test ends.
@@ -69,6 +72,9 @@ func New(tb testing.TB, opt Options) *Device {
 		d.Home = opt.Home
 	}
 	tb.Cleanup(d.remove)
+	if opt.Network {
+		d.makeNetwork()
+	}
 	d.writeFiles()
 	d.StartContainerd()
 	d.StartEdged()
@@ -109,23 +115,28 @@ workload = %q
 address = %q
 namespace = %q
 %s
+[network]
+bridge = %q
+cni_conf_dir = %q
+%s
 [agent]
 image = %q
 create_options = '%s'
-`, d.Home, d.Run, d.Management(), d.Workload(), d.Address(), d.Namespace, d.containerdConfig(), agentImage, options)+d.opt.Config)
+`, d.Home, d.Run, d.Management(), d.Workload(), d.Address(), d.Namespace, d.configOf("containerd"), d.Bridge(), d.ConfDir(), d.configOf("network"), agentImage, options)+d.opt.Config)
 }
 
-// containerdConfig lets Options.Config begin with keys of [containerd].
-func (d *Device) containerdConfig() string {
-	if rest, ok := strings.CutPrefix(d.opt.Config, "[containerd]"); ok {
-		head, tail, _ := strings.Cut(rest, "\n[")
-		d.opt.Config = ""
-		if tail != "" {
-			d.opt.Config = "[" + tail
-		}
-		return head
+// configOf takes the keys of a table, which the device writes itself, out of Options.Config.
+func (d *Device) configOf(table string) string {
+	before, rest, ok := strings.Cut("\n"+d.opt.Config, "\n["+table+"]")
+	if !ok {
+		return ""
 	}
-	return ""
+	keys, after, more := strings.Cut(rest, "\n[")
+	if more {
+		after = "\n[" + after
+	}
+	d.opt.Config = strings.TrimPrefix(before, "\n") + after
+	return keys
 }
 
 func (d *Device) write(name, text string) {
@@ -148,7 +159,7 @@ func (d *Device) ProbeDir(module string) string {
 
 // StartContainerd starts containerd and waits until it answers.
 func (d *Device) StartContainerd() {
-	p := start(d.tb, filepath.Join(d.Root, "containerd.log"), nil, "containerd", "--config", filepath.Join(d.Root, "containerd.toml"))
+	p := d.start("containerd.log", nil, "containerd", "--config", filepath.Join(d.Root, "containerd.toml"))
 	for o := d; o != nil; o = o.parent {
 		o.Containerd = p
 	}
@@ -163,7 +174,7 @@ func (d *Device) StartEdged() {
 	if binary == "" {
 		binary = filepath.Join(Repository(), "bin", "edged")
 	}
-	p := start(d.tb, filepath.Join(d.Root, "edged.log"), d.opt.Env, binary, "--config", filepath.Join(d.Root, "config.toml"), "--log-level", "debug")
+	p := d.start("edged.log", d.opt.Env, binary, "--config", filepath.Join(d.Root, "config.toml"), "--log-level", "debug")
 	for o := d; o != nil; o = o.parent {
 		o.Edged = p
 	}
@@ -200,6 +211,7 @@ func (d *Device) remove() {
 		d.Containerd.Signal(syscall.SIGKILL)
 	}
 	d.unmount()
+	d.removeNetwork()
 	RemoveCgroups(d.tb, d.Namespace)
 	_ = os.RemoveAll(filepath.Join("/run/containerd/runc", d.Namespace))
 	if err := os.RemoveAll(d.Root); err != nil {
@@ -228,7 +240,7 @@ func (d *Device) unmount() {
 	b, _ := os.ReadFile("/proc/self/mounts")
 	lines := strings.Split(string(b), "\n")
 	for i := len(lines) - 1; i >= 0; i-- {
-		if f := strings.Fields(lines[i]); len(f) > 1 && strings.HasPrefix(f[1], d.Root+"/") {
+		if f := strings.Fields(lines[i]); len(f) > 1 && strings.HasPrefix(f[1], d.Root+"/") && !strings.HasSuffix(f[1], hostNetNS) {
 			_ = syscall.Unmount(f[1], syscall.MNT_DETACH)
 		}
 	}
@@ -260,6 +272,7 @@ func (d *Device) Reboot() {
 	require.NoError(d.tb, os.RemoveAll(d.Run))
 	require.NoError(d.tb, os.RemoveAll(filepath.Join(d.Root, "containerd", "state")))
 	require.NoError(d.tb, os.RemoveAll(filepath.Join("/run/containerd/runc", d.Namespace)))
+	d.resetNetwork()
 	d.StartContainerd()
 	d.StartEdged()
 }

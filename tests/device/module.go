@@ -120,9 +120,17 @@ func (d *Device) Spec(name string) wire.ModuleSpec {
 		Name: name, Type: "docker", ImagePullPolicy: "never",
 		Config: wire.Config{Settings: wire.Settings{
 			Image:         Image,
-			CreateOptions: json.RawMessage(mustJSON(d.tb, map[string]any{"HostConfig": map[string]any{"Binds": []string{d.ProbeDir(name) + ":/probe"}}})),
+			CreateOptions: json.RawMessage(mustJSON(d.tb, map[string]any{"HostConfig": d.hostConfig(map[string]any{"Binds": []string{d.ProbeDir(name) + ":/probe"}})})),
 		}},
 	}
+}
+
+// hostConfig keeps modules off the machine's own network, where the device has none of its own.
+func (d *Device) hostConfig(host map[string]any) map[string]any {
+	if !d.opt.Network {
+		host["NetworkMode"] = "none"
+	}
+	return host
 }
 
 // CommandSpec describes a module that runs one of the probe's commands.
@@ -130,7 +138,7 @@ func (d *Device) CommandSpec(name string, args ...string) wire.ModuleSpec {
 	return wire.ModuleSpec{
 		Name: name, Type: "docker", ImagePullPolicy: "never",
 		Config: wire.Config{Settings: wire.Settings{
-			Image: Image, CreateOptions: json.RawMessage(mustJSON(d.tb, map[string]any{"Cmd": args})),
+			Image: Image, CreateOptions: json.RawMessage(mustJSON(d.tb, map[string]any{"Cmd": args, "HostConfig": d.hostConfig(map[string]any{})})),
 		}},
 	}
 }
@@ -164,6 +172,13 @@ func (d *Device) CreateAndStart(spec wire.ModuleSpec) {
 	d.tb.Helper()
 	d.Create(spec)
 	d.Post(spec.Name, "start")
+}
+
+// Delete removes a module through edgeAgent.
+func (d *Device) Delete(name string) {
+	d.tb.Helper()
+	a := d.Agent().Manage(http.MethodDelete, "/modules/"+url.PathEscape(name), "")
+	require.Equal(d.tb, http.StatusNoContent, a.Status, a.Body+a.Error)
 }
 
 // Post does start, stop or restart as the host.

@@ -17,6 +17,8 @@ import (
 var commands = map[string]func(args []string){
 	"call":   callOnce,
 	"puppet": runPuppet,
+	"dial":   dialOnce,
+	"serve":  serveForever,
 	// sleep waits for SIGTERM and exits 0: the plainest module.
 	"sleep": func([]string) { sleep() },
 	// stubborn ignores SIGTERM.

@@ -57,6 +57,7 @@ func serve() {
 	mux.HandleFunc("POST /loop", p.loop)
 	mux.HandleFunc("POST /flood", p.flood)
 	mux.HandleFunc("POST /raw", p.raw)
+	mux.HandleFunc("POST /serve", p.serve)
 	mux.HandleFunc("GET /environ", p.environ)
 	mux.HandleFunc("GET /file", p.file)
 	go func() { _ = http.Serve(l, mux) }()

@@ -2,7 +2,6 @@ package spine
 
 import (
 	"encoding/json"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -33,14 +32,17 @@ var crashes = map[string]string{
 	"deleteAfterIntent": "delete", "deleteAfterContainer": "delete", "deleteBeforeRow": "delete", "engineAfterRecord": "delete",
 	"volumeAfterCopy": "create", "volumeAfterRename": "create", "volumeAfterGone": "delete",
 	"pullBeforeRelease": "pull", "imageAfterRemove": "prune",
+	"networkAfterState": "create", "networkAfterNamespace": "create", "networkAfterAttach": "create",
+	"networkBeforeTask": "start", "networkAfterDetach": "delete",
 }
 
 func TestACrashAtAnyPointLosesNothing(t *testing.T) {
 	require.ElementsMatch(t, failpoints(t), keys(crashes), "the points in the source are those that are tested")
-	control := freePort(t)
+	const control = "127.0.0.1:7001" // in a network of its own
 	d := device.New(t, device.Options{
-		Binary: filepath.Join(device.Repository(), "bin", "edged-failpoints"),
-		Env:    []string{"GOFAIL_HTTP=" + control},
+		Network: true,
+		Binary:  filepath.Join(device.Repository(), "bin", "edged-failpoints"),
+		Env:     []string{"GOFAIL_HTTP=" + control},
 	})
 	for _, point := range slices.Sorted(slices.Values(keys(crashes))) {
 		if !t.Run(point, func(t *testing.T) { crashAt(t, d.For(t), control, point, crashes[point]) }) {
@@ -82,9 +84,11 @@ func crashAt(t *testing.T, d *device.Device, control, point, operation string) {
 		crashAtFirstStart(t, d, point)
 		return
 	}
-	withVolume := func(top, _ map[string]any) { top["Volumes"] = map[string]any{"/bin": map[string]any{}} }
-	before := device.WithOptions(d.Spec("victim"), withVolume)
-	after := device.WithOptions(d.Spec("victim"), withVolume)
+	before := device.WithOptions(d.Spec("victim"), func(top, host map[string]any) {
+		top["Volumes"] = map[string]any{"/bin": map[string]any{}}
+		host["PortBindings"] = map[string]any{"80/tcp": []any{map[string]any{"HostPort": "8080"}}}
+	})
+	after := before
 	after.Config.Env = []wire.EnvVar{{Key: "SPEC", Value: "after"}}
 	if operation != "create" {
 		d.Create(before)
@@ -102,7 +106,7 @@ func crashAt(t *testing.T, d *device.Device, control, point, operation string) {
 		}
 	}
 	agent := d.Agent()
-	arm(t, control, point)
+	arm(t, d, control, point)
 	go func() { // the answer never comes
 		switch operation {
 		case "create":
@@ -160,6 +164,7 @@ func crashAt(t *testing.T, d *device.Device, control, point, operation string) {
 	require.Equal(t, http.StatusNoContent, a.Status, a.Body)
 	require.Len(t, d.Containers(""), 1)
 	require.True(t, settled(d), "nothing is left behind")
+	d.Eventually("no network is left behind", func() bool { return len(d.NetworkTraces()) == 0 })
 }
 
 func pullImage(d *device.Device, ref string) {
@@ -202,20 +207,13 @@ func failpoints(t *testing.T) []string {
 	return names
 }
 
-func arm(t *testing.T, control, point string) {
+func arm(t *testing.T, d *device.Device, control, point string) {
 	req, err := http.NewRequest(http.MethodPut, "http://"+control+"/"+point, strings.NewReader("panic"))
 	require.NoError(t, err)
-	res, err := http.DefaultClient.Do(req)
+	res, err := d.HostClient().Do(req)
 	require.NoError(t, err)
 	_ = res.Body.Close()
 	require.Equal(t, http.StatusNoContent, res.StatusCode)
-}
-
-func freePort(t *testing.T) string {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer l.Close()
-	return l.Addr().String()
 }
 
 func keys(m map[string]string) []string {

@@ -91,8 +91,8 @@ func TestWhatCannotBeHonouredIsRefusedByName(t *testing.T) {
 	d := device.New(t, device.Options{})
 	agent := d.Agent()
 	for _, c := range []struct{ options, message string }{
-		{`{"HostConfig":{"PortBindings":{"80/tcp":[{"HostPort":"80"}]}}}`, "HostConfig.PortBindings"},
-		{`{"HostConfig":{"NetworkMode":"bridge"}}`, "NetworkMode"},
+		{`{"HostConfig":{"PortBindings":{"80/tcp":[{"HostPort":"80x"}]}}}`, "HostConfig.PortBindings"},
+		{`{"HostConfig":{"NetworkMode":"plant"}}`, "NetworkMode"},
 		{`{"OpenStdin":true}`, "OpenStdin"},
 		{`{"HostConfig":{"AutoRemove":true}}`, "HostConfig.AutoRemove"},
 		{`{"HostConfig":{"Devices":[{"PathOnHost":"/dev/not-plugged-in"}]}}`, "/dev/not-plugged-in"},

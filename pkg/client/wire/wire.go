@@ -129,6 +129,44 @@ type VolumesPruned struct {
 	Removed []string `json:"removed"`
 }
 
+// NetworkList is the answer of GET /networks.
+type NetworkList struct {
+	Networks []Network `json:"networks"`
+}
+
+// Network is one that modules can be on.
+type Network struct {
+	Name string `json:"name"`
+	// Aliases are further names under which modules may ask for it.
+	Aliases []string `json:"aliases,omitempty"`
+	// Driver is the type of its first CNI plugin.
+	Driver  string          `json:"driver"`
+	Bridge  string          `json:"bridge,omitempty"`
+	Subnets []string        `json:"subnets,omitempty"`
+	Modules []NetworkModule `json:"modules"`
+}
+
+// NetworkModule is a module's place on a network.
+type NetworkModule struct {
+	Name      string   `json:"name"`
+	Interface string   `json:"interface"`
+	Addresses []string `json:"addresses,omitempty"`
+	// Names are those by which the other modules of the network reach it.
+	Names []string `json:"names,omitempty"`
+	// Running says that its ports are open.
+	Running bool          `json:"running"`
+	Ports   []NetworkPort `json:"ports,omitempty"`
+}
+
+// NetworkPort is a host port that leads to a module.
+type NetworkPort struct {
+	// HostIP is empty for every address of the host.
+	HostIP   string `json:"hostIp,omitempty"`
+	HostPort int    `json:"hostPort"`
+	Port     int    `json:"port"`
+	Protocol string `json:"protocol"`
+}
+
 // SystemInfo is what edged runs on.
 type SystemInfo struct {
 	OSType        string `json:"osType"`
