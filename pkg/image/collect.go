@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/containerd/errdefs"
 	"github.com/docker/go-units"
 )
 
@@ -43,7 +44,7 @@ func (k *Keeper) Run(ctx context.Context) {
 	warned := false
 	for {
 		if aged.IsZero() || time.Since(aged) >= passEvery {
-			if k.logged(k.Prune(ctx, false)) {
+			if k.logged(k.prune(ctx, false)) {
 				aged = time.Now() // else again in a minute: containerd is away
 			}
 		}
@@ -73,8 +74,29 @@ func (k *Keeper) logged(_ []Removed, err error) bool {
 }
 
 // Prune removes images whose last use is longer ago than Keep, the oldest first; with
-// all, every one that nothing keeps. Errors: Unavailable; what went before one is returned.
+// all, every one that nothing keeps. It goes on to its end when ctx ends. Errors:
+// Unavailable; what went before one is returned.
 func (k *Keeper) Prune(ctx context.Context, all bool) ([]Removed, error) {
+	type result struct {
+		removed []Removed
+		err     error
+	}
+	done := make(chan result, 1)
+	if !k.goes(func() {
+		removed, err := k.prune(k.ctx, all)
+		done <- result{removed, err}
+	}) {
+		return nil, fmt.Errorf("edged is stopping: %w", errdefs.ErrUnavailable)
+	}
+	select {
+	case r := <-done:
+		return r.removed, r.err
+	case <-ctx.Done():
+		return nil, fmt.Errorf("the client left, the removal goes on: %w", context.Cause(ctx))
+	}
+}
+
+func (k *Keeper) prune(ctx context.Context, all bool) ([]Removed, error) {
 	why := "nothing has used it for long"
 	if all {
 		why = "somebody asked for it"
