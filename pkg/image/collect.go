@@ -15,8 +15,8 @@ const (
 	passEvery = 24 * time.Hour
 	// diskEvery is how often the disk is measured, which costs one system call.
 	diskEvery = time.Minute
-	// diskRest is the least time between two passes for the disk: when all that may go
-	// has gone, the next minute finds no more.
+	// diskRest is the time from a pass that could not bring the disk under its mark to the
+	// next: when all that may go has gone, the next minute finds no more.
 	diskRest = time.Hour
 	// passTimeout bounds a pass; a removal waits for containerd to have freed the space.
 	passTimeout = 30 * time.Minute
@@ -38,7 +38,7 @@ type Removed struct {
 
 // Run removes images as they come to age and as the disk fills, until ctx ends.
 func (k *Keeper) Run(ctx context.Context) {
-	var aged, full time.Time // the last passes; times of the monotonic clock
+	var aged, full time.Time // the last pass for age, and the last one that the disk outdid
 	tick := time.NewTicker(diskEvery)
 	defer tick.Stop()
 	warned := false
@@ -49,12 +49,12 @@ func (k *Keeper) Run(ctx context.Context) {
 			}
 		}
 		if full.IsZero() || time.Since(full) >= diskRest {
-			acted, err := k.relieve(ctx)
+			stuck, err := k.relieve(ctx)
 			if err != nil && !warned && ctx.Err() == nil {
 				k.Log.WithError(err).Warn("cannot keep room on the disk of the images")
 			}
 			warned = err != nil
-			if acted {
+			if stuck {
 				full = time.Now()
 			}
 		}
@@ -107,7 +107,7 @@ func (k *Keeper) prune(ctx context.Context, all bool) ([]Removed, error) {
 }
 
 // relieve removes images, the oldest first, as long as the disk is over its mark. It
-// says whether the disk was.
+// says whether the disk still is.
 func (k *Keeper) relieve(ctx context.Context) (bool, error) {
 	over := func() (bool, error) {
 		disk, err := k.Engine.ImageDisk(ctx)
@@ -122,10 +122,14 @@ func (k *Keeper) relieve(ctx context.Context) (bool, error) {
 		}
 		return over()
 	})
-	if is, oerr := over(); err == nil && oerr == nil && is {
+	if err != nil {
+		return false, err
+	}
+	is, err := over()
+	if is {
 		k.Log.Warnf("the disk of the images is over %d per cent, and %d images went: there is nothing left that may go", k.DiskHigh, len(removed))
 	}
-	return true, err
+	return is, err
 }
 
 // collect removes the images that nothing keeps and that go says may go.
