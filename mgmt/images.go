@@ -73,8 +73,7 @@ func (a *api) pruneImages(w http.ResponseWriter, r *httpapi.Request) error {
 	if err := r.JSON(&body); err != nil {
 		return err
 	}
-	// What was begun is finished without its client.
-	removed, err := a.Images.Prune(context.WithoutCancel(r.Context()), body.All)
+	removed, err := a.Images.Prune(r.Context(), body.All)
 	if err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/containerd/errdefs"
 	"github.com/docker/go-units"
 )
 
@@ -14,8 +15,8 @@ const (
 	passEvery = 24 * time.Hour
 	// diskEvery is how often the disk is measured, which costs one system call.
 	diskEvery = time.Minute
-	// diskRest is the least time between two passes for the disk: when all that may go
-	// has gone, the next minute finds no more.
+	// diskRest is the time from a pass that could not bring the disk under its mark to the
+	// next: when all that may go has gone, the next minute finds no more.
 	diskRest = time.Hour
 	// passTimeout bounds a pass; a removal waits for containerd to have freed the space.
 	passTimeout = 30 * time.Minute
@@ -37,23 +38,23 @@ type Removed struct {
 
 // Run removes images as they come to age and as the disk fills, until ctx ends.
 func (k *Keeper) Run(ctx context.Context) {
-	var aged, full time.Time // the last passes; times of the monotonic clock
+	var aged, full time.Time // the last pass for age, and the last one that the disk outdid
 	tick := time.NewTicker(diskEvery)
 	defer tick.Stop()
 	warned := false
 	for {
 		if aged.IsZero() || time.Since(aged) >= passEvery {
-			if k.logged(k.Prune(ctx, false)) {
+			if k.logged(k.prune(ctx, false)) {
 				aged = time.Now() // else again in a minute: containerd is away
 			}
 		}
 		if full.IsZero() || time.Since(full) >= diskRest {
-			acted, err := k.relieve(ctx)
+			stuck, err := k.relieve(ctx)
 			if err != nil && !warned && ctx.Err() == nil {
 				k.Log.WithError(err).Warn("cannot keep room on the disk of the images")
 			}
 			warned = err != nil
-			if acted {
+			if stuck {
 				full = time.Now()
 			}
 		}
@@ -73,8 +74,29 @@ func (k *Keeper) logged(_ []Removed, err error) bool {
 }
 
 // Prune removes images whose last use is longer ago than Keep, the oldest first; with
-// all, every one that nothing keeps. Errors: Unavailable; what went before one is returned.
+// all, every one that nothing keeps. It goes on to its end when ctx ends. Errors:
+// Unavailable; what went before one is returned.
 func (k *Keeper) Prune(ctx context.Context, all bool) ([]Removed, error) {
+	type result struct {
+		removed []Removed
+		err     error
+	}
+	done := make(chan result, 1)
+	if !k.goes(func() {
+		removed, err := k.prune(k.ctx, all)
+		done <- result{removed, err}
+	}) {
+		return nil, fmt.Errorf("edged is stopping: %w", errdefs.ErrUnavailable)
+	}
+	select {
+	case r := <-done:
+		return r.removed, r.err
+	case <-ctx.Done():
+		return nil, fmt.Errorf("the client left, the removal goes on: %w", context.Cause(ctx))
+	}
+}
+
+func (k *Keeper) prune(ctx context.Context, all bool) ([]Removed, error) {
 	why := "nothing has used it for long"
 	if all {
 		why = "somebody asked for it"
@@ -85,7 +107,7 @@ func (k *Keeper) Prune(ctx context.Context, all bool) ([]Removed, error) {
 }
 
 // relieve removes images, the oldest first, as long as the disk is over its mark. It
-// says whether the disk was.
+// says whether the disk still is.
 func (k *Keeper) relieve(ctx context.Context) (bool, error) {
 	over := func() (bool, error) {
 		disk, err := k.Engine.ImageDisk(ctx)
@@ -100,10 +122,14 @@ func (k *Keeper) relieve(ctx context.Context) (bool, error) {
 		}
 		return over()
 	})
-	if is, oerr := over(); err == nil && oerr == nil && is {
+	if err != nil {
+		return false, err
+	}
+	is, err := over()
+	if is {
 		k.Log.Warnf("the disk of the images is over %d per cent, and %d images went: there is nothing left that may go", k.DiskHigh, len(removed))
 	}
-	return true, err
+	return is, err
 }
 
 // collect removes the images that nothing keeps and that go says may go.

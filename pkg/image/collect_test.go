@@ -88,17 +88,19 @@ func TestTheLeastGoesThatBringsTheDiskUnderItsMark(t *testing.T) {
 		d.have(fmt.Sprintf("r.example/%d:1", i), age)
 	}
 	k := keeper(t, d)
-	acted, err := k.relieve(t.Context())
+	stuck, err := k.relieve(t.Context())
 	require.NoError(t, err)
-	require.True(t, acted)
+	require.False(t, stuck)
 	require.Equal(t, []string{"r.example/3:1"}, d.went(), "the oldest alone")
-	acted, err = k.relieve(t.Context())
+	stuck, err = k.relieve(t.Context())
 	require.NoError(t, err)
-	require.False(t, acted)
+	require.False(t, stuck)
+	require.Len(t, d.gone, 1, "it was under its mark")
 
-	d.disk = Disk{Used: 109, Free: 1}
-	_, err = k.relieve(t.Context())
+	d.disk = Disk{Used: 200, Free: 1}
+	stuck, err = k.relieve(t.Context())
 	require.NoError(t, err)
+	require.True(t, stuck, "two were not enough")
 	require.Equal(t, []string{"r.example/0:1"}, d.left(), "what came in the last hours is about to be used")
 	require.Equal(t, Stats{Removed: 3, Freed: 30}, k.Stats())
 }

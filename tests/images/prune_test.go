@@ -51,6 +51,40 @@ func TestImagesComeAndGo(t *testing.T) {
 	d.Ctr("images", "tag", device.Image, "foreign.example/theirs:1")
 	d.Ctr("images", "label", "foreign.example/theirs:1", "io.edged.owner=")
 
+	t.Run("an image of which the files are gone is pulled again", func(t *testing.T) {
+		d := d.For(t)
+		ref := r.Push(d, "whole:1", 1)
+		before := snapshots(d)
+		spec := d.CommandSpec("whole", "sleep")
+		spec.ImagePullPolicy = "on-create"
+		spec.Config.Settings.Image = ref
+		spec.Config.Settings.Auth = &wire.Auth{Username: device.RegistryUser, Password: device.RegistryPassword}
+		remove := func() {
+			a := d.Agent().Manage("DELETE", "/modules/whole", "")
+			require.Equal(t, http.StatusNoContent, a.Status, a.Body)
+		}
+		d.Create(spec)
+		spec.Config.Settings.Image = strings.TrimSuffix(ref, ":1") + "@" + list(t, d)[ref].Digest
+		remove()
+		d.Create(spec) // by its digest the registry is not asked for what is here
+		remove()
+		for name := range snapshots(d) {
+			if !before[name] {
+				d.Ctr("snapshots", "rm", name)
+			}
+		}
+		r.Break(0, 0)
+		d.CreateAndStart(spec)
+		_, blobs := r.Asked()
+		require.Len(t, blobs, 1, "the layer alone, which was dropped")
+		remove()
+		prune(t, d, `{"all":false}`)
+		for name := range list(t, d) {
+			if strings.Contains(name, "/whole") {
+				d.Ctr("images", "rm", "--sync", name)
+			}
+		}
+	})
 	t.Run("the list says who uses what", func(t *testing.T) {
 		d := d.For(t)
 		images := list(t, d)
@@ -122,6 +156,15 @@ func TestAFullDiskTakesTheLongestUnused(t *testing.T) {
 	d.Eventually("the log says why", func() bool { return strings.Contains(d.EdgedLog(), "won: the disk is full") })
 	d.Eventually("the operator is told", func() bool { return strings.Contains(d.EdgedLog(), "nothing left that may go") })
 	d.WaitFor("edgeAgent", "running")
+}
+
+// snapshots are the names of all that there are.
+func snapshots(d *device.Device) map[string]bool {
+	names := map[string]bool{}
+	for line := range strings.Lines(d.Ctr("snapshots", "ls")) {
+		names[strings.Fields(line)[0]] = true
+	}
+	return names
 }
 
 // setUse makes an image's last use as long ago, and starts edged again.
