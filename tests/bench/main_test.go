@@ -25,6 +25,10 @@ func TestMain(m *testing.M) {
 		serveBare(socket)
 		return
 	}
+	if os.Getenv(signEnv) != "" {
+		serveSigner()
+		return
+	}
 	if to := os.Getenv(copyEnv); to != "" {
 		copyToFile(to)
 		return
