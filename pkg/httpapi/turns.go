@@ -29,7 +29,7 @@ const (
 func InTurn(h http.Handler) http.Handler {
 	t := &turns{of: map[string]*queue{}}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		caller, err := peer.FromContext(r.Context())
+		caller, err := peer.PresumedFromContext(r.Context()) // who it is is decided after the wait
 		name := caller.Module()
 		if err != nil || name == "" {
 			h.ServeHTTP(w, r) // hosts' users are few, and whoever is unknown is refused
