@@ -3,6 +3,7 @@ package httpapi
 import (
 	"net/http"
 	"sync"
+	"time"
 
 	"github.com/edged/edged/pkg/peer"
 )
@@ -12,13 +13,23 @@ import (
 // another never waits behind a crowd.
 const turnsAtOnce = 4
 
+// A module with more than crowd requests under way is a crowd, whose turns are handed
+// on only after pause. Without it one request readies the next, edged's threads always
+// have one at hand, and Go's scheduler looks for what arrives from others only every
+// 10 ms: with the pause they run dry and look. It bounds a crowd to turnsAtOnce/pause,
+// a thousand requests a second, which leaves others the processors too.
+const (
+	crowd = 16
+	pause = 4 * time.Millisecond
+)
+
 // InTurn serves the requests of each module a few at a time, so that one which asks
 // without end makes its own requests wait and nobody else's. It is for APIs whose
 // answers are quick: one that takes long keeps a turn for as long.
 func InTurn(h http.Handler) http.Handler {
 	t := &turns{of: map[string]*queue{}}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		caller, err := peer.FromContext(r.Context())
+		caller, err := peer.PresumedFromContext(r.Context()) // who it is is decided after the wait
 		name := caller.Module()
 		if err != nil || name == "" {
 			h.ServeHTTP(w, r) // hosts' users are few, and whoever is unknown is refused
@@ -28,7 +39,7 @@ func InTurn(h http.Handler) http.Handler {
 		defer t.leave(name, q)
 		select {
 		case q.turn <- struct{}{}:
-			defer func() { <-q.turn }()
+			defer t.pass(q)
 			h.ServeHTTP(w, r)
 		case <-r.Context().Done(): // the client left
 		}
@@ -56,6 +67,18 @@ func (t *turns) join(name string) *queue {
 	}
 	q.people++
 	return q
+}
+
+// pass gives a turn back, at once or, in a crowd, after the pause.
+func (t *turns) pass(q *queue) {
+	t.mu.Lock()
+	crowded := q.people > crowd
+	t.mu.Unlock()
+	if crowded {
+		time.AfterFunc(pause, func() { <-q.turn })
+		return
+	}
+	<-q.turn
 }
 
 func (t *turns) leave(name string, q *queue) {

@@ -7,6 +7,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -54,6 +56,32 @@ func TestAModuleThatAsksWithoutEndMakesOnlyItselfWait(t *testing.T) {
 	wg.Wait()
 	require.EqualValues(t, turnsAtOnce, most.Load())
 	require.Len(t, started, 50-turnsAtOnce)
+}
+
+// A crowd that is served as fast as it asks keeps edged's threads from looking for what others ask.
+func TestACrowdIsServedAtAPace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := InTurn(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { time.Sleep(time.Microsecond) }))
+		ask := func(name string, n int) time.Duration {
+			began := time.Now()
+			var wg sync.WaitGroup
+			for range n {
+				wg.Go(func() {
+					for range 100 {
+						h.ServeHTTP(httptest.NewRecorder(), asked(t.Context(), name))
+					}
+				})
+			}
+			wg.Wait()
+			return time.Since(began)
+		}
+		require.Less(t, ask("few", turnsAtOnce), time.Millisecond)
+		noisy := make(chan time.Duration)
+		go func() { noisy <- ask("noisy", 64) }()
+		time.Sleep(10 * pause)
+		require.Less(t, ask("quiet", 1), time.Millisecond)
+		require.Greater(t, <-noisy, 1000*pause)
+	})
 }
 
 func TestNothingIsKeptOfModulesThatDoNotAsk(t *testing.T) {

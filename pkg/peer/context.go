@@ -40,6 +40,15 @@ func NewContext(ctx context.Context, caller Caller) context.Context {
 // FromContext says who makes the request, as Conn.Caller does: ask once for each request. Unknown comes with its reason and without an error. A context
 // without a connection or caller is errdefs.ErrInternal, and never a caller.
 func FromContext(ctx context.Context) (Caller, error) {
+	return fromContext(ctx, (*Conn).Caller)
+}
+
+// PresumedFromContext is Conn.Presumed of the request's connection, with the errors of FromContext.
+func PresumedFromContext(ctx context.Context) (Caller, error) {
+	return fromContext(ctx, (*Conn).Presumed)
+}
+
+func fromContext(ctx context.Context, ask func(*Conn, context.Context) (Caller, error)) (Caller, error) {
 	id, ok := ctx.Value(contextKey{}).(*identity)
 	switch {
 	case !ok:
@@ -47,7 +56,7 @@ func FromContext(ctx context.Context) (Caller, error) {
 	case id.conn == nil:
 		return id.caller, nil
 	}
-	caller, err := id.conn.Caller(ctx)
+	caller, err := ask(id.conn, ctx)
 	if err != nil {
 		return Caller{}, fmt.Errorf("cannot tell caller: %w", err)
 	}

@@ -41,6 +41,18 @@ func (c *Conn) Caller(ctx context.Context) (Caller, error) {
 	return c.caller, nil
 }
 
+// Presumed is whom the connection was judged to be, without another look at whether
+// that is so still: to choose a queue by, never to decide by. The first time it is Caller.
+func (c *Conn) Presumed(ctx context.Context) (Caller, error) {
+	c.resolving.Lock()
+	if c.resolved {
+		defer c.resolving.Unlock()
+		return c.caller, nil
+	}
+	c.resolving.Unlock()
+	return c.Caller(ctx)
+}
+
 // shortage says whether a reason is edged's own and passes.
 func shortage(reason string) bool {
 	switch reason {

@@ -20,6 +20,7 @@ type loop struct {
 	Cycles  int
 	Workers int
 	Fresh   bool
+	For     int64
 }
 
 // loopResult has nanoseconds: of each call of each cycle, and of all together.

@@ -29,6 +29,10 @@ func TestMain(m *testing.M) {
 		serveNetFloor(config)
 		return
 	}
+	if os.Getenv(signEnv) != "" {
+		serveSigner()
+		return
+	}
 	if to := os.Getenv(copyEnv); to != "" {
 		copyToFile(to)
 		return

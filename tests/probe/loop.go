@@ -26,6 +26,8 @@ type Loop struct {
 	Workers int
 	// Fresh makes a new connection for each cycle.
 	Fresh bool
+	// For, nanoseconds, replaces Cycles: as many as there is time for.
+	For int64
 }
 
 // LoopResult has the nanoseconds of each call of each cycle, and of all together.
@@ -45,6 +47,9 @@ func (p *probe) loop(w http.ResponseWriter, r *http.Request) {
 }
 
 func (l *Loop) run(ctx context.Context) LoopResult {
+	if l.For > 0 {
+		return l.runFor(ctx)
+	}
 	result := LoopResult{Cycles: make([][]int64, l.Cycles)}
 	var mu sync.Mutex
 	var wg sync.WaitGroup
@@ -70,6 +75,35 @@ func (l *Loop) run(ctx context.Context) LoopResult {
 					client.CloseIdleConnections()
 				}
 			}
+		})
+	}
+	wg.Wait()
+	result.Took = time.Since(began).Nanoseconds()
+	return result
+}
+
+// runFor makes cycles until the time is up.
+func (l *Loop) runFor(ctx context.Context) (result LoopResult) {
+	var mu sync.Mutex
+	var wg sync.WaitGroup
+	began := time.Now()
+	for range max(l.Workers, 1) {
+		wg.Go(func() {
+			client := l.client()
+			defer client.CloseIdleConnections()
+			var cycles [][]int64
+			var failed []string
+			for time.Since(began).Nanoseconds() < l.For && len(failed) == 0 {
+				took, err := l.cycle(ctx, client, l.Prefix)
+				if err != nil {
+					failed = append(failed, err.Error())
+				}
+				cycles = append(cycles, took)
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			result.Cycles = append(result.Cycles, cycles...)
+			result.Errors = append(result.Errors, failed...)
 		})
 	}
 	wg.Wait()
