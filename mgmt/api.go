@@ -25,7 +25,7 @@ type Supervisor interface {
 	List(ctx context.Context) []*module.State
 	Get(ctx context.Context, name string) (*module.State, error)
 	Create(ctx context.Context, spec module.Spec) (*module.State, error)
-	Update(ctx context.Context, spec module.Spec, start, self bool) (*module.State, error)
+	Update(ctx context.Context, spec module.Spec, start bool, answered <-chan struct{}) (*module.State, error)
 	Delete(ctx context.Context, name string) error
 	Prepare(ctx context.Context, spec module.Spec) error
 	Start(ctx context.Context, name string) error

@@ -41,6 +41,8 @@ type fakeSupervisor struct {
 	asked  []string
 	spec   module.Spec
 	fail   error
+
+	answered <-chan struct{} // of the last update
 }
 
 func (f *fakeSupervisor) ask(format string, args ...any) error {
@@ -77,12 +79,12 @@ func (f *fakeSupervisor) Create(_ context.Context, spec module.Spec) (*module.St
 	return stateOf(spec), f.ask("create %s", spec.Name)
 }
 
-func (f *fakeSupervisor) Update(_ context.Context, spec module.Spec, start, self bool) (*module.State, error) {
-	f.spec = spec
+func (f *fakeSupervisor) Update(_ context.Context, spec module.Spec, start bool, answered <-chan struct{}) (*module.State, error) {
+	f.spec, f.answered = spec, answered
 	if _, err := f.find(spec.Name); err != nil {
 		return nil, err
 	}
-	return stateOf(spec), f.ask("update %s start=%t self=%t", spec.Name, start, self)
+	return stateOf(spec), f.ask("update %s start=%t self=%t", spec.Name, start, answered != nil)
 }
 
 func (f *fakeSupervisor) Prepare(_ context.Context, spec module.Spec) error {

@@ -49,12 +49,20 @@ func (a *api) updateModule(w http.ResponseWriter, r *httpapi.Request) error {
 	if err != nil {
 		return err
 	}
-	self := r.Caller.Module() == spec.Name
-	state, err := a.Supervisor.Update(r.Context(), spec, start, self)
+	var answered chan struct{}
+	if r.Caller.Module() == spec.Name {
+		answered = make(chan struct{})
+		defer close(answered)
+	}
+	state, err := a.Supervisor.Update(r.Context(), spec, start, answered)
 	if err != nil {
 		return err
 	}
 	a.answer(w, r, http.StatusOK, state)
+	if answered != nil {
+		// What is written but still in a buffer would come after the switch, to nobody.
+		_ = http.NewResponseController(w).Flush()
+	}
 	return nil
 }
 

@@ -3,6 +3,7 @@ package mgmt
 import (
 	"encoding/json"
 	"fmt"
+	"net/http/httptest"
 	"strconv"
 	"strings"
 	"testing"
@@ -52,6 +53,41 @@ func TestEachOperationAsksForWhatItSays(t *testing.T) {
 			require.Equal(t, strconv.Itoa(w.Body.Len()), w.Header().Get("Content-Length"))
 		})
 	}
+}
+
+// flushed notes how much was written when what is buffered was sent, and calls then.
+type flushed struct {
+	*httptest.ResponseRecorder
+	then func(body string)
+}
+
+func (f flushed) Flush() { f.then(f.Body.String()) }
+
+func TestASelfUpdatesSwitchMayBeginOnceTheAnswerIsSent(t *testing.T) {
+	f := newFixture(t)
+	closed := func() bool {
+		select {
+		case <-f.sup.answered:
+			return true
+		default:
+			return false
+		}
+	}
+	sent := ""
+	r := httptest.NewRequest("PUT", "/modules/edgeAgent"+v, strings.NewReader(body("edgeAgent", "")))
+	r.Header.Set("Content-Type", "application/json")
+	w := flushed{httptest.NewRecorder(), func(body string) {
+		sent = body
+		require.False(t, closed())
+	}}
+	f.serve("edgeAgent").ServeHTTP(w, r)
+	require.Equal(t, 200, w.Code, w.Body.String())
+	require.Contains(t, sent, `"edgeAgent"`)
+	require.True(t, closed())
+
+	f.sup.fail = fmt.Errorf("no: %w", errdefs.ErrInvalidArgument)
+	require.Equal(t, 400, f.ask("edgeAgent", "PUT", "/modules/edgeAgent"+v, body("edgeAgent", "")).Code)
+	require.True(t, closed())
 }
 
 func TestWhatIsAskedOfAnAbsentModuleIsNotFound(t *testing.T) {

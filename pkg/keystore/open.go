@@ -97,8 +97,14 @@ func GiveUp(ctx context.Context, cfg Config, now time.Time) (string, error) {
 	if where.Kind == uri.File {
 		folder = where.Path
 	}
-	aside := folder + ".given-up-" + now.UTC().Format("20060102-150405")
-	switch err := os.Rename(folder, aside); {
+	first := folder + ".given-up-" + now.UTC().Format("20060102-150405")
+	aside := first
+	err = os.Rename(folder, aside)
+	for n := 2; errors.Is(err, os.ErrExist); n++ { // given up twice in a second
+		aside = fmt.Sprintf("%s-%d", first, n)
+		err = os.Rename(folder, aside)
+	}
+	switch {
 	case errors.Is(err, os.ErrNotExist):
 		aside = ""
 	case err != nil:

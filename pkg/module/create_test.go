@@ -88,7 +88,7 @@ func TestAnInvalidSpecIsRefused(t *testing.T) {
 		_, err := d.s.Create(t.Context(), bad)
 		require.True(t, errdefs.IsInvalidArgument(err), "%v", err)
 		require.True(t, errdefs.IsInvalidArgument(d.s.Prepare(t.Context(), bad)))
-		_, err = d.s.Update(t.Context(), bad, false, false)
+		_, err = d.s.Update(t.Context(), bad, false, nil)
 		require.True(t, errdefs.IsInvalidArgument(err), "%v", err)
 	})
 }

@@ -232,7 +232,7 @@ func TestAnUpdateIsCheckedByItsOwnCheck(t *testing.T) {
 		d.engine.mu.Lock()
 		d.engine.checks[next] = &HealthCheck{Args: []string{"other"}, Interval: time.Second, Retries: 1}
 		d.engine.mu.Unlock()
-		_, err := d.s.Update(t.Context(), spec("temp"), true, false)
+		_, err := d.s.Update(t.Context(), spec("temp"), true, nil)
 		require.NoError(t, err)
 		after(5500 * time.Millisecond)
 		require.Zero(t, d.j.count("probe "+old+" [check]"))

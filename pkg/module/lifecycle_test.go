@@ -19,7 +19,7 @@ func TestWhatIsNotThereIsNotFound(t *testing.T) {
 			"stop":    func() error { return d.s.Stop(ctx, "temp", true) },
 			"restart": func() error { return d.s.Restart(ctx, "temp") },
 			"delete":  func() error { return d.s.Delete(ctx, "temp") },
-			"update":  func() error { _, err := d.s.Update(ctx, spec("temp"), true, false); return err },
+			"update":  func() error { _, err := d.s.Update(ctx, spec("temp"), true, nil); return err },
 			"get":     func() error { _, err := d.s.Get(ctx, "temp"); return err },
 		} {
 			require.True(t, errdefs.IsNotFound(do()), name)

@@ -9,10 +9,11 @@ import (
 )
 
 // Update replaces a module's spec: generation N+1 is made beside N, then they
-// are switched, and N runs again if N+1 does not start. self marks an update that
-// the module asks for itself: it is answered before the switch, which ends the asker.
+// are switched, and N runs again if N+1 does not start. answered is given when the
+// module asks for its own update, and closed once the answer is on its way: only then
+// comes the switch, which ends the asker. It is nil for every other asker.
 // Errors: InvalidArgument, NotFound, Unavailable, and whatever keeps N+1 from starting.
-func (s *Supervisor) Update(ctx context.Context, spec Spec, start, self bool) (*State, error) {
+func (s *Supervisor) Update(ctx context.Context, spec Spec, start bool, answered <-chan struct{}) (*State, error) {
 	life, err := s.check(&spec)
 	if err != nil {
 		return nil, err
@@ -37,7 +38,7 @@ func (s *Supervisor) Update(ctx context.Context, spec Spec, start, self bool) (*
 				}
 			}
 			next := &Generation{Number: w.rec.Current.Number + 1, Spec: spec, ImageDigest: image.Digest, Created: time.Now().UTC()}
-			return w.update(ctx, next, life, start, self, answer)
+			return w.update(ctx, next, life, start, answered, answer)
 		})
 		if err != nil {
 			return nil, err
@@ -46,7 +47,7 @@ func (s *Supervisor) Update(ctx context.Context, spec Spec, start, self bool) (*
 	})
 }
 
-func (w *worker) update(ctx context.Context, next *Generation, life Lifecycle, start, self bool, answer func(error)) error {
+func (w *worker) update(ctx context.Context, next *Generation, life Lifecycle, start bool, answered <-chan struct{}, answer func(error)) error {
 	rec := *w.rec
 	rec.Phase, rec.Next = PhaseUpdating, next
 	if err := w.s.Store.SaveModule(ctx, &rec); err != nil {
@@ -58,8 +59,9 @@ func (w *worker) update(ctx context.Context, next *Generation, life Lifecycle, s
 		return w.abandon(ctx, fmt.Errorf("cannot make generation %d: %w", next.Number, err))
 	}
 	// gofail: var updateAfterNext struct{}
-	if self {
+	if answered != nil {
 		answer(nil)
+		await(ctx, answered)
 	}
 	ran, due := w.instance != nil, w.restart != nil
 	w.cancelRestart()
@@ -114,6 +116,20 @@ func (w *worker) update(ctx context.Context, next *Generation, life Lifecycle, s
 	answer(nil)
 	w.discard(ctx, old.Number)
 	return nil
+}
+
+// answerTimeout is how long an asker may keep its own update waiting by not taking the answer.
+const answerTimeout = 5 * time.Second
+
+// await waits until an answer is on its way, within reason.
+func await(ctx context.Context, answered <-chan struct{}) {
+	limit := time.NewTimer(answerTimeout)
+	defer limit.Stop()
+	select {
+	case <-answered:
+	case <-limit.C:
+	case <-ctx.Done():
+	}
 }
 
 // leave ends the run of the generation that is being replaced. The record stays

@@ -22,7 +22,7 @@ func TestUpdateReplacesTheGeneration(t *testing.T) {
 			onDevice(t, func(t *testing.T, d *device) {
 				old := d.running("temp", always)
 				run := d.state("temp").Run
-				st, err := d.s.Update(t.Context(), changed("temp"), start, false)
+				st, err := d.s.Update(t.Context(), changed("temp"), start, nil)
 				require.NoError(t, err)
 				synctest.Wait()
 				require.Equal(t, int64(2), st.Generation)
@@ -47,7 +47,7 @@ func TestUpdateReplacesTheGeneration(t *testing.T) {
 func TestTheNextGenerationIsMadeBesideTheOneThatRuns(t *testing.T) {
 	onDevice(t, func(t *testing.T, d *device) {
 		old := d.running("temp", no)
-		_, err := d.s.Update(t.Context(), changed("temp"), true, false)
+		_, err := d.s.Update(t.Context(), changed("temp"), true, nil)
 		require.NoError(t, err)
 		synctest.Wait()
 		next := ContainerID("temp", 2)
@@ -67,7 +67,7 @@ func TestWhenTheNextDoesNotStartTheOldRunsAgain(t *testing.T) {
 				}
 				next := ContainerID("temp", 2)
 				d.engine.set("start "+next, fmt.Errorf("no such executable: %w", errdefs.ErrInvalidArgument))
-				_, err := d.s.Update(t.Context(), changed("temp"), true, false)
+				_, err := d.s.Update(t.Context(), changed("temp"), true, nil)
 				require.True(t, errdefs.IsInvalidArgument(err), "%v", err)
 				require.ErrorContains(t, err, "no such executable")
 				st := d.state("temp")
@@ -80,7 +80,7 @@ func TestWhenTheNextDoesNotStartTheOldRunsAgain(t *testing.T) {
 				require.True(t, rec.Wanted == ran)
 				// And the number is free for the next try.
 				d.engine.set("start "+next, nil)
-				_, err = d.s.Update(t.Context(), changed("temp"), true, false)
+				_, err = d.s.Update(t.Context(), changed("temp"), true, nil)
 				require.NoError(t, err)
 				require.True(t, d.engine.runs(next))
 			})
@@ -94,7 +94,7 @@ func TestAnUpdateThatFailsBetweenTwoTriesOfARestartDoesNotEndThem(t *testing.T) 
 		d.engine.die(old, 1)
 		synctest.Wait()
 		d.engine.set("start "+ContainerID("temp", 2), fmt.Errorf("no: %w", errdefs.ErrInvalidArgument))
-		_, err := d.s.Update(t.Context(), changed("temp"), true, false)
+		_, err := d.s.Update(t.Context(), changed("temp"), true, nil)
 		require.Error(t, err)
 		after(time.Second)
 		require.True(t, d.engine.runs(old))
@@ -105,7 +105,7 @@ func TestAnUpdateThatCannotMakeTheNextDoesNotStopTheOld(t *testing.T) {
 	onDevice(t, func(t *testing.T, d *device) {
 		old := d.running("temp", no)
 		d.engine.set("create "+ContainerID("temp", 2), fmt.Errorf("disk full: %w", errdefs.ErrUnavailable))
-		_, err := d.s.Update(t.Context(), changed("temp"), true, false)
+		_, err := d.s.Update(t.Context(), changed("temp"), true, nil)
 		require.True(t, errdefs.IsUnavailable(err), "%v", err)
 		require.Zero(t, d.j.count("signal "+old+" kill=false"))
 		require.Equal(t, Running, d.state("temp").Status.Runtime)
@@ -116,7 +116,7 @@ func TestAnUpdateThatFailsBehindTheStopStartsTheOldAgain(t *testing.T) {
 	onDevice(t, func(t *testing.T, d *device) {
 		old := d.running("temp", always)
 		d.engine.set("deletetask "+old, fmt.Errorf("shim hangs: %w", errdefs.ErrUnavailable))
-		_, err := d.s.Update(t.Context(), changed("temp"), true, false)
+		_, err := d.s.Update(t.Context(), changed("temp"), true, nil)
 		require.True(t, errdefs.IsUnavailable(err), "%v", err)
 		d.engine.set("deletetask "+old, nil)
 		after(time.Minute)
@@ -135,12 +135,12 @@ func TestAnUpdateThatCannotBeWrittenToItsEndIsSettledByTheNextOne(t *testing.T) 
 			}
 		}
 		d.engine.mu.Unlock()
-		_, err := d.s.Update(t.Context(), changed("temp"), true, false)
+		_, err := d.s.Update(t.Context(), changed("temp"), true, nil)
 		require.True(t, errdefs.IsUnavailable(err), "%v", err)
 		d.store.set("module", nil)
 		third := changed("temp")
 		third.Image = "image-3"
-		st, err := d.s.Update(t.Context(), third, true, false)
+		st, err := d.s.Update(t.Context(), third, true, nil)
 		require.NoError(t, err)
 		require.Equal(t, int64(3), st.Generation)
 		synctest.Wait() // what is left of the old one goes after the answer
@@ -155,7 +155,7 @@ func TestASelfUpdateIsAnsweredBeforeTheAskerEnds(t *testing.T) {
 		d.engine.deaf[old] = true // it takes its time
 		begun := time.Now()
 		s := changed(AgentName)
-		_, err := d.s.Update(t.Context(), s, true, true)
+		_, err := d.s.Update(t.Context(), s, true, sent())
 		require.NoError(t, err)
 		require.Zero(t, time.Since(begun))
 		require.True(t, d.engine.runs(old))
@@ -165,11 +165,38 @@ func TestASelfUpdateIsAnsweredBeforeTheAskerEnds(t *testing.T) {
 	})
 }
 
+// sent is of an answer that is on its way already.
+func sent() <-chan struct{} {
+	answered := make(chan struct{})
+	close(answered)
+	return answered
+}
+
+func TestASelfUpdateEndsTheAskerOnlyWhenItsAnswerIsOnItsWay(t *testing.T) {
+	onDevice(t, func(t *testing.T, d *device) {
+		old := d.running(AgentName, always)
+		answered := make(chan struct{})
+		_, err := d.s.Update(t.Context(), changed(AgentName), true, answered)
+		require.NoError(t, err)
+		after(time.Second)
+		require.True(t, d.engine.runs(old), "its answer is not out")
+		close(answered)
+		after(time.Second)
+		require.False(t, d.engine.has(old))
+		require.True(t, d.engine.runs(ContainerID(AgentName, 2)))
+
+		_, err = d.s.Update(t.Context(), changed(AgentName), true, make(chan struct{}))
+		require.NoError(t, err)
+		after(answerTimeout + time.Second)
+		require.True(t, d.engine.runs(ContainerID(AgentName, 3)), "who does not take its answer holds nothing up")
+	})
+}
+
 func TestASelfUpdateThatDoesNotStartGoesBack(t *testing.T) {
 	onDevice(t, func(t *testing.T, d *device) {
 		old := d.running(AgentName, always)
 		d.engine.set("start "+ContainerID(AgentName, 2), fmt.Errorf("no: %w", errdefs.ErrInvalidArgument))
-		_, err := d.s.Update(t.Context(), changed(AgentName), true, true)
+		_, err := d.s.Update(t.Context(), changed(AgentName), true, sent())
 		require.NoError(t, err, "it was answered before anybody could know")
 		after(time.Second)
 		require.True(t, d.engine.runs(old))

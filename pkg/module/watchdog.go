@@ -62,7 +62,7 @@ func (s *Supervisor) ensureAgent(ctx context.Context, spec Spec, notes Notes) er
 	case err != nil:
 		return err
 	case applied != wish:
-		if _, err := s.Update(ctx, spec, true, false); err != nil {
+		if _, err := s.Update(ctx, spec, true, nil); err != nil {
 			return s.agentRefused(ctx, state, wish, notes, err)
 		}
 	case state.Wanted || s.held.Load():

@@ -52,7 +52,7 @@ func TestAnotherAgentInTheConfigurationReplacesTheOneThatRuns(t *testing.T) {
 func TestWhatTheAgentMadeOfItselfStays(t *testing.T) {
 	onDevice(t, func(t *testing.T, d *device) {
 		end := d.keep(spec(AgentName))
-		_, err := d.s.Update(t.Context(), changed(AgentName), true, true)
+		_, err := d.s.Update(t.Context(), changed(AgentName), true, sent())
 		require.NoError(t, err)
 		after(time.Minute)
 		require.Equal(t, int64(2), d.state(AgentName).Generation)

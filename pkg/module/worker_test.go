@@ -32,7 +32,7 @@ func TestASlowPullDelaysNobodyElse(t *testing.T) {
 		slow.Image = "slow"
 		done := make(chan error, 1)
 		go func() {
-			_, err := d.s.Update(t.Context(), slow, true, false)
+			_, err := d.s.Update(t.Context(), slow, true, nil)
 			done <- err
 		}()
 		synctest.Wait()
@@ -199,7 +199,7 @@ func TestCloseDoesNotWaitForEver(t *testing.T) {
 		d.engine.mu.Lock()
 		d.engine.life["image-of-temp"] = Lifecycle{StopTimeout: 4 * time.Minute}
 		d.engine.mu.Unlock()
-		_, err := d.s.Update(t.Context(), func() Spec { s := spec("temp"); s.Image = "image-of-temp"; return s }(), true, false)
+		_, err := d.s.Update(t.Context(), func() Spec { s := spec("temp"); s.Image = "image-of-temp"; return s }(), true, nil)
 		require.NoError(t, err)
 		id := ContainerID("temp", 2)
 		d.engine.deaf[id] = true

@@ -5,11 +5,13 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -37,7 +39,7 @@ func both(v1, v2 string) string {
 func TestEveryHonouredOptionHasItsEffect(t *testing.T) {
 	parent := "modules-of-" + strings.ToLower(rand.Text()[:8])
 	t.Cleanup(func() { device.RemoveCgroups(t, parent) }) // after the device is gone
-	d := device.New(t, device.Options{})
+	d := device.New(t, device.Options{Network: true})
 	block, number := blockDevice(t)
 	weighed, weighedNumber := weighedDevice(t)
 	describe(t, d)
@@ -46,13 +48,16 @@ func TestEveryHonouredOptionHasItsEffect(t *testing.T) {
 	require.NoError(t, os.WriteFile(filepath.Join(data, "file"), []byte("from the host\n"), 0o644))
 
 	tested := map[string]bool{"HostConfig": true}
-	for _, e := range effects(data, block, number, parent, d.Namespace, weighed, weighedNumber) {
+	place := machine{data: data, block: block, number: number, parent: parent, namespace: d.Namespace, weighed: weighed, weighedNumber: weighedNumber, network: namespaceIn(t, d.NetNS())}
+	for _, e := range append(effects(place), networkEffects...) {
 		for option := range e.shows {
 			tested[option] = true
 		}
 		t.Run(e.module, func(t *testing.T) { e.run(t, d.For(t)) })
 	}
-	for option, test := range others {
+	all := maps.Clone(others)
+	maps.Copy(all, published)
+	for option, test := range all {
 		tested[option] = true
 		t.Run(option, func(t *testing.T) { test(t, d.For(t)) })
 	}
@@ -65,34 +70,43 @@ func TestEveryHonouredOptionHasItsEffect(t *testing.T) {
 	}
 }
 
-func effects(data, block, number, parent, namespace, weighed, weighedNumber string) []effect {
+// machine is what options name and what depends on where the test runs.
+type machine struct {
+	data                   string // a folder of the host
+	block, number          string // a disk
+	weighed, weighedNumber string // another, with a scheduler that weighs
+	parent, namespace      string // of control groups
+	network                string // matches the device's own network namespace
+}
+
+func effects(m machine) []effect {
 	list := []effect{
 		{"person", `{"User":"1000:1000","WorkingDir":"/tmp/deep","Env":["WHO=me","OVERRIDDEN=options"],"Hostname":"box","Domainname":"lab.example",
 			"HostConfig":{"GroupAdd":["extra","4242"],"Umask":63}}`, map[string]show{
 			"User": {"id -u", `^1000$`}, "HostConfig.GroupAdd": {"id -G", `^1000 1234 4242$`}, "HostConfig.Umask": {"umask", `^0077$`}, "WorkingDir": {"pwd", `^/tmp/deep$`},
 			"Env": {"echo $WHO $OVERRIDDEN $FROM_IMAGE", `^me options yes$`}, "Hostname": {"hostname; cat /etc/hostname", `^box\nbox$`},
-			"Domainname": {"cat /proc/sys/kernel/domainname; grep box /etc/hosts", `^lab.example\n127.0.1.1\tbox.lab.example box$`},
+			"Domainname": {"cat /proc/sys/kernel/domainname; grep box /etc/hosts", `^lab.example\n172.30.\d+.\d+\tbox.lab.example box person$`},
 			"Entrypoint": {"head -c 10 /proc/1/cmdline | tr '\\0' ' '", `^/bin/sh -c$`}, "Cmd": {"echo $0 $1", `^arg0 arg1$`},
 		}},
 		{"limits", fmt.Sprintf(`{"HostConfig":{"Memory":67108864,"MemoryReservation":33554432,"MemorySwap":100663296,
 			"CpuShares":512,"CpuPeriod":50000,"CpuQuota":25000,"CpusetCpus":"0","CpusetMems":"0","PidsLimit":77,"OomScoreAdj":300,
 			"Ulimits":[{"Name":"nofile","Soft":256,"Hard":512},{"Name":"core","Soft":0,"Hard":0}],
 			"BlkioDeviceReadBps":[{"Path":%[1]q,"Rate":1048576}],"BlkioDeviceWriteBps":[{"Path":%[1]q,"Rate":2097152}],
-			"BlkioDeviceReadIOps":[{"Path":%[1]q,"Rate":100}],"BlkioDeviceWriteIOps":[{"Path":%[1]q,"Rate":200}]}}`, block), map[string]show{
+			"BlkioDeviceReadIOps":[{"Path":%[1]q,"Rate":100}],"BlkioDeviceWriteIOps":[{"Path":%[1]q,"Rate":200}]}}`, m.block), map[string]show{
 			"HostConfig.Memory": {both("memory/memory.limit_in_bytes", "memory.max"), `^67108864$`}, "HostConfig.MemoryReservation": {both("memory/memory.soft_limit_in_bytes", "memory.low"), `^33554432$`},
 			"HostConfig.MemorySwap": {both("memory/memory.memsw.limit_in_bytes", "memory.swap.max"), `^(100663296|33554432)$`},
 			"HostConfig.CpuShares":  {both("cpu/cpu.shares", "cpu.weight"), `^(512|20|59)$`}, "HostConfig.CpuPeriod": {both("cpu/cpu.cfs_period_us", "cpu.max"), `50000$`},
 			"HostConfig.CpuQuota": {both("cpu/cpu.cfs_quota_us", "cpu.max"), `^25000`}, "HostConfig.CpusetCpus": {"grep Cpus_allowed_list /proc/self/status", `:\t0$`},
 			"HostConfig.CpusetMems": {both("cpuset/cpuset.mems", "cpuset.mems"), `^0$`}, "HostConfig.PidsLimit": {both("pids/pids.max", "pids.max"), `^77$`},
 			"HostConfig.OomScoreAdj": {"cat /proc/self/oom_score_adj", `^300$`}, "HostConfig.Ulimits": {"ulimit -Sn; ulimit -Hn; ulimit -c", `^256\n512\n0$`},
-			"HostConfig.BlkioDeviceReadBps":   {both("blkio/blkio.throttle.read_bps_device", "io.max"), number + `.*1048576`},
-			"HostConfig.BlkioDeviceWriteBps":  {both("blkio/blkio.throttle.write_bps_device", "io.max"), number + `.*2097152`},
-			"HostConfig.BlkioDeviceReadIOps":  {both("blkio/blkio.throttle.read_iops_device", "io.max"), number + `.*100`},
-			"HostConfig.BlkioDeviceWriteIOps": {both("blkio/blkio.throttle.write_iops_device", "io.max"), number + `.*200`},
+			"HostConfig.BlkioDeviceReadBps":   {both("blkio/blkio.throttle.read_bps_device", "io.max"), m.number + `.*1048576`},
+			"HostConfig.BlkioDeviceWriteBps":  {both("blkio/blkio.throttle.write_bps_device", "io.max"), m.number + `.*2097152`},
+			"HostConfig.BlkioDeviceReadIOps":  {both("blkio/blkio.throttle.read_iops_device", "io.max"), m.number + `.*100`},
+			"HostConfig.BlkioDeviceWriteIOps": {both("blkio/blkio.throttle.write_iops_device", "io.max"), m.number + `.*200`},
 		}},
-		{"place", fmt.Sprintf(`{"NetworkDisabled":true,"HostConfig":{"NanoCpus":500000000,"CgroupParent":"/%s","CgroupnsMode":"host","IpcMode":"none","Init":true}}`, parent), map[string]show{
-			"HostConfig.NanoCpus": {"cat /sys/fs/cgroup/cpu/cpu.cfs_quota_us 2>/dev/null || cat /sys/fs/cgroup/cpu.max", `^50000`}, "HostConfig.CgroupParent": {"cat /proc/self/cgroup", `:/` + parent + `/place-`},
-			"HostConfig.CgroupnsMode": {"cat /proc/self/cgroup", `:/` + parent + `/place-`}, "NetworkDisabled": {"tail -n +3 /proc/net/dev | cut -d: -f1", `^\s*lo$`},
+		{"place", fmt.Sprintf(`{"NetworkDisabled":true,"HostConfig":{"NanoCpus":500000000,"CgroupParent":"/%s","CgroupnsMode":"host","IpcMode":"none","Init":true}}`, m.parent), map[string]show{
+			"HostConfig.NanoCpus": {"cat /sys/fs/cgroup/cpu/cpu.cfs_quota_us 2>/dev/null || cat /sys/fs/cgroup/cpu.max", `^50000`}, "HostConfig.CgroupParent": {"cat /proc/self/cgroup", `:/` + m.parent + `/place-`},
+			"HostConfig.CgroupnsMode": {"cat /proc/self/cgroup", `:/` + m.parent + `/place-`}, "NetworkDisabled": {"tail -n +3 /proc/net/dev | cut -d: -f1", `^\s*lo$`},
 			"HostConfig.Init": {"cat /proc/1/comm; echo $$", `^edged-init\n[2-9]$`},
 		}},
 		{"guarded", `{"HostConfig":{"CapAdd":["NET_ADMIN"],"CapDrop":["CHOWN"],"ReadonlyRootfs":true,"MaskedPaths":["/proc/uptime"],"ReadonlyPaths":["/proc/irq"],
@@ -104,7 +118,7 @@ func effects(data, block, number, parent, namespace, weighed, weighedNumber stri
 		}},
 		{"wide", `{"HostConfig":{"Privileged":true,"NetworkMode":"host","PidMode":"host","IpcMode":"host","UTSMode":"host"}}`, map[string]show{
 			"HostConfig.Privileged":  {"grep -E 'CapBnd|Seccomp:' /proc/self/status; ls /dev/loop-control; grep -c ' /sys/fs/cgroup.* rw' /proc/mounts", `^CapBnd:\t` + ownCaps() + `\nSeccomp:\t0\n/dev/loop-control\n[1-9]`},
-			"HostConfig.NetworkMode": {"readlink /proc/self/ns/net", ownNamespace("net")}, "HostConfig.PidMode": {"readlink /proc/self/ns/pid", ownNamespace("pid")},
+			"HostConfig.NetworkMode": {"readlink /proc/self/ns/net", m.network}, "HostConfig.PidMode": {"readlink /proc/self/ns/pid", ownNamespace("pid")},
 			"HostConfig.IpcMode": {"readlink /proc/self/ns/ipc; stat -c %d /dev/shm", ownNamespace("ipc")}, "HostConfig.UTSMode": {"readlink /proc/self/ns/uts; cat /etc/hostname", ownNamespace("uts")},
 		}},
 		{"terminal", `{"Tty":true,"OpenStdin":true,"HostConfig":{"ConsoleSize":[40,120]}}`, map[string]show{
@@ -114,7 +128,7 @@ func effects(data, block, number, parent, namespace, weighed, weighedNumber stri
 		{"holder", fmt.Sprintf(`{"HostConfig":{"Binds":["%[1]s:/bound:ro"],"Mounts":[{"Type":"bind","Source":"%[1]s","Target":"/again","ReadOnly":true,"BindOptions":{"ReadOnlyForceRecursive":true}},
 			{"Type":"tmpfs","Target":"/run-here","TmpfsOptions":{"SizeBytes":1048576,"Mode":448,"Options":[["exec"],["uid","1000"]]}}],"Tmpfs":{"/fast":"size=2m,mode=1777,uid=7"},"ShmSize":8388608,
 			"Sysctls":{"net.ipv4.ip_forward":"1","kernel.msgmax":"12345"},"Devices":[{"PathOnHost":"/dev/tty63","PathInContainer":"/dev/mine","CgroupPermissions":"r"}],
-			"DeviceCgroupRules":["c 10:237 r"],"DeviceRequests":[{"Driver":"cdi","DeviceIDs":["%[2]s.example/thing=one"]}]}}`, data, namespace), map[string]show{
+			"DeviceCgroupRules":["c 10:237 r"],"DeviceRequests":[{"Driver":"cdi","DeviceIDs":["%[2]s.example/thing=one"]}]}}`, m.data, m.namespace), map[string]show{
 			"HostConfig.Binds": {"cat /bound/file; touch /bound/x", `^from the host\ntouch: /bound/x: Read-only`}, "HostConfig.Mounts": {"cat /again/file; touch /again/x; grep /run-here /proc/mounts", `^from the host\ntouch: /again/x: Read-only .*\n.*rw,nosuid,nodev,relatime,size=1024k,mode=700,uid=1000`},
 			"HostConfig.Tmpfs": {"grep ' /fast ' /proc/mounts", `nosuid,nodev,noexec,.*size=2048k,uid=7`}, "HostConfig.ShmSize": {"grep ' /dev/shm ' /proc/mounts", `size=8192k`},
 			"HostConfig.Sysctls":           {"cat /proc/sys/net/ipv4/ip_forward /proc/sys/kernel/msgmax", `^1\n12345$`},
@@ -131,8 +145,8 @@ func effects(data, block, number, parent, namespace, weighed, weighedNumber stri
 			"HostConfig.MemorySwappiness": {"cat /sys/fs/cgroup/memory/memory.swappiness", `^10$`}, "HostConfig.OomKillDisable": {"cat /sys/fs/cgroup/memory/memory.oom_control", `oom_kill_disable 1`},
 		}})
 	}
-	return append(list, effect{"weighed", fmt.Sprintf(`{"HostConfig":{"BlkioWeight":300,"BlkioWeightDevice":[{"Path":%q,"Weight":200}]}}`, weighed), map[string]show{
-		"HostConfig.BlkioWeight": {both("blkio/blkio.bfq.weight", "io.bfq.weight"), `\b300\b`}, "HostConfig.BlkioWeightDevice": {both("blkio/blkio.bfq.weight_device", "io.bfq.weight"), weighedNumber + ` 200`},
+	return append(list, effect{"weighed", fmt.Sprintf(`{"HostConfig":{"BlkioWeight":300,"BlkioWeightDevice":[{"Path":%q,"Weight":200}]}}`, m.weighed), map[string]show{
+		"HostConfig.BlkioWeight": {both("blkio/blkio.bfq.weight", "io.bfq.weight"), `\b300\b`}, "HostConfig.BlkioWeightDevice": {both("blkio/blkio.bfq.weight_device", "io.bfq.weight"), m.weighedNumber + ` 200`},
 	}})
 }
 
@@ -180,6 +194,13 @@ func (e effect) run(t *testing.T, d *device.Device) {
 func unified() bool {
 	var fs unix.Statfs_t
 	return unix.Statfs("/sys/fs/cgroup", &fs) == nil && fs.Type == unix.CGROUP2_SUPER_MAGIC
+}
+
+// namespaceIn is what a process in the namespace of a file reads of it.
+func namespaceIn(t *testing.T, file string) string {
+	info, err := os.Stat(file)
+	require.NoError(t, err)
+	return regexp.QuoteMeta(fmt.Sprintf("net:[%d]", info.Sys().(*syscall.Stat_t).Ino))
 }
 
 func ownNamespace(name string) string {

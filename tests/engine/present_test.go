@@ -15,13 +15,13 @@ import (
 // What a start finds may be other than what the create found.
 
 func TestAStartLooksAtThePresent(t *testing.T) {
-	d := device.New(t, device.Options{})
+	d := device.New(t, device.Options{Network: true})
 	t.Run("a device is looked for again", func(t *testing.T) { lookForDevices(t, d.For(t)) })
 	t.Run("a module joins another that runs and none that does not", func(t *testing.T) { joinWhatRuns(t, d.For(t)) })
 }
 
 func TestATerminalsOutputIsStoredOverRestartsAlsoInASharedShim(t *testing.T) {
-	d := device.New(t, device.Options{Config: "[containerd]\nshared_shim = true\n"})
+	d := device.New(t, device.Options{Network: true, Config: "[containerd]\nshared_shim = true\n"})
 	startScript(d, "console", `{"Tty":true,"StopTimeout":0}`, "echo ready; exec /bin/probe sleep")
 	for runs := 2; runs <= 3; runs++ {
 		d.Post("console", "restart")

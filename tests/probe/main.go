@@ -60,10 +60,15 @@ func serve() {
 	mux.HandleFunc("POST /serve", p.serve)
 	mux.HandleFunc("GET /environ", p.environ)
 	mux.HandleFunc("GET /file", p.file)
-	go func() { _ = http.Serve(l, mux) }()
+	server := &http.Server{Handler: mux}
+	go func() { _ = server.Serve(l) }()
 	fmt.Println("probe is up")
 	<-stop
 	fmt.Println("probe was asked to stop")
+	// An answer that is being relayed still goes out: the call may be what stops this module.
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	_ = server.Shutdown(ctx)
 }
 
 type probe struct {
