@@ -1,5 +1,5 @@
 #!/bin/bash
-# Makes the root file system of a small Debian 12 with systemd and containerd, which the systemd tests boot; does nothing when it is there.
+# Makes the root file system of a small Debian 12 with systemd, containerd and CNI, which the systemd tests boot; does nothing when it is there.
 #
 #	nspawn-root.sh FOLDER
 #
@@ -7,10 +7,10 @@
 set -eu
 root=$1
 
-packages=systemd,systemd-sysv,dbus,libpam-systemd,curl,iproute2,containerd,runc
+packages=systemd,systemd-sysv,dbus,libpam-systemd,curl,iproute2,iptables,containerd,runc,containernetworking-plugins
 complete() {
 	local file
-	for file in lib/systemd/systemd usr/bin/busctl usr/bin/curl usr/sbin/ip usr/bin/containerd usr/sbin/runc; do
+	for file in lib/systemd/systemd usr/bin/busctl usr/bin/curl usr/sbin/ip usr/bin/containerd usr/sbin/runc usr/sbin/iptables usr/lib/cni/bridge; do
 		[ -e "$1/$file" ] || return 1
 	done
 }
