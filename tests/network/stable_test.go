@@ -50,6 +50,29 @@ func TestAddressesAndPortsStayOverRestartUpdateAndReboot(t *testing.T) {
 	same("reboot")
 }
 
+// TestARebootWithoutALineBringsNetworksBack: what modules say to each other and to the host needs nobody outside.
+func TestARebootWithoutALineBringsNetworksBack(t *testing.T) {
+	t.Parallel()
+	d := device.New(t, device.Options{Network: true})
+	d.CreateAndStart(device.WithOptions(d.Spec("server"), func(_, host map[string]any) { bind(host, "", "8080") }))
+	d.CreateAndStart(device.WithOptions(d.Spec("client"), func(_, host map[string]any) {
+		host["RestartPolicy"] = map[string]any{"Name": "no"} // a power cut is no exit of the module's
+		host["ExtraHosts"] = []string{"gw:host-gateway"}
+	}))
+	before := address(t, d, "server")
+	d.Ip("link", "set", "eth0", "down")
+	d.Ip("addr", "flush", "dev", "eth0")
+	require.NotContains(t, d.Ip("route"), "default")
+	d.Reboot()
+	d.WaitFor("server", "running")
+	d.WaitFor("client", "running")
+	require.Equal(t, before, address(t, d, "server"))
+	serve(t, d, "server", "tcp", "80")
+	require.Contains(t, dialFrom(t, d, "client", "tcp", "server:80"), "server ")
+	require.Contains(t, dialFrom(t, d, "client", "tcp", "gw:8080"), "server ")
+	require.Contains(t, dialHost(t, d, "tcp", "127.0.0.1:8080"), "server ")
+}
+
 func TestARestartRunsNoPlugin(t *testing.T) {
 	t.Parallel()
 	plugins := countingPlugins(t)
