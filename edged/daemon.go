@@ -27,6 +27,7 @@ import (
 	"github.com/edged/edged/pkg/module"
 	"github.com/edged/edged/pkg/modulelog"
 	"github.com/edged/edged/pkg/peer"
+	"github.com/edged/edged/pkg/secret"
 	"github.com/edged/edged/pkg/store"
 	"github.com/edged/edged/pkg/system"
 	"github.com/edged/edged/workload"
@@ -48,6 +49,8 @@ type daemon struct {
 	store      *store.Store
 	table      *peer.Table
 	keys       *keystore.Store
+	box        *secret.Box
+	secrets    *secret.Store
 	caKey      *caKey
 	ca         *ca.Authority
 	peers      *peer.Peers
@@ -106,7 +109,7 @@ func newDaemon(ctx context.Context, file string, cfg *config.Config, activation 
 		return nil, err
 	}
 	if d.supervisor, err = module.Open(ctx, module.Config{
-		Store: d.store, Engine: d.engine, Recorder: d.kernel, Table: d.table, Sockets: d.sockets, Logs: d.logs, Identities: d.identities,
+		Store: d.store, Engine: d.engine, Recorder: d.kernel, Table: d.table, Sockets: d.sockets, Logs: d.logs, Identities: d.identities, Secrets: d.secrets,
 		Identity: module.IdentityEnv{DeviceID: deviceID(cfg), Hub: cfg.Device.Hub, Gateway: cfg.Device.Gateway, Hostname: hostname(cfg)},
 		Extra:    d.agentFolders, PowerCut: d.powerCut(), Log: log,
 	}); err != nil {
@@ -155,7 +158,7 @@ func (d *daemon) newEngine() (*engine.Engine, error) {
 		Address: c.Address, Namespace: c.Namespace, Snapshotter: c.Snapshotter, SharedShim: c.SharedShim,
 		SystemdCgroup: systemdOwnsCgroups(), Logger: logger, CertsDir: "/etc/containerd/certs.d",
 		Home: d.cfg.Home, Run: d.cfg.Run,
-		Protected:    []string{c.Address, "/run/containerd", "/var/lib/containerd"},
+		Protected:    runtimeFolders(c.Address),
 		AgentFolders: []string{d.desiredFolder(), d.statusFolder()},
 		Log:          d.log,
 	})
@@ -178,6 +181,7 @@ func (d *daemon) serve(ctx context.Context) error {
 		Reprovision:   d.reload,
 		Metrics:       d.writeMetrics,
 		CA:            d.ca,
+		Secrets:       d.box,
 	}), limits, d.log))
 	d.sockets.handle(listen.Workload, httpapi.NewServer(workload.New(workload.Config{
 		Supervisor: d.supervisor, Identities: d.identities, Keys: identity.NewKeys(d.keys), Certificates: d.certificates(), Trust: d.ca, Views: views, Decider: d.decider, Audit: d.audit, Limits: limits,

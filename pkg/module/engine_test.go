@@ -249,6 +249,12 @@ func (e *fakeEngine) cutStream() {
 	}
 }
 
+func (e *fakeEngine) User(_ context.Context, id string) (uid, gid uint32, err error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return 1000, 100, e.failing("user", id)
+}
+
 func (e *fakeEngine) CleanUp(context.Context) error {
 	e.j.note("cleanup")
 	return nil

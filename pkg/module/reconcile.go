@@ -205,6 +205,9 @@ func (s *Supervisor) afterReconcile(ctx context.Context, waits []<-chan error) {
 	if err := s.Engine.CleanUp(cctx); err != nil {
 		s.Log.WithError(err).Warn("cannot clean up after earlier operations")
 	}
+	if err := s.keepSecrets(); err != nil {
+		s.Log.WithError(err).Warn("cannot remove secrets of modules that do not run")
+	}
 }
 
 // Compare compares all modules with the engine once more, for what has changed
@@ -324,7 +327,7 @@ func (w *worker) compareRun(ctx context.Context, cut bool) error {
 	if err := w.ended(ctx, &Exit{Time: time.Now().UTC(), Code: 255, Lost: true, Resume: cut}, "ended while edged or its engine was away"); err != nil {
 		return err
 	}
-	if err := w.s.Engine.DeleteTask(ctx, id); err != nil {
+	if err := w.deleteTask(ctx, id); err != nil {
 		return err
 	}
 	if cut {

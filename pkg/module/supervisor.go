@@ -35,6 +35,7 @@ type Config struct {
 	Sockets    Sockets
 	Logs       Logs
 	Identities Identities
+	Secrets    Secrets
 	// Identity is the environment, without the names, that every module gets.
 	Identity IdentityEnv
 	// Extra returns edged's own mounts and groups for a module (the agent's folders).
