@@ -29,6 +29,7 @@ import (
 	"github.com/edged/edged/pkg/modulelog"
 	"github.com/edged/edged/pkg/network"
 	"github.com/edged/edged/pkg/peer"
+	"github.com/edged/edged/pkg/secret"
 	"github.com/edged/edged/pkg/store"
 	"github.com/edged/edged/pkg/system"
 	"github.com/edged/edged/pkg/volume"
@@ -51,6 +52,8 @@ type daemon struct {
 	store      *store.Store
 	table      *peer.Table
 	keys       *keystore.Store
+	box        *secret.Box
+	secrets    *secret.Store
 	caKey      *caKey
 	ca         *ca.Authority
 	peers      *peer.Peers
@@ -116,7 +119,7 @@ func newDaemon(ctx context.Context, file string, cfg *config.Config, activation 
 	}
 	if d.supervisor, err = module.Open(ctx, module.Config{
 		Store: d.store, Engine: d.engine, Recorder: d.kernel, Table: d.table, Sockets: d.sockets, Logs: d.logs, Identities: d.identities,
-		Images:   d.images,
+		Images: d.images, Secrets: d.secrets,
 		Identity: module.IdentityEnv{DeviceID: deviceID(cfg), Hub: cfg.Device.Hub, Gateway: cfg.Device.Gateway, Hostname: hostname(cfg)},
 		Extra:    d.agentFolders, PowerCut: d.powerCut(), Log: log,
 	}); err != nil {
@@ -173,7 +176,7 @@ func (d *daemon) newEngine() (*engine.Engine, error) {
 		Address: c.Address, Namespace: c.Namespace, Snapshotter: c.Snapshotter, SharedShim: c.SharedShim,
 		SystemdCgroup: systemdOwnsCgroups(), Logger: logger, CertsDir: d.cfg.Images.RegistryDir,
 		Home: d.cfg.Home, Run: d.cfg.Run,
-		Protected:    []string{c.Address, "/run/containerd", "/var/lib/containerd"},
+		Protected:    runtimeFolders(c.Address),
 		AgentFolders: []string{d.desiredFolder(), d.statusFolder()},
 		Volumes:      volume.NewStore(filepath.Join(d.cfg.Home, "volumes")),
 		Networks:     d.networks,
@@ -200,6 +203,7 @@ func (d *daemon) serve(ctx context.Context) error {
 		Metrics:       d.writeMetrics,
 		CA:            d.ca,
 		Networks:      d.listNetworks,
+		Secrets:       d.box,
 	}), limits, d.log))
 	d.sockets.handle(listen.Workload, httpapi.NewServer(workload.New(workload.Config{
 		Supervisor: d.supervisor, Identities: d.identities, Keys: identity.NewKeys(d.keys), Certificates: d.certificates(), Trust: d.ca, Views: views, Decider: d.decider, Audit: d.audit, Limits: limits,

@@ -51,6 +51,11 @@ func (d *daemon) openKeys(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	secrets, err := d.keys.Sealer(ctx, "secrets")
+	if err != nil {
+		return err
+	}
+	d.openSecrets(secrets)
 	if err := d.store.SealWith(ctx, sealer, filepath.Join(keyFolder(d.cfg), "seal")); err != nil {
 		return err
 	}
@@ -122,6 +127,7 @@ func giveUpKeys(ctx context.Context, cfg *config.Config, out io.Writer) error {
 	if aside != "" {
 		fmt.Fprintf(out, "the old key files are in %s\n", aside)
 	}
+	fmt.Fprintln(out, "sealed secrets in deployments cannot be opened any more: seal them anew, edgectl secret seal")
 	fmt.Fprintf(out, "%d registry passwords are forgotten: edgeAgent has to give them again\n", credentials)
 	if strings.HasPrefix(cfg.Keystore.URI, "pkcs11:") {
 		fmt.Fprintln(out, "the keys in the token are not touched: those that edged finds there when it starts are used")

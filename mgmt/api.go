@@ -83,6 +83,8 @@ type Config struct {
 	Stopping context.Context //nolint:containedctx // it is a signal to all requests, not one's own context
 	// CA is the device's.
 	CA CA
+	// Secrets seals them.
+	Secrets Sealer
 	// SystemInfo answers GET /systeminfo.
 	SystemInfo func(ctx context.Context) wire.SystemInfo
 	// Resources answers GET /systeminfo/resources.
@@ -126,6 +128,7 @@ func (a *api) routes() []httpapi.Route {
 		{Method: http.MethodGet, Path: "/device/ca", Since: v2022, Rule: access.Known, Handle: a.getCA},
 		{Method: http.MethodPost, Path: "/device/ca/renew", Since: v2022, Rule: access.Operator, Change: true, Handle: a.renewCA},
 		{Method: http.MethodGet, Path: "/networks", Since: v2022, Rule: access.Known, Handle: a.networks}, // edged's own, for edgectl
+		{Method: http.MethodPost, Path: "/secrets/seal", Since: v2022, Rule: access.Operator, Change: true, Handle: a.sealSecret},
 		{Method: http.MethodGet, Path: "/systeminfo", Since: v2018, Rule: access.Known, Handle: a.systemInfo},
 		{Method: http.MethodGet, Path: "/systeminfo/resources", Since: v2019Nov, Rule: access.Known, Handle: a.resources},
 		{Method: http.MethodGet, Path: "/systeminfo/supportbundle", Since: v2020, Rule: access.Operator, Change: true, Handle: a.supportBundle},

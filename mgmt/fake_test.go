@@ -212,6 +212,13 @@ func (f fakeCA) Info() ca.Info {
 
 func (f fakeCA) Renew(context.Context) error { return f.sup.ask("renew") }
 
+// fakeSealer writes down for whom it sealed.
+type fakeSealer struct{ sup *fakeSupervisor }
+
+func (f fakeSealer) Seal(plain []byte, module string) (string, error) {
+	return "sealed-" + string(plain), f.sup.ask("seal %q", module)
+}
+
 func stateOf(spec module.Spec) *module.State {
 	run := make(chan struct{})
 	close(run)
@@ -289,6 +296,7 @@ func newFixture(t *testing.T) *fixture {
 			return err
 		},
 		CA:          fakeCA{f.sup},
+		Secrets:     fakeSealer{f.sup},
 		Reprovision: func() error { f.reprovisioned++; return nil },
 		Metrics:     func(w io.Writer) { _, _ = io.WriteString(w, "edged_modules 2\n") },
 		Networks:    func() wire.NetworkList { return wire.NetworkList{Networks: []wire.Network{}} },

@@ -138,6 +138,9 @@ func readSpec(r *httpapi.Request) (module.Spec, error) {
 		Name: name, Type: body.Type, Image: settings.Image, ImageHash: settings.ImageHash,
 		CreateOptions: options, Management: settings.Management, PullPolicy: policy,
 	}
+	if spec.Secrets, err = readSecrets(settings.Secrets); err != nil {
+		return module.Spec{}, err
+	}
 	if a := settings.Auth; a != nil && *a != (wire.Auth{}) {
 		spec.Auth = &module.Auth{Username: a.Username, Password: a.Password, Email: a.Email, ServerAddress: a.ServerAddress}
 	}

@@ -137,7 +137,7 @@ func encode(s *module.State, env bool) wire.Module {
 	m := wire.Module{ID: s.Spec.Name, Name: s.Spec.Name, Type: s.Spec.Type}
 	settings := &m.Config.Settings
 	settings.Image, settings.ImageHash, settings.Management = s.Spec.Image, s.Spec.ImageHash, s.Spec.Management
-	settings.CreateOptions = s.Spec.CreateOptions
+	settings.CreateOptions, settings.Secrets = s.Spec.CreateOptions, showSecrets(s.Spec.Secrets)
 	if a := s.Spec.Auth; a != nil {
 		settings.Auth = &wire.Auth{Username: a.Username, ServerAddress: a.ServerAddress}
 	}

@@ -15,12 +15,13 @@ import (
 var version = "0.0.0-dev"
 
 func main() {
-	a := &app{out: os.Stdout, err: os.Stderr, terminal: isTerminal(os.Stdout), errTerminal: isTerminal(os.Stderr), now: time.Now}
+	a := &app{in: os.Stdin, out: os.Stdout, err: os.Stderr, terminal: isTerminal(os.Stdout), errTerminal: isTerminal(os.Stderr), now: time.Now}
 	os.Exit(a.run(os.Args[1:]))
 }
 
 // app is one run of edgectl.
 type app struct {
+	in io.Reader
 	// out is for data and err for everything said about it.
 	out, err io.Writer
 	// terminal says that out is one: text that others made is then made harmless.

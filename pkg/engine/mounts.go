@@ -76,6 +76,16 @@ func (e *Engine) mounts(spec *module.Spec, o *options, sockets string, own []mod
 		}
 		seen[m.Destination] = m.Source
 	}
+	for i := range spec.Secrets {
+		// Whose they are is edged's doing; where the module wants them is its own.
+		p := spec.Secrets[i].Path
+		if err := besideSockets(p); err != nil {
+			return nil, fmt.Errorf("invalid settings.secrets[%q].path: %w: %w", spec.Secrets[i].Name, err, errdefs.ErrInvalidArgument)
+		}
+		if _, twice := seen[p]; twice {
+			return nil, fmt.Errorf("invalid settings.secrets[%q].path: createOptions mounts something on %s: %w", spec.Secrets[i].Name, p, errdefs.ErrInvalidArgument)
+		}
+	}
 	all = once
 	slices.SortStableFunc(all, byDepth)
 	for _, m := range own {

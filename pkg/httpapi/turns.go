@@ -17,10 +17,10 @@ const turnsAtOnce = 4
 // on only after pause. Without it one request readies the next, edged's threads always
 // have one at hand, and Go's scheduler looks for what arrives from others only every
 // 10 ms: with the pause they run dry and look. It bounds a crowd to turnsAtOnce/pause,
-// a thousand requests a second, which leaves others the processors too.
+// five hundred requests a second, which leaves others the processors too.
 const (
-	crowd = 16
-	pause = 4 * time.Millisecond
+	crowd = 8
+	pause = 8 * time.Millisecond
 )
 
 // InTurn serves the requests of each module a few at a time, so that one which asks

@@ -3,6 +3,7 @@ package module
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/containerd/errdefs"
@@ -51,6 +52,9 @@ func (s *Supervisor) Prepare(ctx context.Context, spec Spec) error {
 
 func (s *Supervisor) check(spec *Spec) (Lifecycle, error) {
 	if err := spec.Validate(); err != nil {
+		return Lifecycle{}, err
+	}
+	if err := s.Secrets.Check(spec.Name, spec.Secrets); err != nil {
 		return Lifecycle{}, err
 	}
 	return s.Engine.Check(spec)
@@ -146,7 +150,7 @@ func (w *worker) settleRemains(ctx context.Context) error {
 // undoCreate removes what a failed create left. If that fails too, the record
 // keeps PhaseCreating and the next start tries again.
 func (w *worker) undoCreate(ctx context.Context, rec *Record) {
-	err := w.s.Engine.Delete(ctx, ContainerID(rec.Name, rec.Current.Number))
+	err := w.deleteContainer(ctx, ContainerID(rec.Name, rec.Current.Number))
 	if err == nil {
 		err = w.s.Engine.Forget(ctx, rec.Name)
 	}
@@ -172,8 +176,10 @@ func (w *worker) makeContainer(ctx context.Context, g *Generation) error {
 	if w.s.Extra != nil {
 		mounts, groups = w.s.Extra(w.name)
 	}
+	containerID := ContainerID(w.name, g.Number)
+	mounts = slices.Concat(mounts, w.s.Secrets.Mounts(containerID, g.Spec.Secrets))
 	return w.s.Engine.Create(ctx, Container{
-		ID:         ContainerID(w.name, g.Number),
+		ID:         containerID,
 		Generation: g.Number,
 		SpecDigest: g.Spec.Digest(),
 		Spec:       g.Spec,

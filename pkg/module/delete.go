@@ -49,7 +49,7 @@ func (w *worker) removeRest(ctx context.Context) error {
 		}
 		id := ContainerID(w.name, g.Number)
 		w.s.Table.Remove(id)
-		if err := w.s.Engine.Delete(ctx, id); err != nil {
+		if err := w.deleteContainer(ctx, id); err != nil {
 			return err
 		}
 	}

@@ -192,6 +192,7 @@ type device struct {
 	store   *fakeStore
 	sockets *fakeSockets
 	table   *peer.Table
+	secrets fakeSecrets
 	mute    atomic.Bool // see fakeLogs
 	s       *Supervisor
 }
@@ -227,7 +228,7 @@ func (d *device) open(powerCut bool) {
 	d.table = peer.NewTable("edged")
 	var err error
 	d.s, err = Open(d.t.Context(), Config{
-		Store: d.store, Engine: d.engine, Recorder: d.engine, Table: d.table, Sockets: d.sockets, Logs: fakeLogs{d.j, &d.mute}, Identities: d.store,
+		Store: d.store, Engine: d.engine, Recorder: d.engine, Table: d.table, Sockets: d.sockets, Logs: fakeLogs{d.j, &d.mute}, Identities: d.store, Secrets: &d.secrets,
 		Identity: IdentityEnv{DeviceID: "dev"}, PowerCut: powerCut, Log: log,
 	})
 	require.NoError(d.t, err)

@@ -110,6 +110,8 @@ type Engine interface {
 	// Create makes the container's record and file system. Making it again over
 	// remains of an earlier try is not an error.
 	Create(ctx context.Context, c Container) error
+	// User is whom a container's first process runs as.
+	User(ctx context.Context, id string) (uid, gid uint32, err error)
 	// Start makes the task, calls admit with its first process parked before its first
 	// instruction, and lets it run only if admit returned nil.
 	Start(ctx context.Context, id string, log Log, admit func(pid int) error) error

@@ -279,6 +279,12 @@ func (e *fakeEngine) Forget(_ context.Context, module string) error {
 	return nil
 }
 
+func (e *fakeEngine) User(_ context.Context, id string) (uid, gid uint32, err error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return 1000, 100, e.failing("user", id)
+}
+
 func (e *fakeEngine) CleanUp(_ context.Context, modules []string) error {
 	slices.Sort(modules)
 	e.j.note("cleanup")

@@ -56,7 +56,7 @@ func (w *worker) died(ctx context.Context, exit *Exit, note string) error {
 	}
 	w.applyPolicy()
 	w.publish()
-	if err := w.s.Engine.DeleteTask(ctx, id); err != nil {
+	if err := w.deleteTask(ctx, id); err != nil {
 		w.s.Log.WithError(err).WithField("module", w.name).Warn("cannot remove an ended task; the next start will")
 	}
 	return nil

@@ -113,6 +113,9 @@ func (w *worker) launch(ctx context.Context, g *Generation) error {
 	if err := w.s.Sockets.Ensure(w.name, wantsManagement(&g.Spec)); err != nil {
 		return err
 	}
+	if err := w.placeSecrets(ctx, id, &g.Spec); err != nil {
+		return err
+	}
 	var in *peer.Instance
 	before := *w.rec
 	admit := func(pid int) error {
@@ -137,6 +140,7 @@ func (w *worker) launch(ctx context.Context, g *Generation) error {
 	}
 	log := Log{Dir: w.s.Logs.GenerationDir(w.name, g.Number), MaxSize: w.life.LogMaxSize, MaxFiles: w.life.LogMaxFiles}
 	if err := w.s.Engine.Start(ctx, id, log, admit); err != nil {
+		w.removeSecrets(id)
 		if in != nil {
 			// A start that failed is no wish: the record is again what it was.
 			w.s.Table.Remove(id)
@@ -185,7 +189,7 @@ func (w *worker) halt(ctx context.Context, answer func(error), resume bool) erro
 		answer(nil)
 	}
 	// gofail: var stopBeforeTask struct{}
-	return w.s.Engine.DeleteTask(ctx, id)
+	return w.deleteTask(ctx, id)
 }
 
 // endTask asks the first process to stop, kills all when its time is up, and

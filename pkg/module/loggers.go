@@ -55,5 +55,5 @@ func (w *worker) reviveLogger(ctx context.Context, seen *State) error {
 	}
 	w.retryLater(w.rec.Start)
 	w.publish()
-	return w.s.Engine.DeleteTask(ctx, ContainerID(w.name, w.rec.Current.Number))
+	return w.deleteTask(ctx, ContainerID(w.name, w.rec.Current.Number))
 }

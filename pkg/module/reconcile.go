@@ -208,6 +208,9 @@ func (s *Supervisor) afterReconcile(ctx context.Context, waits []<-chan error) {
 	if err := s.Engine.CleanUp(cctx, s.names()); err != nil {
 		s.Log.WithError(err).Warn("cannot clean up after earlier operations")
 	}
+	if err := s.keepSecrets(); err != nil {
+		s.Log.WithError(err).Warn("cannot remove secrets of modules that do not run")
+	}
 }
 
 // names are those of all modules, of those that are being made or removed too.
@@ -235,7 +238,7 @@ func (w *worker) reconcile(ctx context.Context, found map[string]Observed, cut b
 		if !w.knows(id) {
 			// Made by an operation whose record is gone, or by a daemon with another database.
 			w.s.Table.Remove(id)
-			if err := w.s.Engine.Delete(ctx, id); err != nil {
+			if err := w.deleteContainer(ctx, id); err != nil {
 				return fmt.Errorf("cannot remove unknown container %s: %w", id, err)
 			}
 		}
@@ -334,7 +337,7 @@ func (w *worker) compareRun(ctx context.Context, cut bool) error {
 	if err := w.ended(ctx, &Exit{Time: time.Now().UTC(), Code: 255, Lost: true, Resume: cut}, "ended while edged or its engine was away"); err != nil {
 		return err
 	}
-	if err := w.s.Engine.DeleteTask(ctx, id); err != nil {
+	if err := w.deleteTask(ctx, id); err != nil {
 		return err
 	}
 	if cut {

@@ -71,6 +71,8 @@ type Spec struct {
 	CreateOptions json.RawMessage `json:"createOptions"`
 	// Management asks for the management socket inside the module.
 	Management bool `json:"management,omitempty"`
+	// Secrets are in the order of their names.
+	Secrets []Secret `json:"secrets,omitempty"`
 	// Env overrides createOptions.Env by key, in the caller's order.
 	Env []EnvVar `json:"env,omitempty"`
 	// PullPolicy is not part of what runs, so it is not in the digest.
@@ -107,7 +109,7 @@ func (s *Spec) Validate() error {
 		}
 		seen[e.Key] = true
 	}
-	return nil
+	return s.validateSecrets()
 }
 
 // Digest identifies the caller's wish and nothing else: an upgrade of edged,

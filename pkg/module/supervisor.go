@@ -36,7 +36,8 @@ type Config struct {
 	Logs       Logs
 	Identities Identities
 	// Images is told which images operations are about to use; nil removes none.
-	Images Images
+	Images  Images
+	Secrets Secrets
 	// Identity is the environment, without the names, that every module gets.
 	Identity IdentityEnv
 	// Extra returns edged's own mounts and groups for a module (the agent's folders).

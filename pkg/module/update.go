@@ -140,13 +140,13 @@ func (w *worker) leave(ctx context.Context, exit *Exit) error {
 	if err := w.ended(ctx, exit, "replaced"); err != nil {
 		return err
 	}
-	return w.s.Engine.DeleteTask(ctx, id)
+	return w.deleteTask(ctx, id)
 }
 
 // abandon removes the next generation and returns cause.
 func (w *worker) abandon(ctx context.Context, cause error) error {
 	next := w.rec.Next.Number
-	if err := w.s.Engine.Delete(ctx, ContainerID(w.name, next)); err != nil && !errdefs.IsNotFound(err) {
+	if err := w.deleteContainer(ctx, ContainerID(w.name, next)); err != nil && !errdefs.IsNotFound(err) {
 		w.s.Log.WithError(err).WithField("module", w.name).Warn("cannot remove a generation that did not come up; the next start will")
 	}
 	rec := *w.rec
@@ -174,7 +174,7 @@ func (w *worker) resume(ctx context.Context, old *Generation) {
 // after it is replaced.
 func (w *worker) discard(ctx context.Context, old int64) {
 	log := w.s.Log.WithField("module", w.name)
-	if err := w.s.Engine.Delete(ctx, ContainerID(w.name, old)); err != nil {
+	if err := w.deleteContainer(ctx, ContainerID(w.name, old)); err != nil {
 		log.WithError(err).Warn("cannot remove the old generation; the next start will")
 	}
 	if err := w.s.Logs.Prune(w.name, old, w.rec.Current.Number); err != nil {

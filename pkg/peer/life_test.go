@@ -186,6 +186,9 @@ func TestExitedClientIsGone(t *testing.T) {
 			if reap {
 				c.reap()
 			}
+			presumed, err := conn.Presumed(t.Context())
+			require.NoError(t, err)
+			require.Equal(t, Host, presumed.Kind, "it is not looked at again")
 			require.Equal(t, ReasonGone, who(t, conn).Reason)
 			require.Equal(t, []RejectStat{{Listener: "workload", Reason: ReasonGone, Count: 1}}, p.Stats().Rejects)
 			require.Equal(t, ReasonGone, who(t, conn).Reason, "for good")

@@ -135,6 +135,15 @@ type shownModule struct {
 	Status        module.Status `json:"status"`
 	Env           []string      `json:"env"`
 	CreateOptions any           `json:"createOptions"`
+	Secrets       []shownSecret `json:"secrets,omitempty"`
+}
+
+// shownSecret says that there is one, and where it comes from.
+type shownSecret struct {
+	Name   string `json:"name"`
+	Sealed bool   `json:"sealed,omitempty"`
+	File   string `json:"file,omitempty"`
+	Path   string `json:"path"`
 }
 
 func shown(states []*module.State) []shownModule {
@@ -147,6 +156,9 @@ func shown(states []*module.State) []shownModule {
 		}
 		for _, v := range s.Spec.Env {
 			m.Env = append(m.Env, variable(v.Key+"="+v.Value))
+		}
+		for _, one := range s.Spec.Secrets {
+			m.Secrets = append(m.Secrets, shownSecret{one.Name, one.Sealed != "", one.File, one.Path})
 		}
 		list = append(list, m)
 	}

@@ -70,6 +70,19 @@ func in(module string) string {
 	return `{"schemaVersion":"1.0","modules":{"m":` + module + `}}`
 }
 
+func TestSecretsOfAModuleAreHandedOn(t *testing.T) {
+	got, err := manifest.Parse([]byte(in(`{"settings":{"image":"i","secrets":{"a":{"sealed":"text","odd":1},"b":{"file":"/f","path":"/p","mode":"0440","uid":7},"gone":null}}}`)), lookup)
+	require.NoError(t, err)
+	uid := uint32(7)
+	require.Equal(t, map[string]wire.Secret{"a": {Sealed: "text"}, "b": {File: "/f", Path: "/p", Mode: "0440", UID: &uid}}, got.Modules[0].Spec.Config.Settings.Secrets)
+	require.Len(t, got.Notices, 1)
+	require.Contains(t, got.Notices[0], "secrets.a.odd")
+	for _, bad := range []string{`[]`, `{"a":1}`, `{"a":{"file":1}}`, `{"a":{"sealed":true}}`, `{"a":{"uid":-1}}`} {
+		_, err := manifest.Parse([]byte(in(`{"settings":{"image":"i","secrets":`+bad+`}}`)), lookup)
+		require.ErrorContains(t, err, "settings.secrets", bad)
+	}
+}
+
 func TestDesiredPropertiesAloneAreAManifestToo(t *testing.T) {
 	for _, text := range []string{
 		in(`{"settings":{"image":"i"}}`),

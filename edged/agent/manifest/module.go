@@ -103,6 +103,9 @@ func (p *parser) settings(n node, s *wire.Settings, policy string, credentials [
 			p.problem(management, "is not true or false")
 		}
 	}
+	if secrets, ok := o.take("secrets"); ok {
+		s.Secrets = p.secrets(secrets)
+	}
 	options, name := p.createOptions(n, o, policy)
 	s.CreateOptions = options
 	p.unknown(o)

@@ -16,6 +16,7 @@ type view struct {
 	Type, Image, ImageHash string
 	Options                json.RawMessage
 	Management             bool
+	Secrets                map[string]wire.Secret `json:",omitempty"`
 	Env                    []wire.EnvVar
 }
 
@@ -24,7 +25,7 @@ func viewOf(m *wire.Module) view { return newView(m.Type, &m.Config) }
 func viewOfSpec(s *wire.ModuleSpec) view { return newView(s.Type, &s.Config) }
 
 func newView(typ string, c *wire.Config) view {
-	v := view{Type: typ, Image: c.Settings.Image, ImageHash: c.Settings.ImageHash, Management: c.Settings.Management, Env: c.Env}
+	v := view{Type: typ, Image: c.Settings.Image, ImageHash: c.Settings.ImageHash, Management: c.Settings.Management, Secrets: c.Settings.Secrets, Env: c.Env}
 	v.Options = canonical(c.Settings.CreateOptions)
 	if v.Env == nil {
 		v.Env = []wire.EnvVar{}

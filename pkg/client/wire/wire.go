@@ -49,6 +49,36 @@ type Settings struct {
 	Auth *Auth `json:"auth,omitempty"`
 	// Management gives the module the management socket.
 	Management bool `json:"management,omitempty"`
+	// Secrets are files that the module alone finds when it runs, by name.
+	Secrets map[string]Secret `json:"secrets,omitempty"`
+}
+
+// Secret says where the bytes of one are: in Sealed or in File.
+type Secret struct {
+	// Sealed is the text of a SealAnswer; in an answer it is true.
+	Sealed any `json:"sealed,omitempty"`
+	// File is a path on the host.
+	File string `json:"file,omitempty"`
+	// Path is where the module finds it, by default /run/secrets/<name>.
+	Path string `json:"path,omitempty"`
+	// Mode is octal, by default "0400".
+	Mode string `json:"mode,omitempty"`
+	// UID and GID own the file, by default the module's user.
+	UID *uint32 `json:"uid,omitempty"`
+	GID *uint32 `json:"gid,omitempty"`
+}
+
+// SealRequest is the body of POST /secrets/seal.
+type SealRequest struct {
+	// Value is base64.
+	Value string `json:"value"`
+	// Module, when given, is the one that may have it.
+	Module string `json:"module,omitempty"`
+}
+
+// SealAnswer is text that only this device opens.
+type SealAnswer struct {
+	Sealed string `json:"sealed"`
 }
 
 // Auth is what a registry asks for.
