@@ -63,6 +63,8 @@ type RegistryOptions struct {
 	Open bool
 	// TLS with a certificate of its own CA.
 	TLS bool
+	// Inside is a device with a network of its own: the registry is on its loopback.
+	Inside *Device
 }
 
 // NewRegistry starts a registry that asks for a password.
@@ -90,6 +92,11 @@ func NewRegistryWith(tb testing.TB, opt RegistryOptions) *Registry {
 	proxy.ErrorLog = log.New(io.Discard, "", 0) // it is not up at once, and clients leave
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) { r.serve(proxy, w, req) }))
 	server.Config.ErrorLog = proxy.ErrorLog // of clients that trust another CA
+	if opt.Inside != nil {
+		_ = server.Listener.Close()
+		server.Listener, err = opt.Inside.Listen("tcp", "127.0.0.1:0")
+		require.NoError(tb, err)
+	}
 	if opt.TLS {
 		server.StartTLS()
 		r.CA = pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})
@@ -101,8 +108,12 @@ func NewRegistryWith(tb testing.TB, opt RegistryOptions) *Registry {
 		server.Close()
 	})
 	r.Address = server.Listener.Addr().String()
+	client := server.Client()
+	if opt.Inside != nil {
+		client.Transport.(*http.Transport).DialContext = opt.Inside.Dial
+	}
 	(&Device{tb: tb}).Eventually("the registry answers", func() bool {
-		res, err := server.Client().Get(server.URL + "/v2/")
+		res, err := client.Get(server.URL + "/v2/")
 		if err != nil {
 			return false
 		}
