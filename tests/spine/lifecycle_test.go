@@ -174,7 +174,12 @@ func TestUpdateByGenerations(t *testing.T) {
 		self.Config.Env = []wire.EnvVar{{Key: "SELF", Value: "made"}}
 		a := agent.Manage("PUT", "/modules/edgeAgent?start=true", d.Body(self))
 		require.Equal(t, http.StatusOK, a.Status, a.Body)
-		d.Eventually("the new agent runs", func() bool { return slices.Contains(environ(d, "edgeAgent"), "SELF=made") })
+		// Not asked of the probe itself, which may be going just then.
+		d.Eventually("the new agent runs", func() bool {
+			m, _ := d.Get("edgeAgent")
+			return m.Status.RuntimeStatus.Status == "running" && slices.Equal(m.Config.Env, self.Config.Env)
+		})
+		require.Contains(t, environ(d, "edgeAgent"), "SELF=made")
 		require.Equal(t, http.StatusOK, d.Agent().Manage("GET", "/modules", "").Status)
 	})
 }
