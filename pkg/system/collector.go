@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/moby/moby/api/types/container"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/edged/edged/pkg/client/wire"
 )
@@ -60,13 +61,20 @@ func (c *Collector) collect(modules []Module) (wire.SystemResources, []container
 	used, total := r.memory()
 	h := host{
 		online: uint32(runtime.NumCPU()), // #nosec G115 -- a small number
-		system: next.cpu.total * (1e9 / userHZ), memory: total,
+		system: next.cpu.total * (1e9 / userHZ), memory: total, unified: r.unifiedHost(),
 	}
-	stats := make([]container.StatsResponse, 0, len(modules))
-	for _, m := range modules {
-		s := r.stats(m, now, h)
-		next.modules[m.ContainerID] = s
-		stats = append(stats, s)
+	stats := make([]container.StatsResponse, len(modules))
+	var all errgroup.Group
+	all.SetLimit(runtime.GOMAXPROCS(0)) // the kernel adds a group's figures up when they are read
+	for i, m := range modules {
+		all.Go(func() error {
+			stats[i] = r.stats(m, now, h)
+			return nil
+		})
+	}
+	_ = all.Wait()
+	for _, s := range stats {
+		next.modules[s.ID] = s
 	}
 	before := c.turn(next)
 	for i := range stats {

@@ -63,6 +63,12 @@ func (r Root) memory() (used, total uint64) {
 	return (m["MemTotal"] - min(m["MemAvailable"], m["MemTotal"])) << 10, m["MemTotal"] << 10
 }
 
+// unifiedHost says that the host has cgroup v2 alone: its root has a list of controllers.
+func (r Root) unifiedHost() bool {
+	_, err := r.read("sys/fs/cgroup/cgroup.controllers")
+	return err == nil
+}
+
 // disks are the file systems on block devices, each once, where it is mounted first.
 func (r Root) disks() []wire.Disk {
 	disks := []wire.Disk{}

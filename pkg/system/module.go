@@ -30,9 +30,12 @@ func (r Root) stats(m Module, now time.Time, h host) container.StatsResponse {
 		ID: m.ContainerID, Name: "/" + m.Name, OSType: "linux", Read: now,
 		CPUStats: container.CPUStats{SystemUsage: h.system, OnlineCPUs: h.online},
 	}
+	read := r.perController
+	if h.unified {
+		read = r.unified
+	}
 	for _, cgroup := range m.Cgroups {
-		r.unified(cgroup, h, &s)
-		r.perController(cgroup, h, &s)
+		read(cgroup, h, &s)
 	}
 	if m.OwnNetwork {
 		s.Networks = r.networks(m)
@@ -40,7 +43,7 @@ func (r Root) stats(m Module, now time.Time, h host) container.StatsResponse {
 	return s
 }
 
-// unified reads a v2 group. The root has no such files: a path that is not there, or is of v1, leaves s as it is.
+// unified reads a v2 group. One that is not there leaves s as it is.
 func (r Root) unified(cgroup string, h host, s *container.StatsResponse) {
 	dir := path.Join("sys/fs/cgroup", cgroup)
 	if current := r.number(dir + "/memory.current"); current > 0 {
@@ -119,9 +122,10 @@ func (r Root) pids(dir string, s *container.StatsResponse) {
 
 // host is what a module's figures are set against.
 type host struct {
-	online uint32 // processors
-	system uint64 // what all of them have used, ns
-	memory uint64 // bytes
+	online  uint32 // processors
+	system  uint64 // what all of them have used, ns
+	memory  uint64 // bytes
+	unified bool   // cgroup v2; on a hybrid host the controllers are v1's
 }
 
 // limit is Docker's form of no limit: the machine's memory. v1 says it by a number that no machine has.
