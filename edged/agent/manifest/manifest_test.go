@@ -36,7 +36,7 @@ func TestAWholeManifestIsWhatTheAPITakes(t *testing.T) {
 				},
 				Env: []wire.EnvVar{},
 			}},
-			Run: true, KeepUp: true,
+			Run: true, KeepUp: true, Policy: "always", Identity: "$edgeHub",
 		},
 		{
 			Spec: wire.ModuleSpec{Name: "lamp", Type: "containerd", ImagePullPolicy: "on-create", Config: wire.Config{
@@ -46,7 +46,7 @@ func TestAWholeManifestIsWhatTheAPITakes(t *testing.T) {
 				},
 				Env: []wire.EnvVar{},
 			}},
-			Run: true, KeepUp: true, Order: 1,
+			Run: true, KeepUp: true, Policy: "unless-stopped", Identity: "$lamp", Order: 1,
 		},
 		{
 			Spec: wire.ModuleSpec{Name: "press", Type: "docker", ImagePullPolicy: "never", Config: wire.Config{
@@ -56,7 +56,7 @@ func TestAWholeManifestIsWhatTheAPITakes(t *testing.T) {
 				},
 				Env: []wire.EnvVar{{Key: "SPEED", Value: "2.50"}, {Key: "SAFE", Value: "true"}, {Key: "NOTE", Value: "kept as ${IT} is"}},
 			}},
-			Order: 1,
+			Policy: "no", Identity: "press", Order: 1,
 		},
 	}, got.Modules)
 	require.Equal(t, []string{
@@ -83,7 +83,7 @@ func TestDesiredPropertiesAloneAreAManifestToo(t *testing.T) {
 				Settings: wire.Settings{Image: "i", CreateOptions: json.RawMessage(`{"HostConfig":{"RestartPolicy":{"Name":"always"}}}`)},
 				Env:      []wire.EnvVar{},
 			}},
-			Run: true, KeepUp: true, Order: math.MaxUint32,
+			Run: true, KeepUp: true, Policy: "always", Identity: "m", Order: math.MaxUint32,
 		}}, got.Modules)
 	}
 }
@@ -256,7 +256,7 @@ func TestSecretsAreAnObjectOfStrings(t *testing.T) {
 
 func TestAHugeManifestIsRefusedUnread(t *testing.T) {
 	_, err := manifest.Parse(make([]byte, manifest.MaxSize+1), lookup)
-	require.ErrorContains(t, err, "larger than 4194304 bytes")
+	require.ErrorContains(t, err, "larger than 1048576 bytes")
 }
 
 // What Parse lets through is fit to be sent, whatever the manifest is.
