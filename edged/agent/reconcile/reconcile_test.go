@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/containerd/errdefs"
 	"github.com/stretchr/testify/require"
@@ -34,7 +35,9 @@ func newFixture(t *testing.T) *fixture {
 	return f
 }
 
-func (f *fixture) restart() { f.r = reconcile.New(&f.device, &f.memory, func(string, ...any) {}) }
+func (f *fixture) restart() {
+	f.r = reconcile.New(&f.device, &f.memory, reconcile.Times{Healthy: 100 * time.Millisecond, Stable: time.Millisecond, Look: time.Millisecond}, func(string, ...any) {})
+}
 
 // forget is an agent that lost its status folder.
 func (f *fixture) forget() {
@@ -51,7 +54,7 @@ func (f *fixture) parse(modules string) *manifest.Deployment {
 
 func (f *fixture) apply(modules string) error {
 	f.t.Helper()
-	return f.r.Apply(f.t.Context(), f.parse(modules))
+	return f.r.Apply(f.t.Context(), f.parse(modules), reconcile.How{})
 }
 
 // one is a module in a manifest.
@@ -279,7 +282,7 @@ func TestACancelledDeploymentStops(t *testing.T) {
 		}
 		return nil
 	})
-	err := f.r.Apply(ctx, f.parse(one("a", "i", "")+","+one("b", "i", "")))
+	err := f.r.Apply(ctx, f.parse(one("a", "i", "")+","+one("b", "i", "")), reconcile.How{})
 	require.ErrorIs(t, err, context.Canceled)
 	require.Equal(t, []string{"prepare a", "prepare b", "create a"}, f.device.Calls())
 }
