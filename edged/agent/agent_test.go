@@ -56,8 +56,10 @@ func newFixture(t *testing.T) *fixture {
 func (f *fixture) run() {
 	ctx, cancel := context.WithCancel(f.t.Context())
 	done := make(chan struct{})
-	a := newAgent(settings{desired: f.desired, status: f.status, api: &f.device, lookup: os.LookupEnv, log: f.log,
-		times: reconcile.Times{Stable: time.Millisecond, Look: time.Millisecond}})
+	a := newAgent(settings{
+		desired: f.desired, status: f.status, api: &f.device, lookup: os.LookupEnv, log: f.log,
+		times: reconcile.Times{Stable: time.Millisecond, Look: time.Millisecond},
+	})
 	go func() {
 		a.run(ctx, f.changes)
 		close(done)

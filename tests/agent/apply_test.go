@@ -23,6 +23,7 @@ func revision(text string) string {
 }
 
 func TestManifests(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, device.Options{Network: true})
 	for _, test := range []struct {
 		name string
@@ -112,6 +113,7 @@ func broken(r *rig) {
 }
 
 func TestDeploymentsThatNeedMoreThanTheDevice(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, device.Options{AgentEnv: `EDGED_AGENT_HEALTHY_WITHIN = "4s"`})
 	registry := device.NewRegistry(t)
 	registry.Push(r.Device, "press:2", 1)

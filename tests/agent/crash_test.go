@@ -29,7 +29,7 @@ type variant struct {
 }
 
 const moduleOf = `%q:{"type":"docker","status":%q,"startupOrder":%d,"restartPolicy":%q,"imagePullPolicy":"never","env":{"MARK":{"value":%q}},"settings":{"image":"edged.local/probe:1",
-	"createOptions":{"Cmd":%s,"HostConfig":{"NetworkMode":"none"},"Healthcheck":{"Test":["CMD-SHELL","exit 0"],"Interval":200000000}}}}`
+	"createOptions":{"Cmd":%s,"HostConfig":{"NetworkMode":"none"},"Healthcheck":{"Test":["CMD-SHELL","exit 0"],"Interval":200000000,"Timeout":2000000000}}}}`
 
 func manifestOf(v variant) string {
 	one := func(name, status string, order int) string {
@@ -79,6 +79,7 @@ func number(t *testing.T, name string, fallback uint64) uint64 {
 // TestACrashEndsInTheNewOrTheLastGoodDeployment kills the agent, edged or containerd at
 // some moment of an apply. EDGED_AGENT_ROUNDS and EDGED_AGENT_SEED repeat a run.
 func TestACrashEndsInTheNewOrTheLastGoodDeployment(t *testing.T) {
+	t.Parallel()
 	rounds := number(t, "EDGED_AGENT_ROUNDS", 10)
 	seed := number(t, "EDGED_AGENT_SEED", uint64(time.Now().UnixNano()))
 	t.Logf("EDGED_AGENT_SEED=%d EDGED_AGENT_ROUNDS=%d", seed, rounds)
@@ -108,6 +109,7 @@ func TestACrashEndsInTheNewOrTheLastGoodDeployment(t *testing.T) {
 		// By turns, so that a few rounds have met each of them.
 		victim := names[round%uint64(len(names))]
 		delay := time.Duration(random.IntN(1500)) * time.Millisecond
+		begun := time.Now()
 		r.write(deployment.ManifestFile, text)
 		time.Sleep(delay) // the moment is what the test is about
 		victims[victim]()
@@ -117,6 +119,7 @@ func TestACrashEndsInTheNewOrTheLastGoodDeployment(t *testing.T) {
 			s = r.status()
 			return s.Revision == revision(text) && (s.Phase == deployment.Applied || s.Phase == deployment.RolledBack)
 		})
+		t.Logf("%s: %s in %s", what, s.Phase, time.Since(begun).Round(time.Millisecond))
 		require.Equal(t, v.bad, s.Phase == deployment.RolledBack, "%s: %s %s", what, s.Phase, s.Error)
 		if s.Phase == deployment.Applied {
 			good = v
@@ -124,4 +127,5 @@ func TestACrashEndsInTheNewOrTheLastGoodDeployment(t *testing.T) {
 		require.Equal(t, revision(manifestOf(good)), s.LastGood, what)
 		require.Equal(t, good.state(), stateOf(r.modules()), what)
 	}
+	os.WriteFile("/tmp/wt-agent.log", []byte(r.Logs("edgeAgent", "&tail=all")), 0o600)
 }

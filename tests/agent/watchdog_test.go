@@ -14,6 +14,7 @@ import (
 )
 
 func TestTheAgentIsKeptRunning(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, device.Options{})
 	first := r.WaitFor("edgeAgent", "running")
 
@@ -55,6 +56,7 @@ func TestTheAgentIsKeptRunning(t *testing.T) {
 }
 
 func TestAnAgentWhoseImageComesLaterIsMadeThen(t *testing.T) {
+	t.Parallel()
 	d := device.New(t, device.Options{NoAgent: true})
 	d.Eventually("edged says that it is missing", func() bool { return strings.Contains(d.EdgedLog(), "cannot keep edgeAgent running") })
 	tmp := filepath.Join(d.Root, "late.tar")
@@ -72,6 +74,7 @@ func TestAnAgentWhoseImageComesLaterIsMadeThen(t *testing.T) {
 }
 
 func TestWatchdogWithABoundLeavesEdgedRunning(t *testing.T) {
+	t.Parallel()
 	d := device.New(t, device.Options{NoAgent: true, Config: "max_retries = 1\n"})
 	d.Eventually("edged gives up", func() bool { return strings.Contains(d.EdgedLog(), "not again until edged is restarted") })
 	_, status := d.Get("edgeAgent")

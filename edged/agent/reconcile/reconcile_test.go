@@ -293,3 +293,67 @@ func TestRemovingWhatIsGoneAlreadyIsDone(t *testing.T) {
 	f.device.Fail(failing(map[string]error{"delete old": &client.Error{Status: 404}}))
 	require.NoError(t, f.apply(""))
 }
+
+func TestIdentitiesComeBeforeModulesAndGoWhenTheDeploymentIsGood(t *testing.T) {
+	f := newFixture(t)
+	_, err := f.device.CreateIdentity(t.Context(), "other", "somebody")
+	require.NoError(t, err)
+	f.device.Fail(failing(map[string]error{"prepare a": errors.New("later")}))
+	require.Error(t, f.apply(one("a", "i", "")+","+one("$b", "i", "")))
+	ids, err := f.device.Identities(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, []string{"$b", "a", "other"}, []string{ids[0].ModuleID, ids[1].ModuleID, ids[2].ModuleID})
+	f.device.Fail(nil)
+	d := f.parse(one("a", "i", ""))
+	require.NoError(t, f.r.Apply(t.Context(), d, reconcile.How{}))
+	ids, _ = f.device.Identities(t.Context())
+	require.Len(t, ids, 3, "they wait until it is the good one")
+	require.NoError(t, f.r.Apply(t.Context(), d, reconcile.How{Good: true}))
+	ids, _ = f.device.Identities(t.Context())
+	require.Equal(t, []string{"a", "other"}, []string{ids[0].ModuleID, ids[1].ModuleID})
+}
+
+func TestALaterOrderWaitsForTheEarlierOnesHealth(t *testing.T) {
+	f := newFixture(t)
+	f.device.Word = func(m *wire.Module) { m.Status.RuntimeStatus.Health = "starting" }
+	asked := 0
+	f.device.Fail(func(_ context.Context, call string) error {
+		if call == "list" {
+			if asked++; asked == 5 {
+				f.device.Healthy("a", "healthy")
+			}
+		}
+		if call == "create b" {
+			require.GreaterOrEqual(t, asked, 5)
+		}
+		return nil
+	})
+	err := f.apply(one("a", "i", `,"startupOrder":1`) + "," + one("b", "i", `,"startupOrder":2`))
+	require.EqualError(t, err, "module b: not healthy within 100ms: it is running")
+	var failure *reconcile.Failure
+	require.ErrorAs(t, err, &failure)
+	require.True(t, failure.Final)
+}
+
+func TestWhatEndsWellIsHealthyWhenItNeedNotRunForEver(t *testing.T) {
+	for _, tc := range []struct {
+		policy, status, code string
+		well                 bool
+	}{
+		{"never", "stopped", "0", true},
+		{"on-failure", "stopped", "0", true},
+		{"always", "stopped", "0", false},
+		{"never", "failed", "3", false},
+		{"on-failure", "failed", "3", false},
+	} {
+		f := newFixture(t)
+		f.device.Fail(func(_ context.Context, call string) error {
+			if call == "list" && f.memory.Modules["a"].Run {
+				f.device.End("a", tc.status, tc.code)
+			}
+			return nil
+		})
+		err := f.apply(one("a", "i", `,"restartPolicy":"`+tc.policy+`"`))
+		require.Equal(t, tc.well, err == nil, "%+v: %v", tc, err)
+	}
+}

@@ -221,6 +221,14 @@ func (d *Device) Healthy(name, health string) {
 	d.modules[name].Status.RuntimeStatus.Health = health
 }
 
+// End makes a module end with an exit code.
+func (d *Device) End(name, status, code string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.modules[name].Status.RuntimeStatus.Status = status
+	d.modules[name].Status.ExitStatus = &wire.ExitStatus{StatusCode: code}
+}
+
 func (d *Device) become(ctx context.Context, call, name, status string) error {
 	if err := d.call(ctx, call+" "+name); err != nil {
 		return err
