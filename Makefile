@@ -114,8 +114,10 @@ test-clients: build ## other people's clients, unmodified: installs node by apt 
 bench: build ## measure
 	go test -run '^$$' -timeout 60m -bench '$(BENCH)' $(BENCHFLAGS) ./tests/bench/... ./pkg/...
 
-soak: ## let every fuzz target run for FUZZTIME
+# 200 crashes in the middle of deployments take half an hour; a failure prints the seed that repeats it.
+soak: build ## let every fuzz target run for FUZZTIME, and crash 200 deployments
 	tools/soak.sh $(FUZZTIME)
+	EDGED_AGENT_ROUNDS=$${EDGED_AGENT_ROUNDS:-200} go test -count=1 -timeout 90m -v -run TestACrashEndsInTheNewOrTheLastGoodDeployment ./tests/agent/
 
 check: ## everything that has to pass: what .ci/run calls
 	$(MAKE) deps-test

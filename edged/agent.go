@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"io/fs"
 	"maps"
 	"path/filepath"
 	"slices"
@@ -31,7 +32,8 @@ func (d *daemon) makeAgentFolders() error {
 	if err := makeFolder(d.desiredFolder(), 0o750, group); err != nil {
 		return err
 	}
-	return makeFolder(d.statusFolder(), 0o770, group)
+	// What the agent writes there belongs to the group, so that its members can read it.
+	return makeFolder(d.statusFolder(), fs.ModeSetgid|0o770, group)
 }
 
 // agentFolders is what edged adds to the module edgeAgent, whichever agent it is.

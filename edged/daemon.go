@@ -249,6 +249,15 @@ func (d *daemon) afterStart(ctx context.Context) {
 	if err := d.markBoot(); err != nil {
 		d.log.WithError(err).Warn("cannot note that this boot's modules were started")
 	}
+	d.preload(ctx)
+	// Not before the archives are in: what they have is not for removal.
+	d.goes(func() { d.images.Run(ctx) })
+	// An agent without an image may get it from an archive that came later.
+	d.supervisor.KeepAgent(ctx, module.Watchdog{Spec: d.agentSpec(), Notes: d.store, MaxRetries: d.cfg.Agent.MaxRetries, BeforeRetry: d.preload})
+}
+
+// preload imports image archives that were not imported yet.
+func (d *daemon) preload(ctx context.Context) {
 	imported, err := d.engine.Preload(ctx, d.cfg.PreloadFolders(), d.store)
 	if err != nil {
 		d.log.WithError(err).Error("cannot import all image archives")
@@ -257,9 +266,6 @@ func (d *daemon) afterStart(ctx context.Context) {
 		d.supervisor.Compare(ctx)
 		d.trim() // an import is the largest thing edged ever does
 	}
-	// Not before the archives are in: what they have is not for removal.
-	d.goes(func() { d.images.Run(ctx) })
-	d.supervisor.KeepAgent(ctx, d.agentSpec(), d.store)
 }
 
 func (d *daemon) trim() {

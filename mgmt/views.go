@@ -150,6 +150,9 @@ func encode(s *module.State, env bool) wire.Module {
 		settings.CreateOptions = withoutEnv(s.Spec.CreateOptions)
 	}
 	m.Status.RuntimeStatus = wire.RuntimeStatus{Status: string(s.Status.Runtime), Description: s.Status.Description}
+	if h := s.Status.Health; h != nil {
+		m.Status.RuntimeStatus.Health = string(h.Status)
+	}
 	if env {
 		m.Status.RuntimeStatus.Description += complaint(s.Status.Health)
 	}

@@ -16,14 +16,24 @@ func writeJSON(path string, v any, mode fs.FileMode) error {
 	if err != nil {
 		return fmt.Errorf("cannot encode %s: %w", filepath.Base(path), err)
 	}
+	return writeFile(path, append(b, '\n'), mode)
+}
+
+// writeFile replaces a file as writeJSON does.
+func writeFile(path string, text []byte, mode fs.FileMode) error {
 	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
 	if err != nil {
 		return fmt.Errorf("cannot write %s: %w", filepath.Base(path), err)
 	}
-	_, err = f.Write(append(b, '\n'))
+	_, err = f.Write(text)
 	err = errors.Join(err, f.Chmod(mode), f.Sync(), f.Close())
 	if err == nil {
 		err = os.Rename(f.Name(), path)
+	}
+	if err == nil {
+		if folder, e := os.Open(filepath.Dir(path)); e == nil {
+			err = errors.Join(folder.Sync(), folder.Close())
+		}
 	}
 	if err != nil {
 		_ = os.Remove(f.Name())

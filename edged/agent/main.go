@@ -11,14 +11,20 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"github.com/sirupsen/logrus"
 
+	"github.com/edged/edged/edged/agent/reconcile"
 	"github.com/edged/edged/pkg/client"
 )
 
 // version is set by the build.
 var version = "0.0.0-dev"
+
+// healthyVariable says how long a module has to become healthy before the deployment that
+// changed it is given up.
+const healthyVariable = "EDGED_AGENT_HEALTHY_WITHIN"
 
 // Folders as edged mounts them into the module edgeAgent.
 const (
@@ -64,6 +70,32 @@ func run(ctx context.Context, args []string, getenv func(string) string) error {
 	log := logrus.New()
 	log.SetFormatter(&logrus.TextFormatter{FullTimestamp: true, DisableColors: true})
 	log.Infof("edged-agent %s: manifest in %s, edged at %s", version, *desired, c.Host())
-	newAgent(*desired, *status, c, log).run(ctx)
+	times, err := timesOf(getenv)
+	if err != nil {
+		return err
+	}
+	var changes <-chan struct{}
+	if watched, end, err := watch(*desired); err == nil {
+		defer end()
+		changes = watched
+	} else {
+		log.WithError(err).Warnf("a new manifest is seen within %s", refreshEvery)
+	}
+	newAgent(settings{desired: *desired, status: *status, api: c, times: times, lookup: lookupEnv, log: log}).run(ctx, changes)
 	return nil
+}
+
+// timesOf reads what an operator sets in [agent] env.
+func timesOf(getenv func(string) string) (reconcile.Times, error) {
+	var times reconcile.Times
+	text := getenv(healthyVariable)
+	if text == "" {
+		return times, nil
+	}
+	d, err := time.ParseDuration(text)
+	if err != nil || d < time.Second || d > 24*time.Hour {
+		return times, fmt.Errorf("%s is %q, not a time from 1s to 24h, as 5m", healthyVariable, text)
+	}
+	times.Healthy = d
+	return times, nil
 }

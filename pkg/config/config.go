@@ -154,6 +154,8 @@ type Agent struct {
 	// CreateOptions is a JSON object, as the text in a manifest.
 	CreateOptions string            `toml:"create_options"`
 	Env           map[string]string `toml:"env"`
+	// MaxRetries is how often in a row making and starting it is tried again; 0: for ever.
+	MaxRetries int `toml:"max_retries"`
 }
 
 // Pull policies of Agent.

@@ -271,6 +271,9 @@ func (v *validator) agent() {
 	v.optional("agent.image", c.Image, image)
 	// The management API reads the same words in any case.
 	c.ImagePullPolicy = strings.ToLower(c.ImagePullPolicy)
+	if c.MaxRetries < 0 {
+		v.fault("agent.max_retries", "want 0, for no bound, or more")
+	}
 	v.must("agent.image_pull_policy", oneOf(c.ImagePullPolicy, PullNever, PullOnCreate))
 	var options map[string]json.RawMessage
 	if err := json.Unmarshal([]byte(c.CreateOptions), &options); err != nil {

@@ -53,6 +53,7 @@ func TestValuesThatCannotBeMeantAreRefused(t *testing.T) {
 		"[network]\ncni_conf_dir = 'x'":                                      "network.cni_conf_dir: ",
 		"[images]\nkeep = '-1h'":                                             "images.keep: ",
 		"[images]\ndisk_high = 0":                                            "images.disk_high: ",
+		"[agent]\nmax_retries = -1":                                          "agent.max_retries: want 0",
 		"[agent]\nimage = 'A B'":                                             "agent.image: ",
 		"[agent]\nimage_pull_policy = 'always'":                              "agent.image_pull_policy: \"always\" is none of never, on-create",
 		"[agent]\ncreate_options = '[]'":                                     "agent.create_options: ",

@@ -22,24 +22,42 @@ const agentNote = "agent-applied"
 // by its restart policy.
 const agentCheck = 10 * time.Second
 
-// KeepAgent makes the module edgeAgent from spec when it is absent, updates it when
-// spec changes, and starts it when it does not run and no host user stopped it. It
-// returns when ctx ends; a failure is logged and tried again, with back-off.
-func (s *Supervisor) KeepAgent(ctx context.Context, spec Spec, notes Notes) {
-	failed := time.Duration(0)
+// Watchdog says how the agent is kept running.
+type Watchdog struct {
+	Spec  Spec
+	Notes Notes
+	// MaxRetries is how many failures in a row are followed by another try; 0: all.
+	MaxRetries int
+	// BeforeRetry, when set, is called before each further try: it may bring the image.
+	BeforeRetry func(ctx context.Context)
+}
+
+// KeepAgent makes the module edgeAgent from its spec when it is absent, updates it when
+// the spec changes, and starts it when it does not run and no host user stopped it. It
+// returns when ctx ends or the tries are used up; a failure is logged and tried again,
+// with back-off. What runs already is kept running by its restart policy, for ever.
+func (s *Supervisor) KeepAgent(ctx context.Context, dog Watchdog) {
+	failed, failures := time.Duration(0), 0
 	for {
 		wait := agentCheck
-		if err := s.ensureAgent(ctx, spec, notes); err != nil && ctx.Err() == nil {
+		if err := s.ensureAgent(ctx, dog.Spec, dog.Notes); err != nil && ctx.Err() == nil {
+			if failures++; dog.MaxRetries > 0 && failures > dog.MaxRetries {
+				s.Log.WithError(err).Errorf("cannot keep %s running, and it was tried %d times: not again until edged is restarted ([agent] max_retries)", AgentName, failures)
+				return
+			}
 			failed = min(max(2*failed, time.Second), 5*time.Minute)
 			wait = failed
 			s.Log.WithError(err).Errorf("cannot keep %s running, trying again in %s", AgentName, wait)
 		} else {
-			failed = 0
+			failed, failures = 0, 0
 		}
 		select {
 		case <-time.After(wait):
 		case <-ctx.Done():
 			return
+		}
+		if failures > 0 && dog.BeforeRetry != nil {
+			dog.BeforeRetry(ctx)
 		}
 	}
 }

@@ -12,12 +12,15 @@ import (
 )
 
 // keep runs the agent's watchdog until the returned function is called.
-func (d *device) keep(s Spec) (end func()) {
+func (d *device) keep(s Spec) (end func()) { return d.watch(Watchdog{Spec: s}) }
+
+func (d *device) watch(dog Watchdog) (end func()) {
+	dog.Notes = d.store
 	ctx, cancel := context.WithCancel(d.t.Context())
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		d.s.KeepAgent(ctx, s, d.store)
+		d.s.KeepAgent(ctx, dog)
 	}()
 	synctest.Wait()
 	return func() {
@@ -136,5 +139,45 @@ func TestARestartOfTheAgentThatFailedIsMadeUpFor(t *testing.T) {
 		d.engine.set("task "+id, nil)
 		after(2 * time.Minute)
 		require.True(t, d.engine.runs(id))
+	})
+}
+
+func TestTheWatchdogsTriesMayBeBounded(t *testing.T) {
+	onDevice(t, func(t *testing.T, d *device) {
+		tries, before := 0, 0
+		d.engine.mu.Lock()
+		d.engine.pull = func(context.Context, string) error {
+			tries++
+			return fmt.Errorf("there is no image: %w", errdefs.ErrNotFound)
+		}
+		d.engine.mu.Unlock()
+		defer d.watch(Watchdog{Spec: spec(AgentName), MaxRetries: 3, BeforeRetry: func(context.Context) { before++ }})()
+		after(time.Hour)
+		require.Equal(t, 4, tries)
+		require.Equal(t, 3, before)
+	})
+}
+
+func TestASuccessGivesTheWatchdogAllItsTriesAgain(t *testing.T) {
+	onDevice(t, func(t *testing.T, d *device) {
+		fail := true
+		d.engine.mu.Lock()
+		d.engine.pull = func(context.Context, string) error {
+			if fail {
+				return fmt.Errorf("there is no image: %w", errdefs.ErrNotFound)
+			}
+			return nil
+		}
+		d.engine.mu.Unlock()
+		end := d.watch(Watchdog{Spec: spec(AgentName), MaxRetries: 2, BeforeRetry: func(context.Context) { fail = false }})
+		defer end()
+		for range 4 {
+			after(time.Minute)
+			require.True(t, d.engine.runs(ContainerID(AgentName, 1)))
+			fail = true
+			require.NoError(t, d.s.Delete(t.Context(), AgentName))
+		}
+		after(time.Minute)
+		require.True(t, d.engine.runs(ContainerID(AgentName, 1)))
 	})
 }

@@ -46,6 +46,10 @@ type Options struct {
 	Config string
 	// NoAgent leaves edgeAgent out: its image is not there.
 	NoAgent bool
+	// Packaged makes edgeAgent of the image that packages bring along, instead of the probe.
+	Packaged bool
+	// AgentEnv are lines of [agent] env.
+	AgentEnv string
 	// Env is given to edged besides its own.
 	Env []string
 	// Binary is edged's program, by default bin/edged.
@@ -95,6 +99,12 @@ func (d *Device) writeFiles() {
 	if d.opt.NoAgent {
 		agentImage = "edged.local/none:1"
 	}
+	if d.opt.Packaged {
+		agentImage = "" // edged knows it by its own version
+		archive, err := os.ReadFile(filepath.Join(Repository(), "bin", "edged-agent.tar"))
+		require.NoError(d.tb, err, "make build makes it")
+		require.NoError(d.tb, os.WriteFile(filepath.Join(images, "edged-agent.tar"), archive, 0o600))
+	}
 	d.write("containerd.toml", fmt.Sprintf(`version = 2
 root = %q
 state = %q
@@ -105,6 +115,9 @@ disabled_plugins = ["io.containerd.grpc.v1.cri", "io.containerd.cri.v1.images", 
   level = "warn"
 `, filepath.Join(d.Root, "containerd", "root"), filepath.Join(d.Root, "containerd", "state"), d.Address()))
 	options := fmt.Sprintf(`{"HostConfig":{"Binds":[%q]}}`, d.ProbeDir("edgeAgent")+":/probe")
+	if d.opt.Packaged {
+		options = "{}"
+	}
 	d.write("config.toml", fmt.Sprintf(`version = 1
 home = %q
 run = %q
@@ -122,7 +135,8 @@ cni_conf_dir = %q
 [agent]
 image = %q
 create_options = '%s'
-`, d.Home, d.Run, d.Management(), d.Workload(), d.Address(), d.Namespace, d.configOf("containerd"), d.Bridge(), d.ConfDir(), d.configOf("network"), agentImage, options)+d.opt.Config)
+env = {%s}
+`, d.Home, d.Run, d.Management(), d.Workload(), d.Address(), d.Namespace, d.configOf("containerd"), d.Bridge(), d.ConfDir(), d.configOf("network"), agentImage, options, d.opt.AgentEnv)+d.opt.Config)
 }
 
 // configOf takes the keys of a table, which the device writes itself, out of Options.Config.
@@ -355,6 +369,11 @@ func (d *Device) Ctr(args ...string) string {
 	out, err := cmd.Output()
 	require.NoError(d.tb, err, stderr.String())
 	return string(out)
+}
+
+// TryCtr is Ctr for what may fail.
+func (d *Device) TryCtr(args ...string) error {
+	return exec.Command("ctr", append([]string{"-a", d.Address(), "-n", d.Namespace}, args...)...).Run()
 }
 
 // Containers lists the ids of containers that begin with a prefix.

@@ -1,5 +1,6 @@
 // Package manifest reads deployment manifests in the form of Azure IoT Edge (agent
-// schema 1.0 and 1.1) and turns them into what the management API takes. A manifest
+// schema 1.0 and 1.1), in JSON or in YAML, and turns them into what the management API
+// takes. A manifest
 // is right as a whole or refused as a whole: every problem that the text alone shows
 // is found here, before anything on the device is touched.
 package manifest
@@ -15,10 +16,11 @@ import (
 	"strings"
 
 	"github.com/edged/edged/pkg/client/wire"
+	"github.com/edged/edged/pkg/deployment"
 )
 
 // MaxSize is the most bytes of a manifest.
-const MaxSize = 4 << 20
+const MaxSize = deployment.MaxFile
 
 // Deployment is what a manifest asks for.
 type Deployment struct {
@@ -40,6 +42,12 @@ type Module struct {
 	// KeepUp says that its restart policy never leaves it down, so that somebody
 	// stopped it when it is.
 	KeepUp bool
+	// Policy is the restart policy that holds: always, unless-stopped, on-unhealthy,
+	// on-failure or no.
+	Policy string
+	// Identity is the name under which the module is registered: as the manifest has it,
+	// and with a '$' for the system module edgeHub, as existing agents register it.
+	Identity string
 	// Order is startupOrder: lower ones start earlier.
 	Order uint32
 }
@@ -54,17 +62,24 @@ func Revision(text []byte) string {
 }
 
 // Parse reads a manifest: the whole document or the object of edgeAgent's desired
-// properties alone. The error is *Invalid.
+// properties alone, as JSON when it begins with a brace and else as YAML. The error is
+// *Invalid; each of its problems names the path inside the manifest and, in YAML, the line.
 func Parse(text []byte, lookup Lookup) (*Deployment, error) {
 	if len(text) > MaxSize {
 		return nil, &Invalid{[]string{fmt.Sprintf("it is larger than %d bytes", MaxSize)}}
 	}
 	// Editors of some systems begin a file with a byte order mark.
 	body := bytes.TrimPrefix(text, []byte("\xef\xbb\xbf"))
+	p := &parser{lookup: lookup}
+	if isYAML(body) {
+		var err error
+		if body, p.places, err = fromYAML(body); err != nil {
+			return nil, &Invalid{[]string{err.Error()}}
+		}
+	}
 	if err := checkSyntax(body); err != nil {
 		return nil, &Invalid{[]string{err.Error()}}
 	}
-	p := &parser{lookup: lookup}
 	d := &Deployment{Revision: Revision(text), Modules: p.document(node{raw: body})}
 	if len(p.problems) > 0 {
 		return nil, &Invalid{p.problems}
@@ -106,14 +121,24 @@ type parser struct {
 	lookup   Lookup
 	problems []string
 	notices  []string
+	// places are those of a manifest in YAML, by path.
+	places map[string]string
+}
+
+// where is a node's path, with its line when that is known.
+func (p *parser) where(n node) string {
+	if place := p.places[n.path]; place != "" {
+		return n.where() + " (" + place + ")"
+	}
+	return n.where()
 }
 
 func (p *parser) problem(n node, format string, args ...any) {
-	p.problems = append(p.problems, n.where()+": "+fmt.Sprintf(format, args...))
+	p.problems = append(p.problems, p.where(n)+": "+fmt.Sprintf(format, args...))
 }
 
 func (p *parser) notice(n node, text string) {
-	p.notices = append(p.notices, n.where()+": "+text)
+	p.notices = append(p.notices, p.where(n)+": "+text)
 }
 
 // document finds edgeAgent's desired properties and reads them.
@@ -171,7 +196,7 @@ func (p *parser) desired(n node) []Module {
 	version, found := o.take("schemaVersion")
 	if !found {
 		p.problem(n, "schemaVersion is missing")
-	} else if v := p.text(version); v != "1.0" && v != "1.1" {
+	} else if v := p.version(version); v != "1.0" && v != "1.1" {
 		p.problem(version, "is %s; known are \"1.0\" and \"1.1\"", version.raw)
 	}
 	var credentials []credential
@@ -192,4 +217,12 @@ func (p *parser) desired(n node) []Module {
 		}
 	}
 	return modules
+}
+
+// version reads the schema's version. YAML's authors write it without quotes.
+func (p *parser) version(n node) string {
+	if p.places != nil && (string(n.raw) == "1.0" || string(n.raw) == "1.1") {
+		return string(n.raw)
+	}
+	return p.text(n)
 }

@@ -36,7 +36,7 @@ func TestAWholeManifestIsWhatTheAPITakes(t *testing.T) {
 				},
 				Env: []wire.EnvVar{},
 			}},
-			Run: true, KeepUp: true,
+			Run: true, KeepUp: true, Policy: "always", Identity: "$edgeHub",
 		},
 		{
 			Spec: wire.ModuleSpec{Name: "lamp", Type: "containerd", ImagePullPolicy: "on-create", Config: wire.Config{
@@ -46,7 +46,7 @@ func TestAWholeManifestIsWhatTheAPITakes(t *testing.T) {
 				},
 				Env: []wire.EnvVar{},
 			}},
-			Run: true, KeepUp: true, Order: 1,
+			Run: true, KeepUp: true, Policy: "unless-stopped", Identity: "$lamp", Order: 1,
 		},
 		{
 			Spec: wire.ModuleSpec{Name: "press", Type: "docker", ImagePullPolicy: "never", Config: wire.Config{
@@ -56,7 +56,7 @@ func TestAWholeManifestIsWhatTheAPITakes(t *testing.T) {
 				},
 				Env: []wire.EnvVar{{Key: "SPEED", Value: "2.50"}, {Key: "SAFE", Value: "true"}, {Key: "NOTE", Value: "kept as ${IT} is"}},
 			}},
-			Order: 1,
+			Policy: "no", Identity: "press", Order: 1,
 		},
 	}, got.Modules)
 	require.Equal(t, []string{
@@ -96,7 +96,7 @@ func TestDesiredPropertiesAloneAreAManifestToo(t *testing.T) {
 				Settings: wire.Settings{Image: "i", CreateOptions: json.RawMessage(`{"HostConfig":{"RestartPolicy":{"Name":"always"}}}`)},
 				Env:      []wire.EnvVar{},
 			}},
-			Run: true, KeepUp: true, Order: math.MaxUint32,
+			Run: true, KeepUp: true, Policy: "always", Identity: "m", Order: math.MaxUint32,
 		}}, got.Modules)
 	}
 }
@@ -269,7 +269,58 @@ func TestSecretsAreAnObjectOfStrings(t *testing.T) {
 
 func TestAHugeManifestIsRefusedUnread(t *testing.T) {
 	_, err := manifest.Parse(make([]byte, manifest.MaxSize+1), lookup)
-	require.ErrorContains(t, err, "larger than 4194304 bytes")
+	require.ErrorContains(t, err, "larger than 1048576 bytes")
+}
+
+func TestYAMLIsReadByTheSameRules(t *testing.T) {
+	got, err := manifest.Parse([]byte(`# a comment
+schemaVersion: 1.1
+systemModules:
+  edgeHub:
+    startupOrder: 0x0
+    settings: {image: hub}
+modules:
+  m: &m
+    env:
+      RATE: {value: 2.50}
+      ON: {value: yes}
+      SINCE: {value: 2024-01-02}
+    settings:
+      image: i
+      createOptions:
+        HostConfig: {Memory: 123456789012345678}
+  n: *m
+`), lookup)
+	require.NoError(t, err)
+	require.Len(t, got.Modules, 3)
+	require.Equal(t, "$edgeHub", got.Modules[0].Identity)
+	require.Equal(t, []wire.EnvVar{{Key: "RATE", Value: "2.50"}, {Key: "ON", Value: "yes"}, {Key: "SINCE", Value: "2024-01-02"}}, got.Modules[1].Spec.Config.Env)
+	require.JSONEq(t, `{"HostConfig":{"Memory":123456789012345678,"RestartPolicy":{"Name":"always"}}}`, string(got.Modules[1].Spec.Config.Settings.CreateOptions))
+	require.Equal(t, got.Modules[1].Spec.Config, got.Modules[2].Spec.Config, "an alias")
+}
+
+func TestAProblemInYAMLIsNamedByItsLineToo(t *testing.T) {
+	bomb := "a: &a [x,x,x,x,x,x,x,x,x]\n"
+	for i := 'b'; i < 'i'; i++ {
+		bomb += fmt.Sprintf("%c: &%c [*%c,*%c,*%c,*%c,*%c,*%c,*%c,*%c,*%c]\n", i, i, i-1, i-1, i-1, i-1, i-1, i-1, i-1, i-1, i-1)
+	}
+	for text, want := range map[string]string{
+		"schemaVersion: '1.1'\nmodules:\n  m:\n    settings: {image: 7}\n": "modules.m.settings.image (line 4, column 23): is not a string",
+		"schemaVersion: '1.1'\nmodules:\n  m: {}\n  m: {}\n":               "modules.m (line 3, column 6): is given twice",
+		"schemaVersion: '1.1'\nmodules: [\n":                               "it is not YAML: line 2: ",
+		"schemaVersion: '1.1'\n---\nmodules: {}\n":                         "it is not one YAML document",
+		"schemaVersion: '1.1'\nmodules:\n  ? [a]\n  : b\n":                 "line 3, column 5: a name is not a text",
+		"schemaVersion: '1.1'\nmodules: &m\n  a: *m\n":                     "line 3, column 6: the alias",
+		"schemaVersion: '1.1'\nx: &x {}\nmodules:\n  <<: *x\n":             "line 4, column 3: the merge key << is not supported",
+		"schemaVersion: '1.1'\nmodules: !!binary aGk=\n":                   "line 2, column 10: binary data is not supported",
+		"schemaVersion: '1.1'\nmodules: .inf\n":                            "line 2, column 10: \".inf\" is not a number that JSON can hold",
+		"# nothing\n":                                                      "it is not YAML: EOF",
+		bomb:                                                               "aliases make it too large",
+	} {
+		_, err := manifest.Parse([]byte(text), lookup)
+		require.True(t, errdefs.IsInvalidArgument(err), text)
+		require.ErrorContains(t, err, want)
+	}
 }
 
 // What Parse lets through is fit to be sent, whatever the manifest is.
@@ -278,6 +329,7 @@ func FuzzParse(f *testing.F) {
 	require.NoError(f, err)
 	f.Add(text)
 	f.Add([]byte(in(`{"settings":{"image":"i","createOptions":{"HostConfig":{"restartPolicy":null}}}}`)))
+	f.Add([]byte("schemaVersion: 1.1\nmodules:\n  m: &m\n    settings: {image: i}\n  n: *m\n"))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		d, err := manifest.Parse(text, lookup)
 		if err != nil {

@@ -11,6 +11,9 @@ import (
 	"github.com/edged/edged/pkg/module"
 )
 
+// hubName is the system module whose identity existing agents register with a '$'.
+const hubName = "edgeHub"
+
 // modules reads one of the two sections of modules. names are those of both, to
 // where they stand.
 func (p *parser) modules(n node, system bool, names map[string]string, credentials []credential) []Module {
@@ -40,19 +43,22 @@ func (p *parser) modules(n node, system bool, names map[string]string, credentia
 			continue
 		}
 		names[name] = m.where()
-		if one, ok := p.module(m, name, credentials); ok {
+		if one, ok := p.module(m, name, system, credentials); ok {
 			modules = append(modules, one)
 		}
 	}
 	return modules
 }
 
-func (p *parser) module(n node, name string, credentials []credential) (Module, bool) {
+func (p *parser) module(n node, name string, system bool, credentials []credential) (Module, bool) {
 	o, ok := p.object(n)
 	if !ok {
 		return Module{}, false
 	}
-	m := Module{Order: math.MaxUint32}
+	m := Module{Order: math.MaxUint32, Identity: n.name}
+	if system && name == hubName {
+		m.Identity = "$" + hubName
+	}
 	m.Spec.Name = name
 	m.Spec.Type = p.word(o, "type", "docker", "containerd")
 	m.Run = p.word(o, "status", "running", "stopped") == "running"
@@ -70,7 +76,8 @@ func (p *parser) module(n node, name string, credentials []credential) (Module, 
 		m.Spec.Config.Env = []wire.EnvVar{}
 	}
 	if settings, ok := o.take("settings"); ok {
-		m.KeepUp = p.settings(settings, &m.Spec.Config.Settings, policy, credentials)
+		m.Policy = p.settings(settings, &m.Spec.Config.Settings, policy, credentials)
+		m.KeepUp = m.Policy == "always" || m.Policy == "unless-stopped" || m.Policy == "on-unhealthy"
 	} else {
 		p.problem(n, "settings is missing")
 	}
@@ -79,11 +86,11 @@ func (p *parser) module(n node, name string, credentials []credential) (Module, 
 	return m, true
 }
 
-// settings reads a module's settings and says whether the module is to be kept up.
-func (p *parser) settings(n node, s *wire.Settings, policy string, credentials []credential) bool {
+// settings reads a module's settings and returns the restart policy that holds.
+func (p *parser) settings(n node, s *wire.Settings, policy string, credentials []credential) string {
 	o, ok := p.object(n)
 	if !ok {
-		return false
+		return ""
 	}
 	image, found := o.take("image")
 	if !found {
@@ -109,7 +116,7 @@ func (p *parser) settings(n node, s *wire.Settings, policy string, credentials [
 	options, name := p.createOptions(n, o, policy)
 	s.CreateOptions = options
 	p.unknown(o)
-	return name == "always" || name == "unless-stopped" || name == "on-unhealthy"
+	return name
 }
 
 // env reads {"KEY": {"value": ...}} in its order. Numbers and truth values stand for

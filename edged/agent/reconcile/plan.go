@@ -30,10 +30,20 @@ type step struct {
 	run  bool
 	// wish and made are what to remember.
 	wish, made string
+	// module is what the manifest says of it, nil for one that is to go.
+	module *manifest.Module
 }
 
-// plan says what to do, in order: what is to go first, since what comes may want its
-// ports, then the modules in the order in which they are to start.
+// order is the module's in the manifest; what goes or stops is before all others.
+func (s *step) order() int64 {
+	if s.module == nil || s.kind == stop {
+		return -1
+	}
+	return int64(s.module.Order)
+}
+
+// plan says what to do, in order: what is to go or to stop first, since what comes may
+// want its ports, then the modules in the order in which they are to start.
 //
 // A module that was told to run and is down is left alone within a revision: it ended
 // as its restart policy allows, or an operator stopped it. A new revision starts it
@@ -59,12 +69,13 @@ func plan(d *manifest.Deployment, have []wire.Module, memory *Memory) []step {
 			steps = append(steps, s)
 		}
 	}
+	slices.SortStableFunc(steps, func(a, b step) int { return cmp.Compare(a.order(), b.order()) })
 	return steps
 }
 
 func stepFor(m *manifest.Module, is *wire.Module, revision string, memory *Memory) (step, bool) {
 	wish := viewOfSpec(&m.Spec)
-	s := step{name: m.Spec.Name, run: m.Run, wish: digest(wish)}
+	s := step{name: m.Spec.Name, run: m.Run, wish: digest(wish), module: m}
 	if is == nil {
 		s.kind, s.spec = create, &m.Spec
 		return s, true

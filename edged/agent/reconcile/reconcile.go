@@ -5,15 +5,17 @@ package reconcile
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/containerd/errdefs"
 
 	"github.com/edged/edged/edged/agent/manifest"
-	"github.com/edged/edged/pkg/client"
 	"github.com/edged/edged/pkg/client/wire"
+	"github.com/edged/edged/pkg/module"
 )
+
+// Manager is by whom identities are managed that this agent makes.
+const Manager = "edgeAgent"
 
 // API is the part of the management API that the agent uses; *client.Client is one.
 type API interface {
@@ -24,35 +26,19 @@ type API interface {
 	Prepare(ctx context.Context, spec wire.ModuleSpec) error
 	Start(ctx context.Context, name string) error
 	Stop(ctx context.Context, name string) error
-}
-
-// Memory is what the agent remembers of what it did. Save is called after each
-// change, so that an end at any moment forgets one at most. That it cannot be kept,
-// on a full disk for one, is no reason to leave a device as it is: a forgotten start
-// is repeated, nothing worse.
-type Memory struct {
-	// Revision is the one that was last applied to its end.
-	Revision string          `json:"revision"`
-	Modules  map[string]Done `json:"modules"`
-
-	Save func() `json:"-"`
-}
-
-// Done is what was last done to a module.
-type Done struct {
-	// Wish is the digest of what the manifest asked for, Made of what edged said it
-	// made of it. While both hold, the module is as it shall be, even if edged words
-	// some of it in another way.
-	Wish string `json:"wish"`
-	Made string `json:"made"`
-	// Run says that the module was told to run, or else to be stopped.
-	Run bool `json:"run"`
+	Identities(ctx context.Context) ([]wire.Identity, error)
+	CreateIdentity(ctx context.Context, moduleID, managedBy string) (*wire.Identity, error)
+	DeleteIdentity(ctx context.Context, moduleID string) error
 }
 
 // Reconciler applies deployments, one at a time.
 type Reconciler struct {
+	// Progress says what is done at the moment.
+	Progress Progress
+
 	api    API
 	memory *Memory
+	times  Times
 	say    func(format string, args ...any)
 	// refused are updates that edged called wrong, by module. They are not tried
 	// again: each try stops the module for a moment.
@@ -65,81 +51,174 @@ type refusal struct {
 }
 
 // New returns a Reconciler; say is told of each change that it makes.
-func New(api API, memory *Memory, say func(format string, args ...any)) *Reconciler {
+func New(api API, memory *Memory, times Times, say func(format string, args ...any)) *Reconciler {
 	if memory.Modules == nil {
 		memory.Modules = map[string]Done{}
 	}
-	return &Reconciler{api: api, memory: memory, say: say, refused: map[string]refusal{}}
+	return &Reconciler{api: api, memory: memory, times: times.withDefaults(), say: say, refused: map[string]refusal{}}
 }
 
-// Failure says which modules are not as they shall be, and why. Modules is empty
-// when the reason concerns none of them alone.
-type Failure struct {
-	Cause   error
-	Modules map[string]error
+// How says in which circumstances a deployment is applied.
+type How struct {
+	// Fallback says that there is a good deployment to go back to: the first module that
+	// cannot be as it shall ends the try. Without it the others get their change all the same.
+	Fallback bool
+	// Good says that the deployment was a good one before. Images that are on the device
+	// are used as they are, nothing is waited for but the startup order, and nobody is judged.
+	Good bool
 }
 
-func (f *Failure) Error() string { return f.Cause.Error() }
-
-// Unwrap returns the cause.
-func (f *Failure) Unwrap() error { return f.Cause }
-
-// Apply makes the device match a deployment, as far as it can. First it lets edged
-// fetch and check everything that is new: when one thing of that fails nothing is
-// changed. After that a module that fails does not keep the others from their change.
-// The error is a *Failure.
-func (r *Reconciler) Apply(ctx context.Context, d *manifest.Deployment) error {
-	have, err := r.api.List(ctx)
-	if err != nil {
+// Apply makes the device match a deployment, as far as it can. First modules get their
+// identities, and edged fetches and checks everything that is new: when one thing of that
+// fails no module is changed. Then modules are changed in the startup order, each order
+// waiting for the one before, and those that were changed have to become healthy. The
+// error is a *Failure.
+func (r *Reconciler) Apply(ctx context.Context, d *manifest.Deployment, how How) error {
+	r.Progress.Reset()
+	if _, err := r.list(ctx); err != nil {
 		return &Failure{Cause: fmt.Errorf("cannot list modules: %w", err)}
 	}
+	have, _, _, _ := r.Progress.Snapshot()
 	steps := plan(d, have, r.memory)
-	f := &Failure{Modules: map[string]error{}}
+	if err := r.identities(ctx, d); err != nil {
+		return &Failure{Cause: err}
+	}
+	if err := r.prepare(ctx, steps, how); err != nil {
+		return err
+	}
 	for _, s := range steps {
-		if s.spec == nil || r.wasRefused(s) != nil {
-			continue
-		}
-		if err := r.api.Prepare(ctx, *s.spec); err != nil {
-			f.Modules[s.name] = fmt.Errorf("cannot prepare: %w", err)
-			if ends(ctx, err) {
-				break
-			}
+		if s.kind != note {
+			r.begin(d.Revision)
+			break
 		}
 	}
-	if len(f.Modules) == 0 {
-		for _, s := range steps {
-			if err := r.take(ctx, s); err != nil {
-				f.Modules[s.name] = err
-				if ends(ctx, err) {
-					break
-				}
-			}
+	if err := r.change(ctx, steps, how); err != nil {
+		return err
+	}
+	if !how.Good {
+		if err := failure(steps, r.await(ctx, r.unproven(d), true)); err != nil {
+			return err
 		}
 	}
-	if len(f.Modules) > 0 {
-		f.Cause = first(steps, f.Modules)
-		return f
-	}
-	if r.memory.Revision != d.Revision {
-		r.memory.Revision = d.Revision
-		r.memory.Save()
+	r.finish(d.Revision)
+	if how.Good {
+		if err := r.tidy(ctx, d); err != nil {
+			return &Failure{Cause: err}
+		}
 	}
 	return nil
 }
 
-// ends says that there is no point in asking edged for more.
-func ends(ctx context.Context, err error) bool {
-	var gone *client.UnreachableError
-	return ctx.Err() != nil || errors.As(err, &gone)
-}
-
-func first(steps []step, failed map[string]error) error {
-	for _, s := range steps {
-		if err := failed[s.name]; err != nil {
-			return fmt.Errorf("module %s: %w", s.name, err)
+// identities makes those that are missing, before any module could be without.
+func (r *Reconciler) identities(ctx context.Context, d *manifest.Deployment) error {
+	all, err := r.api.Identities(ctx)
+	if err != nil {
+		return fmt.Errorf("cannot list identities: %w", err)
+	}
+	known := make(map[string]bool, len(all))
+	for _, id := range all {
+		if name, err := module.CanonicalName(id.ModuleID); err == nil {
+			known[name] = true
 		}
 	}
-	return errors.New("unknown failure")
+	for i := range d.Modules {
+		m := &d.Modules[i]
+		if known[m.Spec.Name] {
+			continue
+		}
+		if _, err := r.api.CreateIdentity(ctx, m.Identity, Manager); err != nil {
+			return fmt.Errorf("cannot make identity of module %s: %w", m.Spec.Name, err)
+		}
+	}
+	return nil
+}
+
+// prepare lets edged fetch and check everything that is new.
+func (r *Reconciler) prepare(ctx context.Context, steps []step, how How) error {
+	failed := map[string]error{}
+	for i := range steps {
+		s := &steps[i]
+		if s.spec == nil || r.wasRefused(*s) != nil {
+			continue
+		}
+		r.Progress.set(s.name, "preparing", nil)
+		err := r.prepareOne(ctx, s, how)
+		if err != nil {
+			failed[s.name] = fmt.Errorf("cannot prepare: %w", err)
+			r.Progress.set(s.name, "", failed[s.name])
+			if ends(ctx, err) {
+				break
+			}
+			continue
+		}
+		r.Progress.set(s.name, "prepared", nil)
+	}
+	return failure(steps, failed)
+}
+
+func (r *Reconciler) prepareOne(ctx context.Context, s *step, how How) error {
+	if how.Good {
+		// What it was made from is most likely still here; a registry may say no by now, or
+		// give another image under the same name.
+		here := *s.spec
+		here.ImagePullPolicy = string(module.PullNever)
+		if err := r.api.Prepare(ctx, here); err == nil || ends(ctx, err) {
+			s.spec = &here
+			return err
+		}
+	}
+	return r.api.Prepare(ctx, *s.spec)
+}
+
+// change takes the steps, one startup order after the other.
+func (r *Reconciler) change(ctx context.Context, steps []step, how How) error {
+	all, failed := steps, map[string]error{}
+	for len(steps) > 0 {
+		n := 1
+		for n < len(steps) && steps[n].order() == steps[0].order() {
+			n++
+		}
+		var started []*manifest.Module
+		for _, s := range steps[:n] {
+			if err := r.take(ctx, s); err != nil {
+				failed[s.name] = err
+				r.Progress.set(s.name, "", err)
+				if ends(ctx, err) || how.Fallback && final(err) {
+					return failure(all, failed)
+				}
+				continue
+			}
+			r.Progress.set(s.name, "", nil)
+			if s.run && s.kind != note {
+				started = append(started, s.module)
+			}
+		}
+		if steps = steps[n:]; len(steps) == 0 {
+			break
+		}
+		for name, err := range r.await(ctx, started, false) {
+			if how.Good && ctx.Err() == nil {
+				r.say("module %s: %v; going on", name, err)
+				continue
+			}
+			failed[name] = err
+		}
+		if ctx.Err() != nil || how.Fallback && len(failed) > 0 {
+			return failure(all, failed)
+		}
+	}
+	return failure(all, failed)
+}
+
+// unproven are the modules that have to show that they are healthy.
+func (r *Reconciler) unproven(d *manifest.Deployment) []*manifest.Module {
+	var modules []*manifest.Module
+	for i := range d.Modules {
+		if m := &d.Modules[i]; m.Run && r.memory.Modules[m.Spec.Name].Unproven {
+			modules = append(modules, m)
+		}
+	}
+	return modules
 }
 
 func (r *Reconciler) wasRefused(s step) error {
@@ -158,6 +237,7 @@ func (r *Reconciler) take(ctx context.Context, s step) error {
 	case remove:
 		return r.remove(ctx, s)
 	case create:
+		r.Progress.set(s.name, "creating", nil)
 		m, err := r.api.Create(ctx, *s.spec)
 		if err != nil {
 			return fmt.Errorf("cannot create: %w", err)
@@ -168,24 +248,26 @@ func (r *Reconciler) take(ctx context.Context, s step) error {
 		if s.run {
 			return r.start(ctx, s)
 		}
-		return nil
 	case update:
 		return r.update(ctx, s)
 	case start:
 		return r.start(ctx, s)
 	case stop:
+		r.Progress.set(s.name, "stopping", nil)
 		if err := r.api.Stop(ctx, s.name); err != nil {
 			return fmt.Errorf("cannot stop: %w", err)
 		}
 		r.say("stopped module %s", s.name)
-		r.command(s, false)
+		r.remember(s.name, Done{Wish: s.wish, Made: s.made})
 	case note:
-		r.command(s, s.run)
+		// It runs and this agent does not know why: it may have ended before it could note it.
+		r.remember(s.name, Done{Wish: s.wish, Made: s.made, Run: s.run, Unproven: s.run})
 	}
 	return nil
 }
 
 func (r *Reconciler) remove(ctx context.Context, s step) error {
+	r.Progress.set(s.name, "removing", nil)
 	if err := r.api.Delete(ctx, s.name); err != nil && !errdefs.IsNotFound(err) {
 		return fmt.Errorf("cannot remove: %w", err)
 	}
@@ -196,6 +278,7 @@ func (r *Reconciler) remove(ctx context.Context, s step) error {
 }
 
 func (r *Reconciler) update(ctx context.Context, s step) error {
+	r.Progress.set(s.name, "updating", nil)
 	m, err := r.api.Update(ctx, *s.spec, s.run)
 	if err != nil {
 		err = fmt.Errorf("cannot update: %w", err)
@@ -206,28 +289,16 @@ func (r *Reconciler) update(ctx context.Context, s step) error {
 	}
 	delete(r.refused, s.name)
 	r.say("updated module %s", s.name)
-	r.remember(s.name, Done{Wish: s.wish, Made: digest(viewOf(m)), Run: s.run})
+	r.remember(s.name, Done{Wish: s.wish, Made: digest(viewOf(m)), Run: s.run, Unproven: s.run})
 	return nil
 }
 
 func (r *Reconciler) start(ctx context.Context, s step) error {
+	r.Progress.set(s.name, "starting", nil)
 	if err := r.api.Start(ctx, s.name); err != nil {
 		return fmt.Errorf("cannot start: %w", err)
 	}
 	r.say("started module %s", s.name)
-	r.command(s, true)
+	r.remember(s.name, Done{Wish: s.wish, Made: s.made, Run: true, Unproven: true})
 	return nil
-}
-
-// command remembers that the module was told to run, or to be stopped.
-func (r *Reconciler) command(s step, run bool) {
-	r.remember(s.name, Done{Wish: s.wish, Made: s.made, Run: run})
-}
-
-func (r *Reconciler) remember(name string, done Done) {
-	if had, ok := r.memory.Modules[name]; ok && had == done {
-		return
-	}
-	r.memory.Modules[name] = done
-	r.memory.Save()
 }

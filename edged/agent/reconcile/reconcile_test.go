@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/containerd/errdefs"
 	"github.com/stretchr/testify/require"
@@ -34,7 +35,9 @@ func newFixture(t *testing.T) *fixture {
 	return f
 }
 
-func (f *fixture) restart() { f.r = reconcile.New(&f.device, &f.memory, func(string, ...any) {}) }
+func (f *fixture) restart() {
+	f.r = reconcile.New(&f.device, &f.memory, reconcile.Times{Healthy: 100 * time.Millisecond, Stable: time.Millisecond, Look: time.Millisecond}, func(string, ...any) {})
+}
 
 // forget is an agent that lost its status folder.
 func (f *fixture) forget() {
@@ -51,7 +54,7 @@ func (f *fixture) parse(modules string) *manifest.Deployment {
 
 func (f *fixture) apply(modules string) error {
 	f.t.Helper()
-	return f.r.Apply(f.t.Context(), f.parse(modules))
+	return f.r.Apply(f.t.Context(), f.parse(modules), reconcile.How{})
 }
 
 // one is a module in a manifest.
@@ -279,7 +282,7 @@ func TestACancelledDeploymentStops(t *testing.T) {
 		}
 		return nil
 	})
-	err := f.r.Apply(ctx, f.parse(one("a", "i", "")+","+one("b", "i", "")))
+	err := f.r.Apply(ctx, f.parse(one("a", "i", "")+","+one("b", "i", "")), reconcile.How{})
 	require.ErrorIs(t, err, context.Canceled)
 	require.Equal(t, []string{"prepare a", "prepare b", "create a"}, f.device.Calls())
 }
@@ -289,4 +292,68 @@ func TestRemovingWhatIsGoneAlreadyIsDone(t *testing.T) {
 	f.device.Become("old", "running")
 	f.device.Fail(failing(map[string]error{"delete old": &client.Error{Status: 404}}))
 	require.NoError(t, f.apply(""))
+}
+
+func TestIdentitiesComeBeforeModulesAndGoWhenTheDeploymentIsGood(t *testing.T) {
+	f := newFixture(t)
+	_, err := f.device.CreateIdentity(t.Context(), "other", "somebody")
+	require.NoError(t, err)
+	f.device.Fail(failing(map[string]error{"prepare a": errors.New("later")}))
+	require.Error(t, f.apply(one("a", "i", "")+","+one("$b", "i", "")))
+	ids, err := f.device.Identities(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, []string{"$b", "a", "other"}, []string{ids[0].ModuleID, ids[1].ModuleID, ids[2].ModuleID})
+	f.device.Fail(nil)
+	d := f.parse(one("a", "i", ""))
+	require.NoError(t, f.r.Apply(t.Context(), d, reconcile.How{}))
+	ids, _ = f.device.Identities(t.Context())
+	require.Len(t, ids, 3, "they wait until it is the good one")
+	require.NoError(t, f.r.Apply(t.Context(), d, reconcile.How{Good: true}))
+	ids, _ = f.device.Identities(t.Context())
+	require.Equal(t, []string{"a", "other"}, []string{ids[0].ModuleID, ids[1].ModuleID})
+}
+
+func TestALaterOrderWaitsForTheEarlierOnesHealth(t *testing.T) {
+	f := newFixture(t)
+	f.device.Word = func(m *wire.Module) { m.Status.RuntimeStatus.Health = "starting" }
+	asked := 0
+	f.device.Fail(func(_ context.Context, call string) error {
+		if call == "list" {
+			if asked++; asked == 5 {
+				f.device.Healthy("a", "healthy")
+			}
+		}
+		if call == "create b" {
+			require.GreaterOrEqual(t, asked, 5)
+		}
+		return nil
+	})
+	err := f.apply(one("a", "i", `,"startupOrder":1`) + "," + one("b", "i", `,"startupOrder":2`))
+	require.EqualError(t, err, "module b: not healthy within 100ms: it is running")
+	var failure *reconcile.Failure
+	require.ErrorAs(t, err, &failure)
+	require.True(t, failure.Final)
+}
+
+func TestWhatEndsWellIsHealthyWhenItNeedNotRunForEver(t *testing.T) {
+	for _, tc := range []struct {
+		policy, status, code string
+		well                 bool
+	}{
+		{"never", "stopped", "0", true},
+		{"on-failure", "stopped", "0", true},
+		{"always", "stopped", "0", false},
+		{"never", "failed", "3", false},
+		{"on-failure", "failed", "3", false},
+	} {
+		f := newFixture(t)
+		f.device.Fail(func(_ context.Context, call string) error {
+			if call == "list" && f.memory.Modules["a"].Run {
+				f.device.End("a", tc.status, tc.code)
+			}
+			return nil
+		})
+		err := f.apply(one("a", "i", `,"restartPolicy":"`+tc.policy+`"`))
+		require.Equal(t, tc.well, err == nil, "%+v: %v", tc, err)
+	}
 }

@@ -112,6 +112,9 @@ type ExitStatus struct {
 type RuntimeStatus struct {
 	Status      string `json:"status"`
 	Description string `json:"description,omitempty"`
+	// Health is starting, healthy or unhealthy while a module with a health check runs. The
+	// contract has only the description for it; clients pass over what they do not know.
+	Health string `json:"health,omitempty"`
 }
 
 // Identity is who a module is to the workload API.

@@ -5,9 +5,11 @@ package reconciletest
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/containerd/errdefs"
 
@@ -23,6 +25,7 @@ type Device struct {
 	mu      sync.Mutex
 	fail    func(ctx context.Context, call string) error
 	modules map[string]*wire.Module
+	ids     map[string]wire.Identity
 	calls   []string
 }
 
@@ -73,7 +76,15 @@ func (d *Device) Become(name, status string) {
 	if d.modules[name] == nil {
 		d.modules[name] = &wire.Module{Name: name}
 	}
-	d.modules[name].Status.RuntimeStatus.Status = status
+	run(d.modules[name], status)
+}
+
+// run gives a module a status; a start has its time.
+func run(m *wire.Module, status string) {
+	m.Status.RuntimeStatus.Status = status
+	if status == "running" {
+		m.Status.StartTime = time.Now().UTC().Format(time.RFC3339Nano)
+	}
 }
 
 func (d *Device) call(ctx context.Context, call string) error {
@@ -97,7 +108,7 @@ func (d *Device) set(spec wire.ModuleSpec, status string) *wire.Module {
 	if a := m.Config.Settings.Auth; a != nil {
 		m.Config.Settings.Auth = &wire.Auth{Username: a.Username, ServerAddress: a.ServerAddress}
 	}
-	m.Status.RuntimeStatus.Status = status
+	run(m, status)
 	if d.Word != nil {
 		d.Word(m)
 	}
@@ -167,6 +178,57 @@ func (d *Device) Stop(ctx context.Context, name string) error {
 	return d.become(ctx, "stop", name, "stopped")
 }
 
+// Identities implements reconcile.API.
+func (d *Device) Identities(ctx context.Context) ([]wire.Identity, error) {
+	if err := d.failure(ctx, "identities"); err != nil {
+		return nil, err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return slices.SortedFunc(maps.Values(d.ids), func(a, b wire.Identity) int { return strings.Compare(a.ModuleID, b.ModuleID) }), ctx.Err()
+}
+
+// CreateIdentity implements reconcile.API. It is not among the Calls.
+func (d *Device) CreateIdentity(ctx context.Context, moduleID, managedBy string) (*wire.Identity, error) {
+	if err := d.failure(ctx, "identity "+moduleID); err != nil {
+		return nil, err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.ids == nil {
+		d.ids = map[string]wire.Identity{}
+	}
+	id := wire.Identity{ModuleID: moduleID, ManagedBy: managedBy, GenerationID: fmt.Sprint(len(d.ids)), AuthType: "sas"}
+	d.ids[moduleID] = id
+	return &id, nil
+}
+
+// DeleteIdentity implements reconcile.API. It is not among the Calls.
+func (d *Device) DeleteIdentity(ctx context.Context, moduleID string) error {
+	if err := d.failure(ctx, "no identity "+moduleID); err != nil {
+		return err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	delete(d.ids, moduleID)
+	return nil
+}
+
+// Healthy sets what a module's health check says.
+func (d *Device) Healthy(name, health string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.modules[name].Status.RuntimeStatus.Health = health
+}
+
+// End makes a module end with an exit code.
+func (d *Device) End(name, status, code string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.modules[name].Status.RuntimeStatus.Status = status
+	d.modules[name].Status.ExitStatus = &wire.ExitStatus{StatusCode: code}
+}
+
 func (d *Device) become(ctx context.Context, call, name, status string) error {
 	if err := d.call(ctx, call+" "+name); err != nil {
 		return err
@@ -176,6 +238,6 @@ func (d *Device) become(ctx context.Context, call, name, status string) error {
 	if d.modules[name] == nil {
 		return fmt.Errorf("module %q: %w", name, errdefs.ErrNotFound)
 	}
-	d.modules[name].Status.RuntimeStatus.Status = status
+	run(d.modules[name], status)
 	return nil
 }
