@@ -124,6 +124,9 @@ func (e *Engine) withImage(ctx context.Context, id, chainID string, do func(root
 		return fmt.Errorf("cannot make folder for the image: %w", err)
 	}
 	defer e.unpinSubpaths(id)
+	for i := range mounts { // whoever made the image shall not reach a device of the host through it
+		mounts[i].Options = append(slices.Clone(mounts[i].Options), "nosuid", "nodev", "noexec")
+	}
 	if err := mount.All(mounts, root); err != nil {
 		return fmt.Errorf("cannot mount the image: %w", err)
 	}

@@ -24,6 +24,7 @@ const (
 	pullTimeout      = 2 * time.Hour
 	killTimeout      = 30 * time.Second
 	observeTimeout   = 30 * time.Second
+	closeGrace       = 10 * time.Second
 )
 
 // Config is what a Supervisor needs. All fields but Extra and Images are required.
@@ -107,7 +108,7 @@ func (s *Supervisor) Run() {
 }
 
 // Close stops working and waits for what is under way, at most until ctx ends;
-// then it cancels it. Modules go on running.
+// then it cancels it, and waits for that, but not for ever. Modules go on running.
 func (s *Supervisor) Close(ctx context.Context) {
 	idle := make(chan struct{})
 	go func() {
@@ -121,8 +122,21 @@ func (s *Supervisor) Close(ctx context.Context) {
 	s.mu.Lock() // what is begun under the lock is begun before, and waited for
 	s.stop()
 	s.mu.Unlock()
-	s.wg.Wait()
-	<-idle
+	ended := make(chan struct{})
+	go func() {
+		s.wg.Wait()
+		<-idle
+		close(ended)
+	}()
+	// What hangs in the kernel hears of no context. Nothing is lost by ending without it: a
+	// start takes up what a crash leaves.
+	limit := time.NewTimer(closeGrace)
+	defer limit.Stop()
+	select {
+	case <-ended:
+	case <-limit.C:
+		s.Log.Error("a module's work does not end; edged stops without it, and the next start takes it up")
+	}
 }
 
 // goes runs a goroutine that Close waits for; false when Close was called already.

@@ -214,6 +214,22 @@ func TestCloseDoesNotWaitForEver(t *testing.T) {
 	})
 }
 
+func TestCloseDoesNotWaitForWhatHangs(t *testing.T) {
+	onDevice(t, func(t *testing.T, d *device) {
+		d.create(spec("temp"))
+		hangs := make(chan struct{})
+		_, err := d.s.submit("temp", false, func(context.Context, *worker, func(error)) error {
+			<-hangs // as an open of a FIFO does
+			return nil
+		})
+		require.NoError(t, err)
+		begun := time.Now()
+		d.shutDown()
+		require.Equal(t, 20*time.Second+closeGrace, time.Since(begun))
+		close(hangs)
+	})
+}
+
 func TestARestartThatIsDueDoesNotOutliveClose(t *testing.T) {
 	onDevice(t, func(t *testing.T, d *device) {
 		id := d.running("temp", always)
