@@ -81,7 +81,7 @@ func (e *Engine) Create(ctx context.Context, c module.Container) (err error) {
 		return err
 	}
 	// gofail: var engineAfterSnapshot struct{}
-	undo, err := e.makeVolumes(ctx, whole, &c, o, image)
+	undo, err := e.makeVolumes(leases.WithLease(whole, opLease+c.ID), &c, o, image)
 	defer func() {
 		if err != nil {
 			undo()

@@ -29,6 +29,7 @@ type fakeStore struct {
 	instances map[string]peer.Instance
 	notes     map[string]string
 	fail      map[string]error // by verb
+	obeys     bool             // contexts, as a database does
 }
 
 func newFakeStore(j *journal) *fakeStore {
@@ -78,9 +79,12 @@ func (s *fakeStore) Instances(context.Context) ([]peer.Instance, error) {
 	return slices.Collect(maps.Values(s.instances)), s.fail["instances"]
 }
 
-func (s *fakeStore) SaveModule(_ context.Context, r *Record) error {
+func (s *fakeStore) SaveModule(ctx context.Context, r *Record) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.obeys && ctx.Err() != nil {
+		return ctx.Err()
+	}
 	if err := s.fail["module"]; err != nil {
 		return err
 	}

@@ -263,6 +263,9 @@ func (w *worker) reconcile(ctx context.Context, found map[string]Observed, cut b
 		if err := w.makeAgain(ctx); err != nil {
 			return err
 		}
+		var cancel context.CancelFunc
+		ctx, cancel = w.moreTime()
+		defer cancel()
 	}
 	return w.runIfDue(ctx)
 }

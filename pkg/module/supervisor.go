@@ -21,6 +21,7 @@ import (
 // over a bad line takes hours and loses nothing when it is tried again.
 const (
 	operationTimeout = 5 * time.Minute
+	makeTimeout      = 40 * time.Minute // of a container: its volumes may be filled first
 	pullTimeout      = 2 * time.Hour
 	killTimeout      = 30 * time.Second
 	observeTimeout   = 30 * time.Second

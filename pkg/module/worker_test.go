@@ -214,6 +214,18 @@ func TestCloseDoesNotWaitForEver(t *testing.T) {
 	})
 }
 
+func TestVolumesMayTakeLongerToFillThanAnOperation(t *testing.T) {
+	onDevice(t, func(t *testing.T, d *device) {
+		d.store.obeys = true
+		d.engine.fills = 30 * time.Minute
+		id := d.running("temp", no)
+		require.True(t, d.engine.runs(id))
+		_, err := d.s.Update(t.Context(), spec("temp"), true, nil)
+		require.NoError(t, err)
+		require.True(t, d.engine.runs(ContainerID("temp", 2)))
+	})
+}
+
 func TestCloseDoesNotWaitForWhatHangs(t *testing.T) {
 	onDevice(t, func(t *testing.T, d *device) {
 		d.create(spec("temp"))

@@ -97,7 +97,7 @@ func (s *Store) make(ctx context.Context, w Wish, fill func(string) error) error
 	if err := syncAll(stage); err != nil {
 		return err
 	}
-	// A copy cannot be cut short; one that took too long is not wanted any more.
+	// Bringing it to the disk cannot be cut short; what took too long is not wanted any more.
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("filling it took too long: %w: %w", err, errdefs.ErrUnavailable)
 	}
