@@ -1,10 +1,10 @@
 package module
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"maps"
 	"slices"
 	"sync"
@@ -197,7 +197,26 @@ type device struct {
 	sockets *fakeSockets
 	table   *peer.Table
 	mute    atomic.Bool // see fakeLogs
+	log     safeBuffer
 	s       *Supervisor
+}
+
+// safeBuffer holds what was logged.
+type safeBuffer struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (b *safeBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.Write(p)
+}
+
+func (b *safeBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.String()
 }
 
 // onDevice runs a test in a bubble of its own time, with a device that is up.
@@ -227,7 +246,7 @@ func (d *device) boot(powerCut bool) {
 func (d *device) open(powerCut bool) {
 	d.t.Helper()
 	log := logrus.New()
-	log.SetOutput(io.Discard)
+	log.SetOutput(&d.log)
 	d.table = peer.NewTable("edged")
 	var err error
 	d.s, err = Open(d.t.Context(), Config{

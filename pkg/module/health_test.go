@@ -250,3 +250,14 @@ func TestTheAgentIsRestartedWhenUnhealthyOnlyIfItAskedForIt(t *testing.T) {
 		})
 	}
 }
+
+func TestWhatACheckPrintsIsNotLogged(t *testing.T) {
+	onDevice(t, func(t *testing.T, d *device) {
+		d.answers(3)
+		d.checkedBy("temp", second, no)
+		after(10 * time.Second)
+		require.Equal(t, Unhealthy, d.state("temp").Status.Health.Status)
+		require.Contains(t, d.log.String(), "the check ended with exit code 3")
+		require.NotContains(t, d.log.String(), "said")
+	})
+}
