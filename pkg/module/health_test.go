@@ -261,3 +261,17 @@ func TestWhatACheckPrintsIsNotLogged(t *testing.T) {
 		require.NotContains(t, d.log.String(), "said")
 	})
 }
+
+func TestASlowCheckIsFollowedByAPauseAsLong(t *testing.T) {
+	onDevice(t, func(t *testing.T, d *device) {
+		d.engine.mu.Lock()
+		d.engine.probe = func(ctx context.Context, _ time.Duration) (Probed, error) {
+			pause(ctx, 10*time.Second)
+			return Probed{}, nil
+		}
+		d.engine.mu.Unlock()
+		id := d.checkedBy("temp", second, no)
+		after(101 * time.Second)
+		require.InDelta(t, 5, d.j.count("probe "+id+" [check]"), 1)
+	})
+}
