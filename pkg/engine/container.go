@@ -21,6 +21,7 @@ import (
 
 	"github.com/edged/edged/pkg/module"
 	"github.com/edged/edged/pkg/network"
+	"github.com/edged/edged/pkg/volume"
 )
 
 const (
@@ -217,7 +218,7 @@ func (e *Engine) Delete(ctx context.Context, id string) error {
 	if err := ignoreNotFound(e.client.SnapshotService(e.Snapshotter).Remove(ctx, id)); err != nil {
 		return fmt.Errorf("cannot delete file system of container %s: %w", id, classify(err))
 	}
-	if err := os.RemoveAll(e.filesDir(id)); err != nil {
+	if err := volume.RemoveAll(e.filesDir(id)); err != nil {
 		return fmt.Errorf("cannot delete files of container %s: %w", id, err)
 	}
 	e.unpinSubpaths(id)

@@ -123,7 +123,7 @@ func (s *Store) stage() (dir string, done func(), err error) {
 // doneWith removes what is left of a folder without a name.
 func (s *Store) doneWith(dir string) func() {
 	return func() {
-		_ = os.RemoveAll(dir) // what cannot be removed now is tried again by Sweep
+		_ = RemoveAll(dir) // what cannot be removed now is tried again by Sweep
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		delete(s.busy, filepath.Base(dir))

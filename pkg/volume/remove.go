@@ -28,7 +28,7 @@ func (s *Store) remove(name string, held bool) error {
 	}
 	defer done()
 	// gofail: var volumeAfterGone struct{}
-	if err := os.RemoveAll(gone); err != nil {
+	if err := RemoveAll(gone); err != nil {
 		return fmt.Errorf("cannot remove all data of volume %q, the next start of edged will try again: %w", name, err)
 	}
 	return nil
@@ -101,7 +101,7 @@ func (s *Store) Sweep(modules []string) error {
 	for _, e := range entries {
 		name := e.Name()
 		if (strings.HasPrefix(name, newDir) || strings.HasPrefix(name, goneDir)) && !s.isBusy(name) {
-			errs = append(errs, os.RemoveAll(filepath.Join(s.dir, name)))
+			errs = append(errs, RemoveAll(filepath.Join(s.dir, name)))
 		}
 	}
 	return errors.Join(errs...)
