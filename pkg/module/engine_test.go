@@ -290,7 +290,9 @@ func (e *fakeEngine) CleanUp(_ context.Context, modules []string) error {
 	slices.Sort(modules)
 	e.j.note("cleanup")
 	e.j.note("modules %v", modules)
-	return nil
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.failing("cleanup", "")
 }
 
 // runs says whether a container has a process that is past its first instruction.

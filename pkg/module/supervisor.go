@@ -66,6 +66,8 @@ type Supervisor struct {
 	// reconciled is closed after the first comparison with the engine.
 	reconciled   chan struct{}
 	reconcileOne sync.Once
+	cleaning     sync.Mutex
+	cleaned      bool // under cleaning
 	unsure       atomic.Int64
 	born         time.Time
 	held         atomic.Bool // a host user stopped the agent
