@@ -57,7 +57,7 @@ func (e *Engine) Create(ctx context.Context, c module.Container) (err error) {
 	if err != nil {
 		return err
 	}
-	if err := makeBindSources(o); err != nil {
+	if err := e.makeBindSources(&c, o); err != nil {
 		return err
 	}
 	plan, err := e.networkPlan(&c.Spec, o, slices.Collect(maps.Keys(image.config.ExposedPorts)))
