@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/containerd/errdefs"
 	"github.com/sirupsen/logrus"
 
 	"github.com/edged/edged/mgmt"
@@ -249,23 +250,59 @@ func (d *daemon) afterStart(ctx context.Context) {
 	if err := d.markBoot(); err != nil {
 		d.log.WithError(err).Warn("cannot note that this boot's modules were started")
 	}
-	d.preload(ctx)
-	// Not before the archives are in: what they have is not for removal.
-	d.goes(func() { d.images.Run(ctx) })
-	// An agent without an image may get it from an archive that came later.
-	d.supervisor.KeepAgent(ctx, module.Watchdog{Spec: d.agentSpec(), Notes: d.store, MaxRetries: d.cfg.Agent.MaxRetries, BeforeRetry: d.preload})
+	tried := make(chan struct{})
+	d.goes(func() {
+		d.preload(ctx, d.engine.Preload, func() { close(tried) }, func() { d.imported(ctx) })
+		// Not before the archives are in: what they have is not for removal.
+		d.images.Run(ctx)
+	})
+	<-tried // the agent's image may be among them
+	d.supervisor.KeepAgent(ctx, module.Watchdog{Spec: d.agentSpec(), Notes: d.store, MaxRetries: d.cfg.Agent.MaxRetries, BeforeRetry: func(ctx context.Context) {
+		// An agent without an image may get it from an archive that came later.
+		if n, err := d.engine.Preload(ctx, d.cfg.PreloadFolders(), d.store); err != nil {
+			d.log.WithError(err).Error("cannot import all image archives")
+		} else if n > 0 {
+			d.imported(ctx)
+		}
+	}})
 }
 
-// preload imports image archives that were not imported yet.
-func (d *daemon) preload(ctx context.Context) {
-	imported, err := d.engine.Preload(ctx, d.cfg.PreloadFolders(), d.store)
-	if err != nil {
-		d.log.WithError(err).Error("cannot import all image archives")
+// Between two tries to import archives while containerd is away.
+const preloadFirst, preloadLongest = time.Second, time.Minute
+
+// preload imports the archives, again while containerd is away. tried is called after the
+// first try, in after each that imported something.
+func (d *daemon) preload(ctx context.Context, try func(context.Context, []string, engine.Notes) (int, error), tried, in func()) {
+	for wait := preloadFirst; ; wait = min(2*wait, preloadLongest) {
+		imported, err := try(ctx, d.cfg.PreloadFolders(), d.store)
+		again := errdefs.IsUnavailable(err) && ctx.Err() == nil
+		switch {
+		case again && wait == preloadFirst: // said once: containerd may be away for long
+			d.log.WithError(err).Warn("cannot import all image archives, trying again")
+		case err != nil && !again:
+			d.log.WithError(err).Error("cannot import all image archives")
+		}
+		if imported > 0 {
+			in()
+		}
+		if wait == preloadFirst {
+			tried()
+		}
+		if !again {
+			return
+		}
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+			return
+		}
 	}
-	if imported > 0 {
-		d.supervisor.Compare(ctx)
-		d.trim() // an import is the largest thing edged ever does
-	}
+}
+
+// imported is what follows an import, the largest thing edged ever does.
+func (d *daemon) imported(ctx context.Context) {
+	d.supervisor.Compare(ctx)
+	d.trim()
 }
 
 func (d *daemon) trim() {

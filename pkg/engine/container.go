@@ -21,6 +21,7 @@ import (
 
 	"github.com/edged/edged/pkg/module"
 	"github.com/edged/edged/pkg/network"
+	"github.com/edged/edged/pkg/volume"
 )
 
 const (
@@ -56,7 +57,7 @@ func (e *Engine) Create(ctx context.Context, c module.Container) (err error) {
 	if err != nil {
 		return err
 	}
-	if err := makeBindSources(o); err != nil {
+	if err := e.makeBindSources(&c, o); err != nil {
 		return err
 	}
 	plan, err := e.networkPlan(&c.Spec, o, slices.Collect(maps.Keys(image.config.ExposedPorts)))
@@ -81,7 +82,7 @@ func (e *Engine) Create(ctx context.Context, c module.Container) (err error) {
 		return err
 	}
 	// gofail: var engineAfterSnapshot struct{}
-	undo, err := e.makeVolumes(ctx, whole, &c, o, image)
+	undo, err := e.makeVolumes(leases.WithLease(whole, opLease+c.ID), &c, o, image)
 	defer func() {
 		if err != nil {
 			undo()
@@ -217,7 +218,7 @@ func (e *Engine) Delete(ctx context.Context, id string) error {
 	if err := ignoreNotFound(e.client.SnapshotService(e.Snapshotter).Remove(ctx, id)); err != nil {
 		return fmt.Errorf("cannot delete file system of container %s: %w", id, classify(err))
 	}
-	if err := os.RemoveAll(e.filesDir(id)); err != nil {
+	if err := volume.RemoveAll(e.filesDir(id)); err != nil {
 		return fmt.Errorf("cannot delete files of container %s: %w", id, err)
 	}
 	e.unpinSubpaths(id)

@@ -9,24 +9,29 @@ import (
 	"path"
 	"path/filepath"
 	"slices"
+	"time"
 
 	"github.com/containerd/containerd/v2/core/mount"
 	continuity "github.com/containerd/continuity/fs"
 	"github.com/containerd/errdefs"
 	mounttypes "github.com/moby/moby/api/types/mount"
 	specs "github.com/opencontainers/runtime-spec/specs-go"
-	"golang.org/x/sys/unix"
 
 	"github.com/edged/edged/pkg/module"
 	"github.com/edged/edged/pkg/volume"
 )
 
+// fillTimeout bounds the copies for the volumes of one container, which on slow flash
+// may be many minutes' work. The lease of the operation outlives it.
+const fillTimeout = 30 * time.Minute
+
 // makeVolumes makes the volumes of a container that are not there yet, each with what
-// the image has at its mount point. whole bounds the copies; ctx is one call's. undo
-// removes those that came about here, for a container that did not.
-func (e *Engine) makeVolumes(ctx, whole context.Context, c *module.Container, o *options, image unpacked) (undo func(), err error) {
-	addImageVolumes(o, image.config.Volumes)
+// the image has at its mount point. undo removes those that came about here, for a
+// container that did not.
+func (e *Engine) makeVolumes(ctx context.Context, c *module.Container, o *options, image unpacked) (undo func(), err error) {
 	var made []string
+	ctx, done := e.callFor(ctx, fillTimeout)
+	defer done()
 	undo = func() {
 		e.Volumes.Release(c.ID)
 		for _, name := range made {
@@ -34,6 +39,9 @@ func (e *Engine) makeVolumes(ctx, whole context.Context, c *module.Container, o 
 				e.Log.WithError(err).WithField("module", c.Spec.Name).Debug("a volume that was made for a container stays")
 			}
 		}
+	}
+	if err := addImageVolumes(o, image.config.Volumes); err != nil {
+		return undo, err
 	}
 	mounts, err := e.mounts(&c.Spec, o, c.Sockets, nil)
 	if err != nil {
@@ -45,6 +53,7 @@ func (e *Engine) makeVolumes(ctx, whole context.Context, c *module.Container, o 
 		names = append(names, m.Source)
 	}
 	e.Volumes.Hold(c.ID, c.Spec.Name, names)
+	copied := map[string]string{}
 	for _, m := range mounts {
 		wish := volume.Wish{Name: m.Source, Labels: labelsOf(o, m.Destination)}
 		if volume.IsAnonymous(m.Source) {
@@ -52,9 +61,9 @@ func (e *Engine) makeVolumes(ctx, whole context.Context, c *module.Container, o 
 		}
 		var fill func(string) error
 		if !slices.Contains(m.Options, optionNoCopy) {
-			fill = func(data string) error { return e.copyUp(ctx, c.ID, image.chainID, m.Destination, data) }
+			fill = func(data string) error { return e.copyUp(ctx, c.ID, image.chainID, m.Destination, data, copied) }
 		}
-		isNew, err := e.Volumes.Make(whole, wish, fill)
+		isNew, err := e.Volumes.Make(ctx, wish, fill)
 		if err != nil {
 			return undo, fmt.Errorf("cannot make container %s: %w", c.ID, err)
 		}
@@ -78,8 +87,9 @@ func labelsOf(o *options, destination string) map[string]string {
 
 // copyUp copies what an image has at dst to data, with owners, modes, times, extended
 // attributes and links as they are. Only dst itself is followed through links, inside
-// the image: nothing of the host is ever read.
-func (e *Engine) copyUp(ctx context.Context, id, chainID, dst, data string) error {
+// the image: nothing of the host is ever read. copied says, by what was copied for this
+// container, to which mount point: many links to one folder shall not fill the disk.
+func (e *Engine) copyUp(ctx context.Context, id, chainID, dst, data string, copied map[string]string) error {
 	return e.withImage(ctx, id, chainID, func(root string) error {
 		source, err := continuity.RootPath(root, dst)
 		if err != nil {
@@ -94,7 +104,11 @@ func (e *Engine) copyUp(ctx context.Context, id, chainID, dst, data string) erro
 		case !info.IsDir():
 			return fmt.Errorf("mount point %s is not a folder in the image: %w", dst, errdefs.ErrInvalidArgument)
 		}
-		if err := continuity.CopyDir(data, source, continuity.WithXAttrErrorHandler(bearable)); err != nil {
+		if other, twice := copied[source]; twice {
+			return fmt.Errorf("mount points %s and %s are one folder of the image: %w", other, dst, errdefs.ErrInvalidArgument)
+		}
+		copied[source] = dst
+		if err := volume.Copy(ctx, data, source); err != nil {
 			return fmt.Errorf("cannot copy %s from the image: %w", dst, err)
 		}
 		return nil
@@ -107,9 +121,11 @@ func (e *Engine) copyUp(ctx context.Context, id, chainID, dst, data string) erro
 func (e *Engine) withImage(ctx context.Context, id, chainID string, do func(root string) error) (err error) {
 	view := id + "-image"
 	snapshots := e.client.SnapshotService(e.Snapshotter)
-	mounts, err := snapshots.View(ctx, view, chainID)
+	asking, asked := e.call(ctx)
+	defer asked()
+	mounts, err := snapshots.View(asking, view, chainID)
 	if errdefs.IsAlreadyExists(err) {
-		mounts, err = snapshots.Mounts(ctx, view)
+		mounts, err = snapshots.Mounts(asking, view)
 	}
 	if err != nil {
 		return fmt.Errorf("cannot look into the image: %w", classify(err))
@@ -124,17 +140,11 @@ func (e *Engine) withImage(ctx context.Context, id, chainID string, do func(root
 		return fmt.Errorf("cannot make folder for the image: %w", err)
 	}
 	defer e.unpinSubpaths(id)
+	for i := range mounts { // whoever made the image shall not reach a device of the host through it
+		mounts[i].Options = append(slices.Clone(mounts[i].Options), "nosuid", "nodev", "noexec")
+	}
 	if err := mount.All(mounts, root); err != nil {
 		return fmt.Errorf("cannot mount the image: %w", err)
 	}
 	return do(root)
-}
-
-// bearable lets a file system without extended attributes, or a kernel without that
-// security module, hold volumes all the same.
-func bearable(_, _, _ string, err error) error {
-	if errors.Is(err, unix.ENOTSUP) {
-		return nil
-	}
-	return err
 }

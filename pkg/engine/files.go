@@ -5,10 +5,13 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
 
-	"github.com/moby/moby/api/types/mount"
 	specs "github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
 
+	"github.com/edged/edged/pkg/module"
 	"github.com/edged/edged/pkg/network"
 )
 
@@ -57,28 +60,21 @@ func (e *Engine) filesDir(id string) string { return filepath.Join(e.Home, "cont
 
 // makeBindSources makes the folders that Binds name and that are missing, as
 // Docker does for Binds, and for Mounts that ask for it. A socket's path is left
-// alone: a folder in its place keeps the daemon that owns it from starting.
-func makeBindSources(o *options) error {
-	var sources []string
-	for _, b := range o.HostConfig.Binds {
-		m, err := parseBind(b)
-		if err != nil {
-			return err
-		}
-		if m.Type == "bind" {
-			sources = append(sources, m.Source)
-		}
+// alone: a folder in its place keeps the daemon that owns it from starting. Nothing is
+// made before guard has judged all mounts, and what is made is what it judged.
+func (e *Engine) makeBindSources(c *module.Container, o *options) error {
+	mounts, err := e.mounts(&c.Spec, o, c.Sockets, nil)
+	if err != nil {
+		return err
 	}
-	for _, m := range o.HostConfig.Mounts {
-		if m.Type == mount.TypeBind && m.BindOptions != nil && m.BindOptions.CreateMountpoint {
-			sources = append(sources, m.Source)
-		}
-	}
-	for _, source := range sources {
-		if _, err := os.Stat(source); isLegacySocket(source) || !errors.Is(err, os.ErrNotExist) {
+	for _, m := range mounts {
+		if m.Type != "bind" || m.Source == c.Sockets {
 			continue
 		}
-		if err := makeOpenFolder(source); err != nil {
+		if _, err := os.Lstat(m.Source); !errors.Is(err, os.ErrNotExist) {
+			continue
+		}
+		if err := makeOpenFolder(m.Source); err != nil {
 			return fmt.Errorf("cannot make bind source: %w", err)
 		}
 	}
@@ -86,16 +82,31 @@ func makeBindSources(o *options) error {
 }
 
 // makeOpenFolder makes a folder and its parents with Docker's mode, whatever umask
-// edged runs under.
+// edged runs under. The path has no links, and one that a module puts in its way by now
+// is not followed: the folder would come about wherever it leads.
 func makeOpenFolder(dir string) error {
-	if _, err := os.Stat(dir); !errors.Is(err, os.ErrNotExist) {
-		return err
+	const how = unix.O_PATH | unix.O_DIRECTORY | unix.O_NOFOLLOW | unix.O_CLOEXEC
+	at, err := unix.Open("/", how, 0)
+	if err != nil {
+		return &os.PathError{Op: "open", Path: "/", Err: err}
 	}
-	if err := makeOpenFolder(filepath.Dir(dir)); err != nil {
-		return err
+	for name := range strings.SplitSeq(strings.Trim(dir, "/"), "/") {
+		next, err := unix.Openat(at, name, how, 0)
+		if errors.Is(err, unix.ENOENT) {
+			err = unix.Mkdirat(at, name, 0o755)
+			made := err == nil
+			if made || errors.Is(err, unix.EEXIST) {
+				next, err = unix.Openat(at, name, how, 0)
+			}
+			if made && err == nil {
+				err = os.Chmod("/proc/self/fd/"+strconv.Itoa(next), 0o755) // #nosec G302 -- Docker's mode
+			}
+		}
+		_ = unix.Close(at)
+		if err != nil {
+			return &os.PathError{Op: "mkdir", Path: dir, Err: err}
+		}
+		at = next
 	}
-	if err := os.Mkdir(dir, 0o755); err != nil { // #nosec G301 -- Docker's mode
-		return err
-	}
-	return os.Chmod(dir, 0o755) // #nosec G302
+	return os.NewSyscallError("close", unix.Close(at))
 }

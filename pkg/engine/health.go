@@ -23,6 +23,9 @@ const (
 	healthStartInterval = 5 * time.Second
 	healthRetries       = 3
 	healthLeast         = time.Millisecond
+	// healthImageLeast is for an image's own intervals: each check starts a process, and the
+	// image's author does not pay for it.
+	healthImageLeast = time.Second
 )
 
 // checkHealth refuses a Healthcheck that Docker would refuse, and one whose Test it
@@ -70,6 +73,11 @@ func healthCheck(o *options, image *unpacked) *module.HealthCheck {
 	}
 	if image.health != nil && validHealth(image.health) == nil {
 		declared = *image.health
+		for _, interval := range []*time.Duration{&declared.Interval, &declared.StartInterval} {
+			if *interval != 0 {
+				*interval = max(*interval, healthImageLeast)
+			}
+		}
 	}
 	test := own.Test
 	if len(test) == 0 {

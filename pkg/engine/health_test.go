@@ -77,3 +77,16 @@ func TestHealthChecksThatCannotBeAreRefusedByName(t *testing.T) {
 		require.ErrorContains(t, err, want, field)
 	}
 }
+
+func TestAnImageDoesNotChooseTheRateOfChecks(t *testing.T) {
+	image := unpacked{health: &container.HealthConfig{Test: []string{"CMD", "check"}, Interval: time.Millisecond, StartInterval: 2 * time.Millisecond}}
+	check := healthCheck(new(options), &image)
+	require.Equal(t, time.Second, check.Interval)
+	require.Equal(t, time.Second, check.StartInterval)
+	require.Equal(t, time.Millisecond, image.health.Interval, "what the image says stays as it is")
+	o := new(options)
+	o.Healthcheck = &container.HealthConfig{Interval: 50 * time.Millisecond}
+	check = healthCheck(o, &image)
+	require.Equal(t, 50*time.Millisecond, check.Interval, "the operator may")
+	require.Equal(t, time.Second, check.StartInterval)
+}

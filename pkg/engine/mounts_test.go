@@ -173,15 +173,16 @@ func TestTheOldSocketsHideNothing(t *testing.T) {
 }
 
 func TestMissingSourcesOfBindsAreMadeAndSocketsAreNot(t *testing.T) {
-	dir := t.TempDir()
+	e, dir := engineIn(t)
 	options := fmt.Sprintf(`{"HostConfig":{"Binds":["%[1]s/a/b:/x","/run/iotedge-test-absent/../iotedge/workload.sock:/run/iotedge/workload.sock"],
 		"Mounts":[{"Type":"bind","Source":"%[1]s/c","Target":"/c","BindOptions":{"CreateMountpoint":true}},{"Type":"tmpfs","Target":"/t"}]}}`, dir)
 	o, _, err := parseOptions(json.RawMessage(options))
 	require.NoError(t, err)
 	_, before := os.Lstat("/run/iotedge/workload.sock")
 	for range 2 {
-		require.NoError(t, makeBindSources(o))
+		require.NoError(t, e.makeBindSources(&module.Container{Spec: module.Spec{Name: "temp"}, Sockets: dir + "/sockets"}, o))
 	}
+	require.NoDirExists(t, dir+"/sockets")
 	for _, made := range []string{"a", "a/b", "c"} {
 		info, err := os.Stat(filepath.Join(dir, made))
 		require.NoError(t, err)
@@ -189,6 +190,29 @@ func TestMissingSourcesOfBindsAreMadeAndSocketsAreNot(t *testing.T) {
 	}
 	_, after := os.Lstat("/run/iotedge/workload.sock")
 	require.Equal(t, before == nil, after == nil)
+}
+
+func TestASourceIsNotMadeThroughALinkToWhatIsNotForModules(t *testing.T) {
+	e, dir := engineIn(t)
+	require.NoError(t, os.Symlink(dir+"/home", dir+"/data/link"))
+	make := func(bind string) error {
+		o, _, err := parseOptions(binds(dir+"/data/first:/y", bind).CreateOptions)
+		require.NoError(t, err)
+		return e.makeBindSources(&module.Container{Spec: module.Spec{Name: "temp"}, Sockets: sockets}, o)
+	}
+	err := make(dir + "/data/link/volumes/evil:/x")
+	require.True(t, errdefs.IsInvalidArgument(err), "%v", err)
+	require.NoDirExists(t, dir+"/home/volumes/evil")
+	require.NoDirExists(t, dir+"/data/first", "nothing is made before all is judged")
+	require.NoError(t, os.Remove(dir+"/data/link"))
+	require.NoError(t, os.Symlink(dir+"/data", dir+"/to-data"))
+	require.NoError(t, make(dir+"/to-data/x/y:/x"))
+	require.DirExists(t, dir+"/data/x/y", "other links are followed, as Docker does")
+
+	// And one that comes between the judgement and the making.
+	require.NoError(t, os.Symlink(dir+"/home", dir+"/data/late"))
+	require.Error(t, makeOpenFolder(dir+"/data/late/evil"))
+	require.NoDirExists(t, dir+"/home/evil")
 }
 
 func TestMounts(t *testing.T) {

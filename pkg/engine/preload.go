@@ -84,8 +84,12 @@ func (e *Engine) preloadOne(ctx context.Context, file string, notes Notes) (bool
 		_ = json.Unmarshal([]byte(note), &known) // a note that does not parse is as none
 	}
 	now := imported{Size: info.Size(), Time: info.ModTime().UnixNano()}
-	if known.Size == now.Size && known.Time == now.Time && e.haveAll(ctx, known.Images) {
+	same := known.Size == now.Size && known.Time == now.Time
+	if same {
+		// Before containerd is asked, which may be away: nobody shall remove them meanwhile.
 		e.preloaded.add(known.Images)
+	}
+	if same && e.haveAll(ctx, known.Images) {
 		return false, nil
 	}
 	if now.Images, err = e.importArchive(ctx, file); err != nil {

@@ -99,6 +99,8 @@ func (e *Engine) runProbe(ctx context.Context, id string, timeout time.Duration,
 	if err = errgrpc.ToNative(err); err != nil {
 		return module.Probed{}, classifyProbe(id, err)
 	}
+	probe := pin(int(started.Pid)) // now: once it has ended, its number may be another's
+	defer probe.close()
 	go func() { // ends with ctx, which this call ends
 		r, err := e.client.TaskService().Wait(ctx, &tasks.WaitRequest{ContainerID: id, ExecID: probeID})
 		exit <- ended{r.GetExitStatus(), errgrpc.ToNative(err)}
@@ -112,7 +114,7 @@ func (e *Engine) runProbe(ctx context.Context, id string, timeout time.Duration,
 		}
 		return module.Probed{Code: int(r.code), Output: out.text()}, nil
 	case <-timer.C:
-		e.killProbe(ctx, id, int(started.Pid))
+		e.killProbe(ctx, id, probe)
 		r := <-exit // ctx bounds it
 		if r.err != nil {
 			return module.Probed{}, fmt.Errorf("cannot end the probe of container %s: %w", id, classify(r.err))
@@ -122,16 +124,11 @@ func (e *Engine) runProbe(ctx context.Context, id string, timeout time.Duration,
 }
 
 // killProbe kills the probe and what it started: runc makes it the leader of a
-// session of its own. It is stopped first, so that its number stays its own until the
-// whole group was signalled.
-func (e *Engine) killProbe(ctx context.Context, id string, pid int) {
-	if fd, err := unix.PidfdOpen(pid, 0); err == nil {
-		if unix.PidfdSendSignal(fd, unix.SIGSTOP, nil, 0) == nil {
-			if group, err := unix.Getpgid(pid); err == nil && group == pid {
-				_ = unix.Kill(-pid, unix.SIGKILL)
-			}
-		}
-		_ = unix.Close(fd)
+// session of its own.
+func (e *Engine) killProbe(ctx context.Context, id string, probe pinned) {
+	task, err := e.client.TaskService().Get(ctx, &tasks.GetRequest{ContainerID: id})
+	if err == nil {
+		probe.killGroup(int(task.GetProcess().GetPid()))
 	}
 	_, _ = e.client.TaskService().Kill(ctx, &tasks.KillRequest{ContainerID: id, ExecID: probeID, Signal: uint32(unix.SIGKILL)})
 }

@@ -31,10 +31,13 @@ func (e *Engine) specOptions(c *module.Container, o *options, image unpacked, pl
 	mounts, pins := e.volumesAsBinds(c.ID, mounts)
 	mounts = withFiles(files, mounts, 1+len(c.Mounts))
 	h := &o.HostConfig
+	look := func(ctx context.Context, do func(root string) error) error {
+		return e.withImage(ctx, c.ID, image.chainID, do)
+	}
 	opts := []oci.SpecOpts{
 		withProcess(c, o, image.config),
-		withUser(o, image),
-		withGroupAdd(o, image),
+		withUser(o, image, look),
+		withGroupAdd(o, image, look),
 		withGroups(c.Groups),
 		withUmask(o),
 		oci.WithoutRunMount, // images expect their own /run

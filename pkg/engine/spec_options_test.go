@@ -297,11 +297,6 @@ func TestOptionsThatCannotBeAreRefusedByName(t *testing.T) {
 	}
 }
 
-func TestAGroupThatTheImageLacksIsRefused(t *testing.T) {
-	require.True(t, errdefs.IsInvalidArgument(unknownToImage(os.ErrNotExist)))
-	require.True(t, errdefs.IsUnavailable(unknownToImage(errdefs.ErrUnavailable)))
-}
-
 func TestDevicesAreLookedAtAgain(t *testing.T) {
 	dir := t.TempDir()
 	link := filepath.Join(dir, "by-id")

@@ -8,46 +8,40 @@ import (
 	"strings"
 
 	"github.com/containerd/containerd/v2/pkg/oci"
-	"github.com/containerd/errdefs"
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 )
 
 // withUser looks names and supplementary groups up in the image, as Docker does. To
 // look, the file system has to be mounted; what is in an image never changes, so what
 // was found there once is remembered with it.
-func withUser(o *options, image unpacked) oci.SpecOpts {
+func withUser(o *options, image unpacked, look imageLook) oci.SpecOpts {
 	user := image.config.User
 	if o.User != "" {
 		user = o.User
 	}
-	return func(ctx context.Context, c oci.Client, ctr *ociContainer, s *oci.Spec) error {
+	return func(ctx context.Context, _ oci.Client, _ *ociContainer, s *oci.Spec) error {
 		if found, ok := image.users.Load(user); ok {
 			s.Process.User = cloneUser(found.(specs.User))
 			return nil
 		}
-		if user != "" {
-			if err := oci.WithUser(user)(ctx, c, ctr, s); err != nil {
-				return fmt.Errorf("cannot use User %q: %w", user, unknownToImage(err))
+		var found specs.User
+		err := look(ctx, func(root string) error {
+			files, err := readUserFiles(root)
+			if err != nil {
+				return err
 			}
-		}
-		name, _, _ := strings.Cut(user, ":")
-		if name == "" {
-			name = "0"
-		}
-		if err := oci.WithAdditionalGIDs(name)(ctx, c, ctr, s); err != nil {
+			if found, err = files.lookUp(user); err != nil {
+				return fmt.Errorf("cannot use User %q: %w", user, err)
+			}
+			return nil
+		})
+		if err != nil {
 			return err
 		}
-		image.users.Store(user, cloneUser(s.Process.User))
+		image.users.Store(user, cloneUser(found))
+		s.Process.User = found
 		return nil
 	}
-}
-
-// unknownToImage is the class of an error that says that an image does not know a name.
-func unknownToImage(err error) error {
-	if err = classify(err); errdefs.IsUnavailable(err) {
-		return err
-	}
-	return fmt.Errorf("%w: %w", err, errdefs.ErrInvalidArgument)
 }
 
 func cloneUser(u specs.User) specs.User {
@@ -72,7 +66,7 @@ func checkGroups(o *options) error {
 }
 
 // withGroupAdd adds groups by number or by their name in the image, as Docker does.
-func withGroupAdd(o *options, image unpacked) oci.SpecOpts {
+func withGroupAdd(o *options, image unpacked, look imageLook) oci.SpecOpts {
 	return func(ctx context.Context, c oci.Client, ctr *ociContainer, s *oci.Spec) error {
 		var gids []uint32
 		for _, g := range o.HostConfig.GroupAdd {
@@ -82,12 +76,19 @@ func withGroupAdd(o *options, image unpacked) oci.SpecOpts {
 			}
 			gid, ok := image.users.Load(imageGroup(g))
 			if !ok {
-				look := &oci.Spec{Root: s.Root, Process: &specs.Process{}}
-				if err := oci.WithAppendAdditionalGroups(g)(ctx, c, ctr, look); err != nil {
-					return invalid("HostConfig.GroupAdd", "%q: %w", g, unknownToImage(err))
+				err := look(ctx, func(root string) error {
+					files, err := readUserFiles(root)
+					if err != nil {
+						return err
+					}
+					if gid, err = files.groupID(g); err != nil {
+						return invalid("HostConfig.GroupAdd", "%q: %w", g, err)
+					}
+					return nil
+				})
+				if err != nil {
+					return err
 				}
-				all := look.Process.User.AdditionalGids
-				gid = all[len(all)-1]
 				image.users.Store(imageGroup(g), gid)
 			}
 			gids = append(gids, gid.(uint32))

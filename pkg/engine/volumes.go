@@ -128,9 +128,17 @@ func (e *Engine) anonymousVolumes(all []specs.Mount, spec *module.Spec, o *optio
 	return all, nil
 }
 
+// maxImageVolumes is how many volumes an image may declare; those of today have a
+// handful, and each costs a folder and a mount.
+const maxImageVolumes = 32
+
 // addImageVolumes adds what the image declares to what the module asks for. Its author
-// knows nothing of edged: what cannot be a volume here is left out, not refused.
-func addImageVolumes(o *options, declared map[string]struct{}) {
+// knows nothing of edged: what cannot be a volume here is left out, not refused. The
+// error is errdefs.InvalidArgument, of an image that declares too many.
+func addImageVolumes(o *options, declared map[string]struct{}) error {
+	if len(declared) > maxImageVolumes {
+		return fmt.Errorf("the image declares %d volumes, and %d are the most: %w", len(declared), maxImageVolumes, errdefs.ErrInvalidArgument)
+	}
 	for dst := range declared {
 		clean := path.Clean(dst)
 		if !path.IsAbs(clean) || clean == "/" || besideSockets(clean) != nil {
@@ -141,6 +149,7 @@ func addImageVolumes(o *options, declared map[string]struct{}) {
 		}
 		o.Volumes[clean] = struct{}{}
 	}
+	return nil
 }
 
 // NamedVolumes are the named volumes that createOptions name, which hold good as

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -102,10 +103,23 @@ func TestVolumesThatCannotBeAreRefusedByName(t *testing.T) {
 
 func TestWhatAnImageDeclaresAndCannotBeIsLeftOut(t *testing.T) {
 	o := new(options)
-	addImageVolumes(o, map[string]struct{}{"/data/": {}, "/": {}, "/run": {}, "/var/run/edged": {}, "here": {}, "/a/../b": {}})
+	require.NoError(t, addImageVolumes(o, map[string]struct{}{"/data/": {}, "/": {}, "/run": {}, "/var/run/edged": {}, "here": {}, "/a/../b": {}}))
 	require.Equal(t, map[string]struct{}{"/data": {}, "/b": {}}, o.Volumes)
-	addImageVolumes(o, nil)
+	require.NoError(t, addImageVolumes(o, nil))
 	require.Len(t, o.Volumes, 2)
+}
+
+func TestAnImageThatDeclaresVolumesWithoutEndIsRefused(t *testing.T) {
+	declared := map[string]struct{}{}
+	for i := range maxImageVolumes {
+		declared[fmt.Sprintf("/v%d", i)] = struct{}{}
+	}
+	require.NoError(t, addImageVolumes(new(options), declared))
+	declared["/one/more"] = struct{}{}
+	o := new(options)
+	err := addImageVolumes(o, declared)
+	require.True(t, errdefs.IsInvalidArgument(err), "%v", err)
+	require.Empty(t, o.Volumes)
 }
 
 func TestNamedVolumesOfOptions(t *testing.T) {

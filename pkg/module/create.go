@@ -117,6 +117,8 @@ func (w *worker) create(ctx context.Context, spec Spec, life Lifecycle, image Im
 	}
 	// gofail: var createAfterIntent struct{}
 	err := w.makeContainer(ctx, &rec.Current)
+	ctx, cancel := w.moreTime()
+	defer cancel()
 	// gofail: var createAfterContainer struct{}
 	if err == nil {
 		rec.Phase = PhaseReady
@@ -165,7 +167,12 @@ func (w *worker) undoCreate(ctx context.Context, rec *Record) {
 	}
 }
 
-// makeContainer makes the container of a generation.
+// moreTime is for what follows makeContainer, which may have taken all of its operation's time.
+func (w *worker) moreTime() (context.Context, context.CancelFunc) {
+	return context.WithTimeout(w.s.ctx, operationTimeout)
+}
+
+// makeContainer makes the container of a generation. It has a deadline of its own.
 func (w *worker) makeContainer(ctx context.Context, g *Generation) error {
 	id, generationID, err := w.s.Identities.EnsureIdentity(ctx, w.name)
 	if err != nil {
@@ -178,6 +185,8 @@ func (w *worker) makeContainer(ctx context.Context, g *Generation) error {
 	}
 	containerID := ContainerID(w.name, g.Number)
 	mounts = slices.Concat(mounts, w.s.Secrets.Mounts(containerID, g.Spec.Secrets))
+	ctx, cancel := context.WithTimeout(w.s.ctx, makeTimeout)
+	defer cancel()
 	return w.s.Engine.Create(ctx, Container{
 		ID:         containerID,
 		Generation: g.Number,

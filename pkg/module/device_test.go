@@ -1,10 +1,10 @@
 package module
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"maps"
 	"slices"
 	"sync"
@@ -29,6 +29,7 @@ type fakeStore struct {
 	instances map[string]peer.Instance
 	notes     map[string]string
 	fail      map[string]error // by verb
+	obeys     bool             // contexts, as a database does
 }
 
 func newFakeStore(j *journal) *fakeStore {
@@ -78,9 +79,12 @@ func (s *fakeStore) Instances(context.Context) ([]peer.Instance, error) {
 	return slices.Collect(maps.Values(s.instances)), s.fail["instances"]
 }
 
-func (s *fakeStore) SaveModule(_ context.Context, r *Record) error {
+func (s *fakeStore) SaveModule(ctx context.Context, r *Record) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.obeys && ctx.Err() != nil {
+		return ctx.Err()
+	}
 	if err := s.fail["module"]; err != nil {
 		return err
 	}
@@ -194,7 +198,26 @@ type device struct {
 	table   *peer.Table
 	secrets fakeSecrets
 	mute    atomic.Bool // see fakeLogs
+	log     safeBuffer
 	s       *Supervisor
+}
+
+// safeBuffer holds what was logged.
+type safeBuffer struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (b *safeBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.Write(p)
+}
+
+func (b *safeBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.String()
 }
 
 // onDevice runs a test in a bubble of its own time, with a device that is up.
@@ -224,7 +247,7 @@ func (d *device) boot(powerCut bool) {
 func (d *device) open(powerCut bool) {
 	d.t.Helper()
 	log := logrus.New()
-	log.SetOutput(io.Discard)
+	log.SetOutput(&d.log)
 	d.table = peer.NewTable("edged")
 	var err error
 	d.s, err = Open(d.t.Context(), Config{

@@ -35,6 +35,7 @@ type fakeEngine struct {
 	deaf       map[string]bool      // containers whose process ignores its stop signal
 	stopCode   int
 	oom        bool
+	fills      time.Duration           // what a create takes for its volumes
 	checks     map[string]*HealthCheck // by container
 	probe      func(ctx context.Context, timeout time.Duration) (Probed, error)
 	pull       func(ctx context.Context, ref string) error
@@ -90,7 +91,13 @@ func (e *fakeEngine) EnsureImage(ctx context.Context, ref string, _ PullPolicy, 
 	return Image{Ref: ref, Digest: "sha256:" + ref}, err
 }
 
-func (e *fakeEngine) Create(_ context.Context, c Container) error {
+func (e *fakeEngine) Create(ctx context.Context, c Container) error {
+	e.mu.Lock()
+	fills := e.fills
+	e.mu.Unlock()
+	if fills > 0 && !pause(ctx, fills) {
+		return fmt.Errorf("filling it took too long: %w", errdefs.ErrUnavailable)
+	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if err := e.failing("create", c.ID); err != nil {
@@ -289,7 +296,9 @@ func (e *fakeEngine) CleanUp(_ context.Context, modules []string) error {
 	slices.Sort(modules)
 	e.j.note("cleanup")
 	e.j.note("modules %v", modules)
-	return nil
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.failing("cleanup", "")
 }
 
 // runs says whether a container has a process that is past its first instruction.

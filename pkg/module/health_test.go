@@ -250,3 +250,28 @@ func TestTheAgentIsRestartedWhenUnhealthyOnlyIfItAskedForIt(t *testing.T) {
 		})
 	}
 }
+
+func TestWhatACheckPrintsIsNotLogged(t *testing.T) {
+	onDevice(t, func(t *testing.T, d *device) {
+		d.answers(3)
+		d.checkedBy("temp", second, no)
+		after(10 * time.Second)
+		require.Equal(t, Unhealthy, d.state("temp").Status.Health.Status)
+		require.Contains(t, d.log.String(), "the check ended with exit code 3")
+		require.NotContains(t, d.log.String(), "said")
+	})
+}
+
+func TestASlowCheckIsFollowedByAPauseAsLong(t *testing.T) {
+	onDevice(t, func(t *testing.T, d *device) {
+		d.engine.mu.Lock()
+		d.engine.probe = func(ctx context.Context, _ time.Duration) (Probed, error) {
+			pause(ctx, 10*time.Second)
+			return Probed{}, nil
+		}
+		d.engine.mu.Unlock()
+		id := d.checkedBy("temp", second, no)
+		after(101 * time.Second)
+		require.InDelta(t, 5, d.j.count("probe "+id+" [check]"), 1)
+	})
+}

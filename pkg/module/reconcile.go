@@ -195,18 +195,28 @@ func (s *Supervisor) afterReconcile(ctx context.Context, waits []<-chan error) {
 			return
 		}
 	}
-	first := false
-	s.reconcileOne.Do(func() {
-		first = true
-		close(s.reconciled)
-	})
-	if !first {
-		return
+	s.reconcileOne.Do(func() { close(s.reconciled) })
+	s.cleanUp(ctx)
+}
+
+// cleanUp removes remains, once in the life of a process: later operations clean up
+// behind themselves. It is tried again until it has succeeded.
+func (s *Supervisor) cleanUp(ctx context.Context) {
+	if !s.cleaning.TryLock() {
+		return // who has it goes on until it is done
 	}
-	cctx, cancel := context.WithTimeout(ctx, operationTimeout)
-	defer cancel()
-	if err := s.Engine.CleanUp(cctx, s.names()); err != nil {
-		s.Log.WithError(err).Warn("cannot clean up after earlier operations")
+	defer s.cleaning.Unlock()
+	for wait := reconcileRetry; !s.cleaned; wait = min(2*wait, 10*time.Minute) {
+		cctx, cancel := context.WithTimeout(ctx, operationTimeout)
+		err := s.Engine.CleanUp(cctx, s.names())
+		cancel()
+		if s.cleaned = err == nil; s.cleaned || ctx.Err() != nil {
+			return
+		}
+		s.Log.WithError(err).Warn("cannot clean up after earlier operations, trying again")
+		if !pause(ctx, wait) {
+			return
+		}
 	}
 	if err := s.keepSecrets(); err != nil {
 		s.Log.WithError(err).Warn("cannot remove secrets of modules that do not run")
@@ -266,6 +276,9 @@ func (w *worker) reconcile(ctx context.Context, found map[string]Observed, cut b
 		if err := w.makeAgain(ctx); err != nil {
 			return err
 		}
+		var cancel context.CancelFunc
+		ctx, cancel = w.moreTime()
+		defer cancel()
 	}
 	return w.runIfDue(ctx)
 }

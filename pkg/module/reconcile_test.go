@@ -303,3 +303,22 @@ func TestCleanUpWaitsForEveryModule(t *testing.T) {
 		require.Equal(t, 1, d.j.count("modules [temp]"), "what belongs to these stays")
 	})
 }
+
+func TestACleanUpThatFailsIsTriedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDevice(t)
+		d.engine.fail["cleanup"] = fmt.Errorf("containerd is away: %w", errdefs.ErrUnavailable)
+		d.boot(false)
+		defer d.shutDown()
+		require.Equal(t, 1, d.j.count("cleanup"))
+		d.s.Compare(t.Context())
+		after(reconcileRetry + time.Second)
+		require.Equal(t, 2, d.j.count("cleanup"))
+		d.engine.set("cleanup", nil)
+		after(time.Hour)
+		require.Equal(t, 3, d.j.count("cleanup"), "once it has succeeded it is over")
+		d.s.Compare(t.Context())
+		after(time.Hour)
+		require.Equal(t, 3, d.j.count("cleanup"))
+	})
+}

@@ -21,9 +21,11 @@ import (
 // over a bad line takes hours and loses nothing when it is tried again.
 const (
 	operationTimeout = 5 * time.Minute
+	makeTimeout      = 40 * time.Minute // of a container: its volumes may be filled first
 	pullTimeout      = 2 * time.Hour
 	killTimeout      = 30 * time.Second
 	observeTimeout   = 30 * time.Second
+	closeGrace       = 10 * time.Second
 )
 
 // Config is what a Supervisor needs. All fields but Extra and Images are required.
@@ -65,6 +67,8 @@ type Supervisor struct {
 	// reconciled is closed after the first comparison with the engine.
 	reconciled   chan struct{}
 	reconcileOne sync.Once
+	cleaning     sync.Mutex
+	cleaned      bool // under cleaning
 	unsure       atomic.Int64
 	born         time.Time
 	held         atomic.Bool // a host user stopped the agent
@@ -108,7 +112,7 @@ func (s *Supervisor) Run() {
 }
 
 // Close stops working and waits for what is under way, at most until ctx ends;
-// then it cancels it. Modules go on running.
+// then it cancels it, and waits for that, but not for ever. Modules go on running.
 func (s *Supervisor) Close(ctx context.Context) {
 	idle := make(chan struct{})
 	go func() {
@@ -122,8 +126,21 @@ func (s *Supervisor) Close(ctx context.Context) {
 	s.mu.Lock() // what is begun under the lock is begun before, and waited for
 	s.stop()
 	s.mu.Unlock()
-	s.wg.Wait()
-	<-idle
+	ended := make(chan struct{})
+	go func() {
+		s.wg.Wait()
+		<-idle
+		close(ended)
+	}()
+	// What hangs in the kernel hears of no context. Nothing is lost by ending without it: a
+	// start takes up what a crash leaves.
+	limit := time.NewTimer(closeGrace)
+	defer limit.Stop()
+	select {
+	case <-ended:
+	case <-limit.C:
+		s.Log.Error("a module's work does not end; edged stops without it, and the next start takes it up")
+	}
 }
 
 // goes runs a goroutine that Close waits for; false when Close was called already.

@@ -55,7 +55,10 @@ func (w *worker) update(ctx context.Context, next *Generation, life Lifecycle, s
 	}
 	*w.rec = rec
 	// gofail: var updateAfterIntent struct{}
-	if err := w.makeContainer(ctx, next); err != nil {
+	err := w.makeContainer(ctx, next)
+	ctx, cancel := w.moreTime()
+	defer cancel()
+	if err != nil {
 		return w.abandon(ctx, fmt.Errorf("cannot make generation %d: %w", next.Number, err))
 	}
 	// gofail: var updateAfterNext struct{}

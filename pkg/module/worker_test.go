@@ -214,6 +214,34 @@ func TestCloseDoesNotWaitForEver(t *testing.T) {
 	})
 }
 
+func TestVolumesMayTakeLongerToFillThanAnOperation(t *testing.T) {
+	onDevice(t, func(t *testing.T, d *device) {
+		d.store.obeys = true
+		d.engine.fills = 30 * time.Minute
+		id := d.running("temp", no)
+		require.True(t, d.engine.runs(id))
+		_, err := d.s.Update(t.Context(), spec("temp"), true, nil)
+		require.NoError(t, err)
+		require.True(t, d.engine.runs(ContainerID("temp", 2)))
+	})
+}
+
+func TestCloseDoesNotWaitForWhatHangs(t *testing.T) {
+	onDevice(t, func(t *testing.T, d *device) {
+		d.create(spec("temp"))
+		hangs := make(chan struct{})
+		_, err := d.s.submit("temp", false, func(context.Context, *worker, func(error)) error {
+			<-hangs // as an open of a FIFO does
+			return nil
+		})
+		require.NoError(t, err)
+		begun := time.Now()
+		d.shutDown()
+		require.Equal(t, 20*time.Second+closeGrace, time.Since(begun))
+		close(hangs)
+	})
+}
+
 func TestARestartThatIsDueDoesNotOutliveClose(t *testing.T) {
 	onDevice(t, func(t *testing.T, d *device) {
 		id := d.running("temp", always)

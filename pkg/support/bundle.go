@@ -78,6 +78,7 @@ func (b *Bundle) Write(ctx context.Context, w io.Writer, opt Options) error {
 		return err
 	}
 	modules := b.Modules(ctx)
+	hidden := secretsOf(modules)
 	err := errors.Join(
 		part("systeminfo.json", func(ctx context.Context, w io.Writer) error { return writeJSON(w, b.Info(ctx)) }),
 		part("resources.json", func(_ context.Context, w io.Writer) error {
@@ -86,7 +87,7 @@ func (b *Bundle) Write(ctx context.Context, w io.Writer, opt Options) error {
 		}),
 		part("metrics.txt", func(_ context.Context, w io.Writer) error { b.Metrics(w); return nil }),
 		part("config.toml", func(_ context.Context, w io.Writer) error { return b.Config(w) }),
-		part("modules.json", func(_ context.Context, w io.Writer) error { return writeJSON(w, shown(modules)) }),
+		part("modules.json", func(_ context.Context, w io.Writer) error { return writeJSON(w, shown(modules, hidden)) }),
 	)
 	for _, state := range modules {
 		if err != nil || opt.RuntimeOnly && !slices.Contains([]string{module.AgentName, "edgeHub"}, state.Spec.Name) {
@@ -100,7 +101,10 @@ func (b *Bundle) Write(ctx context.Context, w io.Writer, opt Options) error {
 	}
 	for _, c := range b.Commands {
 		if err == nil {
-			err = part(c.File, func(ctx context.Context, w io.Writer) error { return c.run(ctx, w, opt) })
+			err = part(c.File, func(ctx context.Context, w io.Writer) error {
+				scrub := newScrubber(w, hidden) // edged's own log names modules' errors
+				return errors.Join(c.run(ctx, scrub, opt), scrub.Close())
+			})
 		}
 	}
 	return errors.Join(err, z.Close())
@@ -146,12 +150,29 @@ type shownSecret struct {
 	Path   string `json:"path"`
 }
 
-func shown(states []*module.State) []shownModule {
+// withoutOutput leaves out what health checks printed, which may be anything.
+func withoutOutput(status module.Status) module.Status {
+	if status.Health == nil {
+		return status
+	}
+	health := *status.Health
+	health.Checks = slices.Clone(health.Checks)
+	for i := range health.Checks {
+		health.Checks[i].Output = ""
+	}
+	status.Health = &health
+	return status
+}
+
+// shown redacts by where things stand, and then by the secrets themselves: a description
+// may repeat what an error said. The text is gone through before it is JSON, which would
+// write a secret in another way, and a number's digits would be no number any more.
+func shown(states []*module.State, hidden []string) []shownModule {
 	list := []shownModule{}
 	for _, s := range states {
 		m := shownModule{
 			Name: s.Spec.Name, Image: withoutUser(s.Spec.Image), ImageDigest: s.ImageDigest, PullPolicy: string(s.Spec.PullPolicy),
-			Generation: s.Generation, ContainerID: s.ContainerID, Created: s.Created, Wanted: s.Wanted, Status: s.Status,
+			Generation: s.Generation, ContainerID: s.ContainerID, Created: s.Created, Wanted: s.Wanted, Status: withoutOutput(s.Status),
 			Env: []string{}, CreateOptions: options(s.Spec.CreateOptions),
 		}
 		for _, v := range s.Spec.Env {
@@ -160,6 +181,8 @@ func shown(states []*module.State) []shownModule {
 		for _, one := range s.Spec.Secrets {
 			m.Secrets = append(m.Secrets, shownSecret{one.Name, one.Sealed != "", one.File, one.Path})
 		}
+		m.Status.Description = without(m.Status.Description, hidden)
+		m.CreateOptions = withoutAny(m.CreateOptions, hidden)
 		list = append(list, m)
 	}
 	return list

@@ -114,9 +114,50 @@ func secrets(spec *module.Spec) []string {
 	if spec.Auth != nil {
 		add(spec.Auth.Password)
 	}
-	// The longest first: one may be part of another.
-	slices.SortFunc(values, func(a, b string) int { return len(b) - len(a) })
+	sortSecrets(values)
 	return values
+}
+
+// sortSecrets puts the longest first: one may be part of another.
+func sortSecrets(values []string) {
+	slices.SortFunc(values, func(a, b string) int { return len(b) - len(a) })
+}
+
+// secretsOf are those of all modules.
+func secretsOf(states []*module.State) []string {
+	var values []string
+	for _, s := range states {
+		values = append(values, secrets(&s.Spec)...)
+	}
+	slices.Sort(values)
+	values = slices.Compact(values)
+	sortSecrets(values)
+	return values
+}
+
+// without takes secrets out of a text.
+func without(text string, hidden []string) string {
+	for _, secret := range hidden {
+		text = strings.ReplaceAll(text, secret, redacted)
+	}
+	return withoutUser(text)
+}
+
+// withoutAny takes them out of every text in decoded JSON.
+func withoutAny(v any, hidden []string) any {
+	switch v := v.(type) {
+	case map[string]any:
+		for key, member := range v {
+			v[key] = withoutAny(member, hidden)
+		}
+	case []any:
+		for i, element := range v {
+			v[i] = withoutAny(element, hidden)
+		}
+	case string:
+		return without(v, hidden)
+	}
+	return v
 }
 
 // redactedURI keeps the scheme of a URI, which says what kind of store it is.

@@ -4,6 +4,7 @@ import (
 	"archive/zip"
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"io"
 	"strings"
@@ -104,6 +105,24 @@ func TestNothingSecretIsInTheArchive(t *testing.T) {
 	require.Equal(t, "edged_modules 1\n", all["metrics.txt"])
 	require.Contains(t, all["config.toml"], "LANG = 'C'")
 	require.Contains(t, all["config.toml"], "pkcs11:[redacted]")
+}
+
+func TestWhatChecksPrintAndErrorsRepeatIsNotInTheArchive(t *testing.T) {
+	s := state()
+	s.Spec.Env = append(s.Spec.Env, module.EnvVar{Key: "Q", Value: `hush"<quoted>`}, module.EnvVar{Key: "N", Value: "1048576"})
+	s.Status.Description = `cannot start: "hush-own" is not hush"<quoted>`
+	s.Status.Health = &module.Health{Status: module.Unhealthy, Checks: []module.CheckResult{{Probed: module.Probed{Code: 3, Output: "hush-printed"}}}}
+	b := bundle(&fakeLogs{}, s)
+	b.Commands = []Command{{File: "logs/edged.txt", Args: []string{"echo", "module temp said hush-own"}}}
+	all := files(t, b, Options{})
+	for name, text := range all {
+		require.NotContains(t, text, "hush", name)
+	}
+	require.Equal(t, "module temp said [redacted]\n", all["logs/edged.txt"])
+	var list []struct{ Status module.Status }
+	require.NoError(t, json.Unmarshal([]byte(all["modules.json"]), &list), "it is JSON still")
+	require.Equal(t, 3, list[0].Status.Health.Checks[0].Code)
+	require.Equal(t, "hush-printed", s.Status.Health.Checks[0].Output, "others see it")
 }
 
 func TestALineThatDoesNotEndIsScrubbedToo(t *testing.T) {

@@ -97,7 +97,7 @@ func (s *Store) make(ctx context.Context, w Wish, fill func(string) error) error
 	if err := syncAll(stage); err != nil {
 		return err
 	}
-	// A copy cannot be cut short; one that took too long is not wanted any more.
+	// Bringing it to the disk cannot be cut short; what took too long is not wanted any more.
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("filling it took too long: %w: %w", err, errdefs.ErrUnavailable)
 	}
@@ -123,7 +123,7 @@ func (s *Store) stage() (dir string, done func(), err error) {
 // doneWith removes what is left of a folder without a name.
 func (s *Store) doneWith(dir string) func() {
 	return func() {
-		_ = os.RemoveAll(dir) // what cannot be removed now is tried again by Sweep
+		_ = RemoveAll(dir) // what cannot be removed now is tried again by Sweep
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		delete(s.busy, filepath.Base(dir))

@@ -28,7 +28,7 @@ func (s *Store) remove(name string, held bool) error {
 	}
 	defer done()
 	// gofail: var volumeAfterGone struct{}
-	if err := os.RemoveAll(gone); err != nil {
+	if err := RemoveAll(gone); err != nil {
 		return fmt.Errorf("cannot remove all data of volume %q, the next start of edged will try again: %w", name, err)
 	}
 	return nil
@@ -77,7 +77,7 @@ func inUse(name string, modules []string) error {
 
 // Forget removes the anonymous volumes of a module that is gone.
 func (s *Store) Forget(module string) error {
-	return s.removeAll(func(v *Volume) bool { return v.Module == module })
+	return s.removeAll(true, func(v *Volume) bool { return v.Module == module })
 }
 
 // Sweep removes what nobody can want any more: anonymous volumes of modules that are
@@ -88,11 +88,7 @@ func (s *Store) Sweep(modules []string) error {
 	for _, m := range modules {
 		there[m] = true
 	}
-	err := s.removeAll(func(v *Volume) bool {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		return v.Module != "" && !there[v.Module] && s.heldBy(v.Name) == ""
-	})
+	err := s.removeAll(false, func(v *Volume) bool { return v.Module != "" && !there[v.Module] })
 	entries, listErr := os.ReadDir(s.dir)
 	if errors.Is(listErr, fs.ErrNotExist) {
 		listErr = nil
@@ -101,7 +97,7 @@ func (s *Store) Sweep(modules []string) error {
 	for _, e := range entries {
 		name := e.Name()
 		if (strings.HasPrefix(name, newDir) || strings.HasPrefix(name, goneDir)) && !s.isBusy(name) {
-			errs = append(errs, os.RemoveAll(filepath.Join(s.dir, name)))
+			errs = append(errs, RemoveAll(filepath.Join(s.dir, name)))
 		}
 	}
 	return errors.Join(errs...)
@@ -113,12 +109,15 @@ func (s *Store) isBusy(name string) bool {
 	return s.busy[name]
 }
 
-func (s *Store) removeAll(which func(*Volume) bool) error {
+// removeAll passes over what is held, unless held says otherwise. Whether it is, is asked
+// in the step that takes it away: somebody may have taken hold since.
+func (s *Store) removeAll(held bool, which func(*Volume) bool) error {
 	all, err := s.List()
 	errs := []error{err}
 	for i := range all {
 		if which(&all[i]) {
-			if err := s.remove(all[i].Name, true); !errdefs.IsNotFound(err) {
+			err := s.remove(all[i].Name, held)
+			if !errdefs.IsNotFound(err) && (held || !errdefs.IsFailedPrecondition(err)) {
 				errs = append(errs, err)
 			}
 		}

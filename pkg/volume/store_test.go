@@ -195,6 +195,17 @@ func TestSweepRemovesWhatNobodyCanWant(t *testing.T) {
 	require.ElementsMatch(t, []string{"data", "slow", Anonymous("here", "/v"), Anonymous("coming", "/v")}, s.left(t))
 }
 
+func TestASweepPassesOverWhatIsTakenIntoUseMeanwhile(t *testing.T) {
+	s := storeIn(t)
+	name := Anonymous("coming", "/v")
+	s.mustMake(t, Wish{Name: name, Module: "coming"})
+	require.NoError(t, s.removeAll(false, func(*Volume) bool {
+		s.Hold("coming-g1", "coming", []string{name})
+		return true
+	}))
+	require.Equal(t, []string{name}, s.left(t))
+}
+
 func TestAFullDiskDoesNotKeepAVolumeFromGoing(t *testing.T) {
 	dir := t.TempDir()
 	require.NoError(t, syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=64k,nr_inodes=16"))

@@ -239,7 +239,7 @@ func reboot(t *testing.T, d *device.Device) {
 
 func TestAFullDiskLeavesNoHalfVolume(t *testing.T) {
 	home := t.TempDir()
-	require.NoError(t, syscall.Mount("tmpfs", home, "tmpfs", 0, "size=32m"))
+	require.NoError(t, syscall.Mount("tmpfs", home, "tmpfs", 0, "size=64m")) // of which a twentieth stays free
 	t.Cleanup(func() { _ = syscall.Unmount(home, syscall.MNT_DETACH) })
 	d := device.New(t, device.Options{Home: home})
 	importFilled(t, d)
