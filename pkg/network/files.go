@@ -150,31 +150,6 @@ func fullNames(plan *Plan, names []string) []string {
 	return append([]string{plan.Hostname + "." + plan.Domainname}, names...)
 }
 
-// rewriteHosts brings the hosts files of running modules up to date.
-func (m *Manager) rewriteHosts() {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	sum := m.namesSum()
-	if sum == m.names {
-		return
-	}
-	write := func(container, module string, plan *Plan) {
-		if err := rewrite(m.HostsFile(container), m.hosts(module, plan)); err != nil {
-			m.Log.WithError(err).WithField("container", container).Warn("cannot tell a module the names of its neighbours")
-			sum = "" // the next change tries again
-		}
-	}
-	for _, st := range m.present {
-		if rec := m.records[st.Module]; st.Up != "" && rec != nil && rec.Plan.Mode == ModeNetworks {
-			write(st.Up, st.Module, &rec.Plan)
-		}
-	}
-	for container, plan := range m.guests {
-		write(container, plan.Module, plan)
-	}
-	m.names = sum
-}
-
 // namesSum is a text of all names and addresses, to see whether any has changed.
 func (m *Manager) namesSum() string {
 	var parts []string

@@ -44,6 +44,8 @@ type Manager struct {
 	plugins  *plugins
 	states   states
 	firewall *firewall
+	// hostsFiles is locked before mu.
+	hostsFiles *hostsWriter
 	// bridge is held for reading while something is attached, for writing while the bridge is removed.
 	bridge sync.RWMutex
 
@@ -62,7 +64,6 @@ type Manager struct {
 	pools   [2]pool
 	failed  map[string]failure
 	guests  map[string]*Plan // by container: those that run in another module's namespace
-	names   string           // what all hosts files were last made of
 }
 
 // failure is how attaching a new module ahead ended.
@@ -89,7 +90,7 @@ func New(ctx context.Context, cfg Config) (*Manager, error) {
 	dir := filepath.Join(cfg.Run, "network")
 	m := &Manager{
 		Config: cfg, plugins: newPlugins(cfg.BinDirs, filepath.Join(cfg.Run, "cni")), states: states{dir},
-		firewall: newFirewall(cfg.Bridge, cfg.Subnet, cfg.Subnet6), wake: make(chan struct{}, 1),
+		firewall: newFirewall(cfg.Bridge, cfg.Subnet, cfg.Subnet6), wake: make(chan struct{}, 1), hostsFiles: newHostsWriter(),
 		records: map[string]*Record{}, claims: map[string]*claim{}, locks: map[string]*keyLock{}, failed: map[string]failure{}, guests: map[string]*Plan{},
 		pools: [2]pool{{subnet: cfg.Subnet}, {subnet: cfg.Subnet6}},
 	}
@@ -113,6 +114,7 @@ func New(ctx context.Context, cfg Config) (*Manager, error) {
 		m.refilter()
 	}
 	m.wg.Go(m.keepFilter)
+	m.wg.Go(m.keepHosts)
 	return m, nil
 }
 
