@@ -47,7 +47,18 @@ func newFirewall(bridge string, subnet, subnet6 netip.Prefix) *firewall {
 func (f *firewall) apply(ctx context.Context, wanted func() []published) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	ports := wanted()
+	f.take(wanted())
+	for _, fam := range f.families {
+		if err := fam.write(ctx, false); err != nil {
+			return err
+		}
+	}
+	f.inherited = false
+	return nil
+}
+
+// take deals the ports out to the families.
+func (f *firewall) take(ports []published) {
 	for _, fam := range f.families {
 		fam.ports = nil
 		for _, p := range ports {
@@ -55,12 +66,7 @@ func (f *firewall) apply(ctx context.Context, wanted func() []published) error {
 				fam.ports = append(fam.ports, p)
 			}
 		}
-		if err := fam.write(ctx, false); err != nil {
-			return err
-		}
 	}
-	f.inherited = false
-	return nil
 }
 
 // used says that rules were written, and not all of them removed.
@@ -71,12 +77,17 @@ func (f *firewall) used() bool {
 }
 
 // check writes the filter again where somebody else has changed it: firewalld and
-// others empty the tables when they reload.
-func (f *firewall) check(ctx context.Context) (mended bool, err error) {
+// others empty the tables when they reload. What could not be written before, which is
+// no change of somebody else's, is written too.
+func (f *firewall) check(ctx context.Context, wanted func() []published) (mended bool, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, fam := range f.families {
 		if fam.applied == "" {
+			f.take(wanted())
+			if err := fam.write(ctx, true); err != nil {
+				return mended, err
+			}
 			continue
 		}
 		now, err := fam.save(ctx)
@@ -108,13 +119,13 @@ func (f *firewall) clear(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		fam.applied = "" // also when somebody else removed it: the next module needs it whole
 		if !now.any {
 			continue
 		}
 		if err := fam.restore(ctx, fam.remove(now)); err != nil {
 			return err
 		}
-		fam.applied = ""
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package network
 
 import (
+	"context"
 	"net/netip"
 	"os/exec"
 	"testing"
@@ -36,19 +37,20 @@ func filterInOwnNamespace(t *testing.T) {
 	}
 	f := newFirewall("edged0", netip.MustParsePrefix("172.30.0.0/16"), netip.MustParsePrefix("fd00::/64"))
 	ports := []published{{proto: "tcp", port: 8080, to: netip.MustParseAddrPort("172.30.0.2:80")}}
-	step("apply", f.apply(ctx, func() []published { return ports }) == nil)
+	wanted := func() []published { return ports }
+	step("apply", f.apply(ctx, wanted) == nil)
 	first := f.families[0].read(save())
 	step("all hooks are there", len(first.hooks) == 5 && len(f.families[0].missing(first)) == 0)
-	mended, err := f.check(ctx)
+	mended, err := f.check(ctx, wanted)
 	step("nothing to mend", err == nil && !mended)
-	mended, err = f.check(ctx)
+	mended, err = f.check(ctx, wanted)
 	step("nor later", err == nil && !mended)
 
 	// As firewalld and iptables-restore do when they begin anew.
 	for _, table := range []string{"raw", "filter", "nat"} {
 		step("flush", exec.Command("iptables", "-t", table, "-F").Run() == nil)
 	}
-	mended, err = f.check(ctx)
+	mended, err = f.check(ctx, wanted)
 	step("mended", err == nil && mended)
 	again := f.families[0].read(save())
 	step("as before", len(again.hooks) == 5 && len(again.lines) == len(first.lines))
@@ -61,4 +63,31 @@ func filterInOwnNamespace(t *testing.T) {
 	step("clear", f.clear(ctx) == nil)
 	step("nothing is left", !f.families[0].read(save()).any)
 	step("clear nothing", f.clear(ctx) == nil)
+
+	// Somebody else removes the rules, then the last module goes, then the next comes.
+	step("apply", f.apply(ctx, wanted) == nil)
+	removeRules(step, f.families[0], save())
+	step("clear what is not there", f.clear(ctx) == nil)
+	step("apply after that", f.apply(ctx, wanted) == nil)
+	step("a module that comes has its filter", len(f.families[0].read(save()).hooks) == 5)
+
+	// A write fails, of which the families after it hear nothing either.
+	removeRules(step, f.families[0], save())
+	program := f.families[0].program
+	f.families[0].program, f.families[0].applied = "no-such-iptables", ""
+	f.families[1].applied = ""
+	step("a write fails", f.apply(ctx, wanted) != nil)
+	_, err = f.check(ctx, wanted)
+	step("a check says so", err != nil)
+	f.families[0].program = program
+	mended, err = f.check(ctx, wanted)
+	step("written by the check, and nobody else is blamed", err == nil && !mended)
+	again = f.families[0].read(save())
+	step("all of it", len(again.hooks) == 5 && len(again.lines) == len(first.lines))
+	step("and of the other family", f.families[1].applied != "")
+}
+
+// removeRules does as a tool that begins anew: chains and all are gone.
+func removeRules(step func(string, bool), fam *family, saved string) {
+	step("remove", fam.restore(context.Background(), fam.remove(fam.read(saved))) == nil)
 }

@@ -211,68 +211,8 @@ func (m *Manager) lock(ctx context.Context, key string) (func(), error) {
 	}
 }
 
-// Times of the filter: how long rules of a module that stopped may stay, so that one
-// that is restarted costs nothing, and how often it is looked whether they are all there.
-const (
-	filterRest  = time.Second
-	filterCheck = time.Minute
-)
-
-// refilter has the packet filter brought to what it should be, soon.
-func (m *Manager) refilter() {
-	select {
-	case m.wake <- struct{}{}:
-	default:
-	}
-}
-
-// keepFilter takes rules away that are not needed any more and puts those back that
-// somebody else removed.
-func (m *Manager) keepFilter() {
-	tick := time.NewTicker(filterCheck)
-	defer tick.Stop()
-	rest := time.NewTimer(filterRest)
-	defer rest.Stop()
-	rest.Stop()
-	for {
-		select {
-		case <-m.ctx.Done():
-			return
-		case <-m.wake:
-			rest.Reset(filterRest)
-		case <-rest.C:
-			if m.filtered() || m.firewall.used() {
-				m.warn(m.applyFilter(m.ctx), "cannot bring the packet filter to what it should be")
-			}
-		case <-tick.C:
-			if !m.filtered() {
-				continue
-			}
-			mended, err := m.firewall.check(m.ctx)
-			m.warn(err, "cannot look at the packet filter")
-			if mended {
-				m.Log.Warn("somebody changed edged's rules in the packet filter: they were put back")
-			}
-		}
-	}
-}
-
 func (m *Manager) warn(err error, text string) {
 	if err != nil && !errors.Is(err, context.Canceled) {
 		m.Log.WithError(err).Warn(text)
 	}
-}
-
-// filtered says whether anything is on the default network.
-func (m *Manager) filtered() bool {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	for _, st := range m.present {
-		for _, a := range st.Attached {
-			if a.Builtin {
-				return true
-			}
-		}
-	}
-	return false
 }
