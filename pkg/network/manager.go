@@ -41,9 +41,10 @@ type Instance struct {
 // Manager gives modules their networks. It is safe for concurrent use.
 type Manager struct {
 	Config
-	plugins  *plugins
-	states   states
-	firewall *firewall
+	plugins    *plugins
+	states     states
+	guestFiles guests
+	firewall   *firewall
 	// hostsFiles is locked before mu.
 	hostsFiles *hostsWriter
 	// bridge is held for reading while something is attached, for writing while the bridge is removed.
@@ -89,9 +90,9 @@ type claimedPort struct {
 func New(ctx context.Context, cfg Config) (*Manager, error) {
 	dir := filepath.Join(cfg.Run, "network")
 	m := &Manager{
-		Config: cfg, plugins: newPlugins(cfg.BinDirs, filepath.Join(cfg.Run, "cni")), states: states{dir},
+		Config: cfg, plugins: newPlugins(cfg.BinDirs, filepath.Join(cfg.Run, "cni")), states: states{dir}, guestFiles: guests{filepath.Join(dir, "guests")},
 		firewall: newFirewall(cfg.Bridge, cfg.Subnet, cfg.Subnet6), wake: make(chan struct{}, 1), hostsFiles: newHostsWriter(),
-		records: map[string]*Record{}, claims: map[string]*claim{}, locks: map[string]*keyLock{}, failed: map[string]failure{}, guests: map[string]*Plan{},
+		records: map[string]*Record{}, claims: map[string]*claim{}, locks: map[string]*keyLock{}, failed: map[string]failure{},
 		pools: [2]pool{{subnet: cfg.Subnet}, {subnet: cfg.Subnet6}},
 	}
 	m.loadLists()
@@ -103,6 +104,9 @@ func New(ctx context.Context, cfg Config) (*Manager, error) {
 		m.records[records[i].Module] = &records[i]
 	}
 	if m.present, err = m.states.load(); err != nil {
+		return nil, err
+	}
+	if m.guests, err = m.guestFiles.load(); err != nil {
 		return nil, err
 	}
 	for _, st := range m.present {

@@ -116,8 +116,8 @@ func (m *Manager) unpublish(key string) {
 
 // Ended says that a container's run is over: its ports are free again.
 func (m *Manager) Ended(container string) {
+	m.dismiss(container)
 	m.mu.Lock()
-	delete(m.guests, container)
 	var st state
 	for _, x := range m.present {
 		if x.Up == container {
@@ -144,6 +144,9 @@ func (m *Manager) Up() (containers []string) {
 		if st.Up != "" {
 			containers = append(containers, st.Up)
 		}
+	}
+	for container := range m.guests {
+		containers = append(containers, container)
 	}
 	return containers
 }

@@ -36,9 +36,9 @@ func (m *Manager) Start(ctx context.Context, in Instance, plan *Plan) (Files, er
 		if err = m.join(ctx, in, plan.Module); err == nil {
 			err = m.leave(ctx, in, plan)
 		}
-		m.mu.Lock()
-		m.guests[in.Container] = plan
-		m.mu.Unlock()
+		if err == nil {
+			err = m.receive(in.Container, plan)
+		}
 	default:
 		err = m.leave(ctx, in, plan)
 	}
