@@ -35,7 +35,9 @@ func (e *Engine) networkPlan(spec *module.Spec, o *options, exposed []string) (*
 	if plan.Endpoints, err = e.endpoints(o, names); err != nil {
 		return nil, err
 	}
-	if plan.Ports, err = portsOf(o, exposed); err != nil {
+	// Where none can be published, what an image exposes does not matter.
+	all := o.HostConfig.PublishAllPorts && plan.Mode != network.ModeHost && plan.Mode != network.ModeNone
+	if plan.Ports, err = portsOf(o, all, exposed); err != nil {
 		return nil, err
 	}
 	switch {
@@ -177,8 +179,8 @@ func readEndpoint(name string, s *networktypes.EndpointSettings, ep *network.End
 	return nil
 }
 
-// portsOf lists the ports to publish, in a fixed order.
-func portsOf(o *options, exposed []string) (all []network.Port, err error) {
+// portsOf lists the ports to publish, in a fixed order; with publishAll those that are exposed, too.
+func portsOf(o *options, publishAll bool, exposed []string) (all []network.Port, err error) {
 	bound := map[networktypes.Port]bool{}
 	for port, bindings := range o.HostConfig.PortBindings {
 		bound[port] = true
@@ -195,8 +197,11 @@ func portsOf(o *options, exposed []string) (all []network.Port, err error) {
 			}
 			all = append(all, p)
 		}
+		if len(all) > network.MaxPorts {
+			return nil, network.TooManyPorts()
+		}
 	}
-	if o.HostConfig.PublishAllPorts {
+	if publishAll {
 		for port := range o.ExposedPorts {
 			exposed = append(exposed, port.String())
 		}
@@ -209,6 +214,9 @@ func portsOf(o *options, exposed []string) (all []network.Port, err error) {
 				if checkPort(port) == nil && !bound[port] {
 					bound[port] = true
 					all = append(all, network.Port{Proto: string(port.Proto()), Port: port.Num()})
+				}
+				if len(all) > network.MaxPorts {
+					return nil, network.TooManyPorts() // an image may expose all there are
 				}
 			}
 		}

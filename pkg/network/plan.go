@@ -86,9 +86,21 @@ func sameHost(a, b netip.Addr) bool {
 	return a == b || any4(a) || any4(b) || a.IsUnspecified() || b.IsUnspecified()
 }
 
+// MaxPorts is how many ports a module may publish. Each costs sockets and a rule that
+// every first packet is compared with; an image that exposes thousands means none of them.
+const MaxPorts = 256
+
+// TooManyPorts is the refusal of more, errdefs.InvalidArgument.
+func TooManyPorts() error {
+	return fmt.Errorf("createOptions.HostConfig.PortBindings and PublishAllPorts: more than %d ports would be published: %w", MaxPorts, errdefs.ErrInvalidArgument)
+}
+
 // checkPorts refuses what can never be published together. The error is
 // errdefs.InvalidArgument.
 func checkPorts(ports []Port) error {
+	if len(ports) > MaxPorts {
+		return TooManyPorts()
+	}
 	for i, p := range ports {
 		for _, q := range ports[:i] {
 			if p.fixed() && q.fixed() && p.Proto == q.Proto && p.From == q.From && sameHost(p.HostIP, q.HostIP) {

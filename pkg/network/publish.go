@@ -66,7 +66,7 @@ func (m *Manager) claimPorts(rec *Record, plan *Plan) (_ *claim, chosen bool, er
 					break
 				}
 			}
-			if host, err = m.choosePort(p, rec); err == nil {
+			if host, err = m.choosePort(p, m.takenPorts(rec)); err == nil {
 				rec.Ports, chosen = append(rec.Ports, PortLease{p, host}), true
 				err = m.claimPort(c, p, host)
 			}
