@@ -79,7 +79,7 @@ func (m *Manager) hosts(module string, plan *Plan) []byte {
 	case ModeNetworks:
 		lines, host = m.neighbours(owner, net)
 	default:
-		lines = []hostLine{{netip.AddrFrom4([4]byte{127, 0, 1, 1}), fullNames(plan, plan.names(module, nil))}}
+		lines = []hostLine{{netip.AddrFrom4([4]byte{127, 0, 1, 1}), plan.names(module, nil)}}
 	}
 	for _, h := range plan.ExtraHosts {
 		addr := h.Addr
@@ -101,7 +101,7 @@ func (m *Manager) neighbours(module string, plan *Plan) (lines []hostLine, host 
 	for _, ep := range plan.Endpoints {
 		for f, want := range []netip.Addr{ep.IPv4, ep.IPv6} {
 			if a, ok := own.lease(ep.Network, want, f == 1); ok {
-				lines = append(lines, hostLine{a, fullNames(plan, plan.names(module, ep.Aliases))})
+				lines = append(lines, hostLine{a, plan.names(module, ep.Aliases)})
 			}
 		}
 		if c := m.lists[ep.Network]; c != nil && c.builtin && !host.IsValid() {
@@ -134,20 +134,12 @@ func (m *Manager) neighbours(module string, plan *Plan) (lines []hostLine, host 
 			})
 			for f, want := range []netip.Addr{ep.IPv4, ep.IPv6} {
 				if a, ok := rec.lease(ep.Network, want, f == 1); ok {
-					lines = append(lines, hostLine{a, fullNames(&rec.Plan, theirs)})
+					lines = append(lines, hostLine{a, theirs})
 				}
 			}
 		}
 	}
 	return lines, host
-}
-
-// fullNames puts the hostname with its domain before the others, where there is one.
-func fullNames(plan *Plan, names []string) []string {
-	if plan.Domainname == "" || len(names) == 0 || names[0] != plan.Hostname {
-		return names
-	}
-	return append([]string{plan.Hostname + "." + plan.Domainname}, names...)
 }
 
 // namesSum is a text of all names and addresses, to see whether any has changed.

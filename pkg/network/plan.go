@@ -111,11 +111,17 @@ func checkPorts(ports []Port) error {
 	return nil
 }
 
-// names are an endpoint's names of a module, the surest first.
+// names are an endpoint's names of a module, the surest first: the hostname with its
+// domain, where there is one, the hostname, the module's name and aliases. What means
+// the module itself on every machine is none of them.
 func (p *Plan) names(module string, aliases []string) []string {
+	full := ""
+	if p.Domainname != "" {
+		full = p.Hostname + "." + p.Domainname
+	}
 	var all []string
-	for _, name := range slices.Concat([]string{p.Hostname, module}, aliases) {
-		if ValidName(name) && !slices.Contains(all, name) {
+	for _, name := range slices.Concat([]string{full, p.Hostname, module}, aliases) {
+		if ValidName(name) && !reservedName(name) && !slices.Contains(all, name) {
 			all = append(all, name)
 		}
 	}
