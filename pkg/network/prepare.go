@@ -57,7 +57,7 @@ func (m *Manager) enrol(ctx context.Context, in Instance, plan *Plan, start bool
 	}
 	m.records[in.Module] = rec // from here on nobody else is given the same
 	m.mu.Unlock()
-	if err := m.Store.SaveNetwork(ctx, rec); err != nil {
+	if err := m.saveRecord(ctx, in.Module); err != nil {
 		m.mu.Lock()
 		defer m.mu.Unlock()
 		if m.records[in.Module] == rec {

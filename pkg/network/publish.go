@@ -31,7 +31,7 @@ func (m *Manager) publish(ctx context.Context, in Instance, plan *Plan) error {
 	}
 	m.mu.Unlock()
 	if err == nil && chosen {
-		err = m.Store.SaveNetwork(ctx, rec)
+		err = m.saveRecord(ctx, in.Module)
 	}
 	if err == nil {
 		err = m.applyFilter(ctx)

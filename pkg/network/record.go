@@ -2,8 +2,11 @@ package network
 
 import (
 	"context"
+	"fmt"
 	"net/netip"
 	"slices"
+
+	"github.com/containerd/errdefs"
 )
 
 // Record is what the database keeps of a module's network: what has to be the same
@@ -40,6 +43,24 @@ type Store interface {
 	SaveNetwork(ctx context.Context, r *Record) error
 	// NameTaken says whether another module has this name, in any case.
 	NameTaken(ctx context.Context, name, besides string) (bool, error)
+}
+
+// saveRecord writes down what is in memory of a module. A module is made and attached
+// by several at once; one that waited for its turn here writes what the others have
+// changed meanwhile, and nothing older than that.
+func (m *Manager) saveRecord(ctx context.Context, module string) error {
+	unlock, err := m.lock(ctx, "record/"+module) // no key has a slash
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	m.mu.Lock()
+	rec := m.records[module]
+	m.mu.Unlock()
+	if rec == nil {
+		return fmt.Errorf("module %q is being deleted: %w", module, errdefs.ErrNotFound)
+	}
+	return m.Store.SaveNetwork(ctx, rec)
 }
 
 func (r *Record) clone() *Record {

@@ -243,7 +243,7 @@ func (m *Manager) learn(ctx context.Context, module string, st *state) error {
 	if !changed {
 		return nil
 	}
-	return m.Store.SaveNetwork(ctx, rec)
+	return m.saveRecord(ctx, module)
 }
 
 // attachments works out the interfaces of a plan.
