@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -305,4 +306,27 @@ func encodePlan(plan *network.Plan) (*anypb.Any, error) {
 		return nil, fmt.Errorf("cannot write network plan: %w", err)
 	}
 	return &anypb.Any{TypeUrl: extensionNetwork, Value: text}, nil
+}
+
+// plansOf reads the plans of a module's generations from their records.
+func (e *Engine) plansOf(ctx context.Context, name string) ([]network.Plan, error) {
+	ctx, done := e.call(ctx)
+	defer done()
+	found, err := e.client.ContainerService().List(ctx, "labels."+strconv.Quote(labelModule)+"=="+strconv.Quote(name))
+	if err != nil {
+		return nil, fmt.Errorf("cannot list containers of module %q: %w", name, classify(err))
+	}
+	var plans []network.Plan
+	for _, c := range found {
+		ext := c.Extensions[extensionNetwork]
+		if ext == nil {
+			continue // of a version that knew no networks
+		}
+		var plan network.Plan
+		if err := json.Unmarshal(ext.GetValue(), &plan); err != nil {
+			return nil, fmt.Errorf("cannot read network plan of container %s: %w", c.ID, err)
+		}
+		plans = append(plans, plan)
+	}
+	return plans, nil
 }

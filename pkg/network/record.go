@@ -17,8 +17,8 @@ type Record struct {
 	Key string `json:"key"`
 	// Plan is that of the generation which was made first or started last.
 	Plan Plan `json:"plan"`
-	// Leases and Ports are kept until the module is deleted, also those that no
-	// generation wants at present: an update that fails goes back to them.
+	// Leases and Ports are also those that the generation in force does not want: an
+	// update that fails goes back to them. Settle gives back what none wants any more.
 	Leases []Lease     `json:"leases,omitempty"`
 	Ports  []PortLease `json:"ports,omitempty"`
 }
