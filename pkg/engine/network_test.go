@@ -108,6 +108,7 @@ func TestNetworkOptionsThatCannotBeAreRefusedByName(t *testing.T) {
 		`{"HostConfig":{"NetworkMode":"container:x","PortBindings":{"1/tcp":[{}]}}}`:                         "NetworkMode",
 		`{"HostConfig":{"NetworkMode":"none"},"NetworkingConfig":{"EndpointsConfig":{"edged":{}}}}`:          "EndpointsConfig",
 		`{"HostConfig":{"PortBindings":{"80/tcp":[{"HostPort":"80"}],"81/tcp":[{"HostPort":"80"}]}}}`:        "given twice",
+		`{"HostConfig":{"PortBindings":{"80/tcp":[{"HostIp":"::","HostPort":"80"}]}}}`:                       "subnet6",
 		`{"HostConfig":{"PortBindings":{"80/tcp":[{"HostPort":"90-80"}]}}}`:                                  "HostPort",
 		`{"HostConfig":{"PortBindings":{"80/tcp":[{"HostPort":"99999"}]}}}`:                                  "HostPort",
 		`{"HostConfig":{"PortBindings":{"80/icmp":[{"HostPort":"1"}]}}}`:                                     "PortBindings",
