@@ -72,3 +72,29 @@ func TestAHostsFileIsWrittenOutsideTheLock(t *testing.T) {
 	}
 	m.rewriteHosts()
 }
+
+// TestAStartWritesNoOlderHostsFileOverANewerOne: another module comes while this one's files are being written.
+func TestAStartWritesNoOlderHostsFileOverANewerOne(t *testing.T) {
+	m, text, _ := running(t, member("owner", "172.30.0.2"))
+	m.locks, m.failed, m.guestFiles = map[string]*keyLock{}, map[string]failure{}, guests{t.TempDir()}
+	plan := Plan{Mode: ModeNone, Hostname: "guest"}
+	require.NoError(t, os.WriteFile(m.HostsFile("guest-g1"), nil, 0o644))
+	done := make(chan struct{})
+	err := m.Start(t.Context(), Instance{Module: "guest", Key: "guest", Container: "guest-g1"}, &plan, func(Files) error {
+		// A guest of the owner in effect, from when its files are being written.
+		m.mu.Lock()
+		m.guests["guest-g1"] = &Plan{Mode: ModeModule, Module: "owner", Hostname: "guest"}
+		hub := member("hub", "172.30.0.3")
+		m.records["hub"] = &hub
+		m.mu.Unlock()
+		go func() { m.rewriteHosts(); close(done) }()
+		select {
+		case <-done:
+		case <-time.After(100 * time.Millisecond): // it waits until this is written
+		}
+		return os.WriteFile(m.HostsFile("guest-g1"), nil, 0o644) // what was known before
+	})
+	require.NoError(t, err)
+	<-done
+	require.Contains(t, text("guest"), "172.30.0.3\thub-host hub\n")
+}
