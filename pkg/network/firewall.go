@@ -94,7 +94,7 @@ func (f *firewall) check(ctx context.Context, wanted func() []published) (mended
 		if err != nil {
 			return mended, err
 		}
-		whole := len(fam.missing(now)) == 0
+		whole := fam.missing(now).none()
 		if whole && fam.found == nil {
 			fam.found = now.lines // how this iptables shows what was written
 			continue
@@ -131,23 +131,26 @@ func (f *firewall) clear(ctx context.Context) error {
 }
 
 func (fam *family) write(ctx context.Context, always bool) error {
-	text := fam.render(nil)
+	text := fam.render(lacks{})
 	if text == fam.applied && !always {
 		return nil
 	}
-	var missing []hook
-	if fam.applied == "" || always {
-		if err := trust(ctx, "firewall-cmd", fam.bridge); err != nil {
-			return err
+	if fam.applied != "" && !always {
+		if fam.restore(ctx, text) == nil {
+			fam.applied, fam.found = text, nil
+			return nil
 		}
-		now, err := fam.save(ctx)
-		if err != nil {
-			return err
-		}
-		missing = fam.missing(now)
+		fam.applied = "" // somebody removed what it stands on: look what is there
+	}
+	if err := trust(ctx, "firewall-cmd", fam.bridge); err != nil {
+		return err
+	}
+	now, err := fam.save(ctx)
+	if err != nil {
+		return err
 	}
 	fam.applied = ""
-	if err := fam.restore(ctx, fam.render(missing)); err != nil {
+	if err := fam.restore(ctx, fam.render(fam.missing(now))); err != nil {
 		return err
 	}
 	fam.applied, fam.found = text, nil

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/netip"
 	"os/exec"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -40,7 +41,7 @@ func filterInOwnNamespace(t *testing.T) {
 	wanted := func() []published { return ports }
 	step("apply", f.apply(ctx, wanted) == nil)
 	first := f.families[0].read(save())
-	step("all hooks are there", len(first.hooks) == 5 && len(f.families[0].missing(first)) == 0)
+	step("all hooks are there", len(first.hooks) == 5 && f.families[0].missing(first).none())
 	mended, err := f.check(ctx, wanted)
 	step("nothing to mend", err == nil && !mended)
 	mended, err = f.check(ctx, wanted)
@@ -70,6 +71,27 @@ func filterInOwnNamespace(t *testing.T) {
 	step("clear what is not there", f.clear(ctx) == nil)
 	step("apply after that", f.apply(ctx, wanted) == nil)
 	step("a module that comes has its filter", len(f.families[0].read(save()).hooks) == 5)
+
+	// What the operator forbids modules is never touched.
+	allow := func(args ...string) bool { return exec.Command("iptables", args...).Run() == nil }
+	step("forbid", allow("-A", "EDGED-USER-edged0", "-d", "192.0.2.0/24", "-j", "DROP"))
+	mended, err = f.check(ctx, wanted)
+	step("that is no change of edged's rules", err == nil && !mended)
+	step("write all", f.families[0].write(ctx, true) == nil)
+	step("clear", f.clear(ctx) == nil)
+	step("nothing of edged's is left", !f.families[0].read(save()).any)
+	step("apply after that", f.apply(ctx, wanted) == nil)
+	step("kept over all", strings.Contains(save(), "-A EDGED-USER-edged0 -d 192.0.2.0/24 -j DROP"))
+	step("allow", allow("-F", "EDGED-USER-edged0"))
+	step("clear all", f.clear(ctx) == nil)
+	step("one without rules is left to nobody", !strings.Contains(save(), "EDGED-USER"))
+
+	// Somebody removed chains and all, and a port is published before the next look.
+	step("apply", f.apply(ctx, wanted) == nil)
+	removeRules(step, f.families[0], save())
+	step("fewer ports", f.apply(ctx, func() []published { return nil }) == nil)
+	again = f.families[0].read(save())
+	step("with all they stand on", len(again.hooks) == 5 && again.user)
 
 	// A write fails, of which the families after it hear nothing either.
 	removeRules(step, f.families[0], save())
