@@ -113,7 +113,7 @@ func (e *Engine) prepareSnapshot(ctx context.Context, id, chainID string) error 
 	owned := snapshots.WithLabels(map[string]string{labelOwner: owner})
 	_, err := s.Prepare(ctx, id, chainID, owned)
 	if errdefs.IsAlreadyExists(err) {
-		if err = e.Delete(ctx, id); err == nil {
+		if err = e.remove(ctx, id); err == nil {
 			_, err = s.Prepare(ctx, id, chainID, owned)
 		}
 	}
@@ -206,6 +206,18 @@ func (e *Engine) operationLease(ctx context.Context, id string) (context.Context
 
 // Delete removes task, snapshot, record and files of a container; each may be gone already.
 func (e *Engine) Delete(ctx context.Context, id string) error {
+	if err := e.remove(ctx, id); err != nil {
+		return err
+	}
+	err := e.Networks.Settle(ctx, keyOf(id), func(name string) ([]network.Plan, error) { return e.plansOf(ctx, name) })
+	if err != nil {
+		e.Log.WithError(err).WithField("container", id).Warn("cannot give back addresses and ports of a generation that is gone; the next update will")
+	}
+	return nil
+}
+
+// remove is Delete, but keeps addresses and ports: those of a container that is being made.
+func (e *Engine) remove(ctx context.Context, id string) error {
 	if err := e.DeleteTask(ctx, id); err != nil {
 		return err
 	}

@@ -32,8 +32,10 @@ func (e *Engine) networkFiles(id, hostname string) ([]specs.Mount, error) {
 // HostsFile is the hosts file of a container, whether it is there or not.
 func HostsFile(home, id string) string { return filepath.Join(home, "containers", id, "hosts") }
 
-// writeNetworkFiles writes them in place. It is done before each start, too: what a
-// power cut left may be empty, and the host's resolv.conf may have changed.
+// writeNetworkFiles writes them anew before each start, too: what a power cut left may
+// be empty, and the host's resolv.conf may have changed. The files of an earlier run are
+// replaced and never opened: a module may have passed its open file to another, which
+// holds a lease on it (fcntl(2), F_SETLEASE) and lets whoever opens it wait.
 func (e *Engine) writeNetworkFiles(id, hostname string, files network.Files) error {
 	// Also before a start: what a failed try of the create left may have been removed with its folder.
 	if err := os.MkdirAll(e.filesDir(id), 0o700); err != nil {
@@ -43,17 +45,28 @@ func (e *Engine) writeNetworkFiles(id, hostname string, files network.Files) err
 		name string
 		text []byte
 	}{{"hosts", files.Hosts}, {"hostname", []byte(hostname + "\n")}, {"resolv.conf", files.Resolv}} {
-		p := filepath.Join(e.filesDir(id), f.name)
-		err := os.WriteFile(p, f.text, 0o600)
-		if err == nil {
-			// Modules of any user read it, whatever umask edged runs under.
-			err = os.Chmod(p, 0o644) // #nosec G302
-		}
-		if err != nil {
+		if err := replaceFile(filepath.Join(e.filesDir(id), f.name), f.text); err != nil {
 			return fmt.Errorf("cannot write %s of container %s: %w", f.name, id, err)
 		}
 	}
 	return nil
+}
+
+// replaceFile puts a new file in a file's place, which modules of any user may read. It
+// need not be there after a power cut.
+func replaceFile(path string, text []byte) error {
+	tmp := path + ".new"
+	if err := os.Remove(tmp); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	if err := os.WriteFile(tmp, text, 0o600); err != nil {
+		return err
+	}
+	// Whatever umask edged runs under.
+	if err := os.Chmod(tmp, 0o644); err != nil { // #nosec G302
+		return err
+	}
+	return os.Rename(tmp, path)
 }
 
 func (e *Engine) filesDir(id string) string { return filepath.Join(e.Home, "containers", id) }

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -35,7 +36,9 @@ func (e *Engine) networkPlan(spec *module.Spec, o *options, exposed []string) (*
 	if plan.Endpoints, err = e.endpoints(o, names); err != nil {
 		return nil, err
 	}
-	if plan.Ports, err = portsOf(o, exposed); err != nil {
+	// Where none can be published, what an image exposes does not matter.
+	all := o.HostConfig.PublishAllPorts && plan.Mode != network.ModeHost && plan.Mode != network.ModeNone
+	if plan.Ports, err = portsOf(o, all, exposed); err != nil {
 		return nil, err
 	}
 	switch {
@@ -177,8 +180,8 @@ func readEndpoint(name string, s *networktypes.EndpointSettings, ep *network.End
 	return nil
 }
 
-// portsOf lists the ports to publish, in a fixed order.
-func portsOf(o *options, exposed []string) (all []network.Port, err error) {
+// portsOf lists the ports to publish, in a fixed order; with publishAll those that are exposed, too.
+func portsOf(o *options, publishAll bool, exposed []string) (all []network.Port, err error) {
 	bound := map[networktypes.Port]bool{}
 	for port, bindings := range o.HostConfig.PortBindings {
 		bound[port] = true
@@ -195,8 +198,11 @@ func portsOf(o *options, exposed []string) (all []network.Port, err error) {
 			}
 			all = append(all, p)
 		}
+		if len(all) > network.MaxPorts {
+			return nil, network.TooManyPorts()
+		}
 	}
-	if o.HostConfig.PublishAllPorts {
+	if publishAll {
 		for port := range o.ExposedPorts {
 			exposed = append(exposed, port.String())
 		}
@@ -209,6 +215,9 @@ func portsOf(o *options, exposed []string) (all []network.Port, err error) {
 				if checkPort(port) == nil && !bound[port] {
 					bound[port] = true
 					all = append(all, network.Port{Proto: string(port.Proto()), Port: port.Num()})
+				}
+				if len(all) > network.MaxPorts {
+					return nil, network.TooManyPorts() // an image may expose all there are
 				}
 			}
 		}
@@ -297,4 +306,27 @@ func encodePlan(plan *network.Plan) (*anypb.Any, error) {
 		return nil, fmt.Errorf("cannot write network plan: %w", err)
 	}
 	return &anypb.Any{TypeUrl: extensionNetwork, Value: text}, nil
+}
+
+// plansOf reads the plans of a module's generations from their records.
+func (e *Engine) plansOf(ctx context.Context, name string) ([]network.Plan, error) {
+	ctx, done := e.call(ctx)
+	defer done()
+	found, err := e.client.ContainerService().List(ctx, "labels."+strconv.Quote(labelModule)+"=="+strconv.Quote(name))
+	if err != nil {
+		return nil, fmt.Errorf("cannot list containers of module %q: %w", name, classify(err))
+	}
+	var plans []network.Plan
+	for _, c := range found {
+		ext := c.Extensions[extensionNetwork]
+		if ext == nil {
+			continue // of a version that knew no networks
+		}
+		var plan network.Plan
+		if err := json.Unmarshal(ext.GetValue(), &plan); err != nil {
+			return nil, fmt.Errorf("cannot read network plan of container %s: %w", c.ID, err)
+		}
+		plans = append(plans, plan)
+	}
+	return plans, nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"net/netip"
+	"strings"
 	"testing"
 
 	"github.com/containerd/errdefs"
@@ -107,6 +108,7 @@ func TestNetworkOptionsThatCannotBeAreRefusedByName(t *testing.T) {
 		`{"HostConfig":{"NetworkMode":"container:x","PortBindings":{"1/tcp":[{}]}}}`:                         "NetworkMode",
 		`{"HostConfig":{"NetworkMode":"none"},"NetworkingConfig":{"EndpointsConfig":{"edged":{}}}}`:          "EndpointsConfig",
 		`{"HostConfig":{"PortBindings":{"80/tcp":[{"HostPort":"80"}],"81/tcp":[{"HostPort":"80"}]}}}`:        "given twice",
+		`{"HostConfig":{"PortBindings":{"80/tcp":[{"HostIp":"::","HostPort":"80"}]}}}`:                       "subnet6",
 		`{"HostConfig":{"PortBindings":{"80/tcp":[{"HostPort":"90-80"}]}}}`:                                  "HostPort",
 		`{"HostConfig":{"PortBindings":{"80/tcp":[{"HostPort":"99999"}]}}}`:                                  "HostPort",
 		`{"HostConfig":{"PortBindings":{"80/icmp":[{"HostPort":"1"}]}}}`:                                     "PortBindings",
@@ -130,4 +132,26 @@ func TestNetworkOptionsThatCannotBeAreRefusedByName(t *testing.T) {
 	}
 	_, err := planOf(t, "temp", `{"NetworkingConfig":{"EndpointsConfig":{"edged":{"Aliases":["localhost"]}}}}`)
 	require.True(t, errdefs.IsConflict(err), "%v", err)
+}
+
+func TestNoModulePublishesPortsWithoutBound(t *testing.T) {
+	const all = `{"HostConfig":{"PublishAllPorts":true}}`
+	for what, ask := range map[string]func() error{
+		"of an image": func() error { _, err := planOf(t, "temp", all, "1-65535/tcp", "1-65535/udp"); return err },
+		"of options":  func() error { _, err := planOf(t, "temp", all, "1-200/tcp", "1-57/udp"); return err },
+		"of one port": func() error {
+			bindings := strings.Repeat(`{"HostPort":"1-2"},`, 256) + `{"HostPort":"3"}`
+			_, err := planOf(t, "temp", `{"HostConfig":{"PortBindings":{"80/tcp":[`+bindings+`]}}}`)
+			return err
+		},
+	} {
+		err := ask()
+		require.True(t, errdefs.IsInvalidArgument(err), "%s: %v", what, err)
+		require.ErrorContains(t, err, "more than 256 ports", what)
+	}
+	plan, err := planOf(t, "temp", all, "1-200/tcp", "1-56/udp")
+	require.NoError(t, err)
+	require.Len(t, plan.Ports, network.MaxPorts)
+	_, err = planOf(t, "temp", `{"HostConfig":{"NetworkMode":"host","PublishAllPorts":true}}`, "1-65535/tcp")
+	require.NoError(t, err, "nothing is published there")
 }

@@ -84,11 +84,8 @@ func (e *Engine) beforeStart(ctx context.Context, id string) (terminal bool, err
 	} else if has(specs.NetworkNamespace) {
 		plan.Mode = network.ModeNone // of a version that knew no other
 	}
-	files, err := e.Networks.Start(ctx, instanceOf(record.Labels[labelModule], id), &plan)
-	if err != nil {
-		return false, err
-	}
-	return spec.Process.Terminal, e.writeNetworkFiles(id, name, files)
+	err = e.Networks.Start(ctx, instanceOf(record.Labels[labelModule], id), &plan, func(f network.Files) error { return e.writeNetworkFiles(id, name, f) })
+	return spec.Process.Terminal, err
 }
 
 // refresh brings what depends on the present into the spec: where devices are now, and

@@ -17,6 +17,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/edged/edged/pkg/module"
@@ -246,5 +247,32 @@ func TestTheImageCacheIsBounded(t *testing.T) {
 		require.True(t, ok)
 		require.Equal(t, fmt.Sprint(i), u.chainID)
 		require.LessOrEqual(t, len(c.byDigest), 256)
+	}
+}
+
+// TestALeaseOnTheFilesOfAnEarlierRunHoldsNoStartUp: a module may have passed its open
+// /etc/hosts to another, which runs on.
+func TestALeaseOnTheFilesOfAnEarlierRunHoldsNoStartUp(t *testing.T) {
+	e, _ := engineIn(t)
+	for _, name := range []string{"hosts", "hostname", "resolv.conf"} {
+		require.NoError(t, e.writeNetworkFiles("temp-1-g1", "h", network.Files{}))
+		leased, err := os.Open(filepath.Join(e.filesDir("temp-1-g1"), name))
+		require.NoError(t, err)
+		_, err = unix.FcntlInt(leased.Fd(), unix.F_SETLEASE, unix.F_RDLCK)
+		require.NoError(t, err)
+		done := make(chan error, 1)
+		go func() {
+			done <- e.writeNetworkFiles("temp-1-g1", "h", network.Files{Hosts: []byte("new"), Resolv: []byte("new")})
+		}()
+		select {
+		case err := <-done:
+			require.NoError(t, err)
+		case <-time.After(20 * time.Second):
+			require.FailNow(t, "the start waits for a lease on "+name)
+		}
+		require.NoError(t, leased.Close())
+		text, err := os.ReadFile(filepath.Join(e.filesDir("temp-1-g1"), "hosts"))
+		require.NoError(t, err)
+		require.Equal(t, "new", string(text))
 	}
 }

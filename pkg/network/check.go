@@ -43,7 +43,7 @@ func (m *Manager) Check(plan *Plan) error {
 		return err
 	}
 	seen := map[string]bool{}
-	publishes := false
+	var publisher *conflist // the first that can
 	for _, ep := range plan.Endpoints {
 		c, err := m.list(ep.Network)
 		if err != nil {
@@ -53,13 +53,23 @@ func (m *Manager) Check(plan *Plan) error {
 			return fmt.Errorf("invalid createOptions.NetworkingConfig.EndpointsConfig: network %q is given twice: %w", c.name, errdefs.ErrInvalidArgument)
 		}
 		seen[c.name] = true
-		publishes = publishes || c.publishes
+		if c.publishes && publisher == nil {
+			publisher = c
+		}
 		if err := m.checkEndpoint(c, &ep); err != nil {
 			return err
 		}
 	}
-	if plan.Mode == ModeNetworks && len(plan.Ports) > 0 && !publishes {
+	if plan.Mode == ModeNetworks && len(plan.Ports) > 0 && publisher == nil {
 		return fmt.Errorf("createOptions.HostConfig.PortBindings: none of the module's networks can publish ports (no plugin with the capability portMappings): %w", errdefs.ErrInvalidArgument)
+	}
+	if publisher == nil || !publisher.builtin || m.Subnet6.IsValid() {
+		return nil
+	}
+	for _, p := range plan.Ports {
+		if p.HostIP.Is6() {
+			return fmt.Errorf("createOptions.HostConfig.PortBindings: port %d/%s on %s leads nowhere: network %q has no IPv6 ([network] subnet6): %w", p.Port, p.Proto, p.HostIP, publisher.name, errdefs.ErrInvalidArgument)
+		}
 	}
 	return nil
 }

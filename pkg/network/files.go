@@ -79,7 +79,7 @@ func (m *Manager) hosts(module string, plan *Plan) []byte {
 	case ModeNetworks:
 		lines, host = m.neighbours(owner, net)
 	default:
-		lines = []hostLine{{netip.AddrFrom4([4]byte{127, 0, 1, 1}), fullNames(plan, plan.names(module, nil))}}
+		lines = []hostLine{{netip.AddrFrom4([4]byte{127, 0, 1, 1}), plan.names(module, nil)}}
 	}
 	for _, h := range plan.ExtraHosts {
 		addr := h.Addr
@@ -101,7 +101,7 @@ func (m *Manager) neighbours(module string, plan *Plan) (lines []hostLine, host 
 	for _, ep := range plan.Endpoints {
 		for f, want := range []netip.Addr{ep.IPv4, ep.IPv6} {
 			if a, ok := own.lease(ep.Network, want, f == 1); ok {
-				lines = append(lines, hostLine{a, fullNames(plan, plan.names(module, ep.Aliases))})
+				lines = append(lines, hostLine{a, plan.names(module, ep.Aliases)})
 			}
 		}
 		if c := m.lists[ep.Network]; c != nil && c.builtin && !host.IsValid() {
@@ -134,45 +134,12 @@ func (m *Manager) neighbours(module string, plan *Plan) (lines []hostLine, host 
 			})
 			for f, want := range []netip.Addr{ep.IPv4, ep.IPv6} {
 				if a, ok := rec.lease(ep.Network, want, f == 1); ok {
-					lines = append(lines, hostLine{a, fullNames(&rec.Plan, theirs)})
+					lines = append(lines, hostLine{a, theirs})
 				}
 			}
 		}
 	}
 	return lines, host
-}
-
-// fullNames puts the hostname with its domain before the others, where there is one.
-func fullNames(plan *Plan, names []string) []string {
-	if plan.Domainname == "" || len(names) == 0 || names[0] != plan.Hostname {
-		return names
-	}
-	return append([]string{plan.Hostname + "." + plan.Domainname}, names...)
-}
-
-// rewriteHosts brings the hosts files of running modules up to date.
-func (m *Manager) rewriteHosts() {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	sum := m.namesSum()
-	if sum == m.names {
-		return
-	}
-	write := func(container, module string, plan *Plan) {
-		if err := rewrite(m.HostsFile(container), m.hosts(module, plan)); err != nil {
-			m.Log.WithError(err).WithField("container", container).Warn("cannot tell a module the names of its neighbours")
-			sum = "" // the next change tries again
-		}
-	}
-	for _, st := range m.present {
-		if rec := m.records[st.Module]; st.Up != "" && rec != nil && rec.Plan.Mode == ModeNetworks {
-			write(st.Up, st.Module, &rec.Plan)
-		}
-	}
-	for container, plan := range m.guests {
-		write(container, plan.Module, plan)
-	}
-	m.names = sum
 }
 
 // namesSum is a text of all names and addresses, to see whether any has changed.

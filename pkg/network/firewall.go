@@ -47,7 +47,18 @@ func newFirewall(bridge string, subnet, subnet6 netip.Prefix) *firewall {
 func (f *firewall) apply(ctx context.Context, wanted func() []published) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	ports := wanted()
+	f.take(wanted())
+	for _, fam := range f.families {
+		if err := fam.write(ctx, false); err != nil {
+			return err
+		}
+	}
+	f.inherited = false
+	return nil
+}
+
+// take deals the ports out to the families.
+func (f *firewall) take(ports []published) {
 	for _, fam := range f.families {
 		fam.ports = nil
 		for _, p := range ports {
@@ -55,12 +66,7 @@ func (f *firewall) apply(ctx context.Context, wanted func() []published) error {
 				fam.ports = append(fam.ports, p)
 			}
 		}
-		if err := fam.write(ctx, false); err != nil {
-			return err
-		}
 	}
-	f.inherited = false
-	return nil
 }
 
 // used says that rules were written, and not all of them removed.
@@ -71,19 +77,24 @@ func (f *firewall) used() bool {
 }
 
 // check writes the filter again where somebody else has changed it: firewalld and
-// others empty the tables when they reload.
-func (f *firewall) check(ctx context.Context) (mended bool, err error) {
+// others empty the tables when they reload. What could not be written before, which is
+// no change of somebody else's, is written too.
+func (f *firewall) check(ctx context.Context, wanted func() []published) (mended bool, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, fam := range f.families {
 		if fam.applied == "" {
+			f.take(wanted())
+			if err := fam.write(ctx, true); err != nil {
+				return mended, err
+			}
 			continue
 		}
 		now, err := fam.save(ctx)
 		if err != nil {
 			return mended, err
 		}
-		whole := len(fam.missing(now)) == 0
+		whole := fam.missing(now).none()
 		if whole && fam.found == nil {
 			fam.found = now.lines // how this iptables shows what was written
 			continue
@@ -108,35 +119,38 @@ func (f *firewall) clear(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		fam.applied = "" // also when somebody else removed it: the next module needs it whole
 		if !now.any {
 			continue
 		}
 		if err := fam.restore(ctx, fam.remove(now)); err != nil {
 			return err
 		}
-		fam.applied = ""
 	}
 	return nil
 }
 
 func (fam *family) write(ctx context.Context, always bool) error {
-	text := fam.render(nil)
+	text := fam.render(lacks{})
 	if text == fam.applied && !always {
 		return nil
 	}
-	var missing []hook
-	if fam.applied == "" || always {
-		if err := trust(ctx, "firewall-cmd", fam.bridge); err != nil {
-			return err
+	if fam.applied != "" && !always {
+		if fam.restore(ctx, text) == nil {
+			fam.applied, fam.found = text, nil
+			return nil
 		}
-		now, err := fam.save(ctx)
-		if err != nil {
-			return err
-		}
-		missing = fam.missing(now)
+		fam.applied = "" // somebody removed what it stands on: look what is there
+	}
+	if err := trust(ctx, "firewall-cmd", fam.bridge); err != nil {
+		return err
+	}
+	now, err := fam.save(ctx)
+	if err != nil {
+		return err
 	}
 	fam.applied = ""
-	if err := fam.restore(ctx, fam.render(missing)); err != nil {
+	if err := fam.restore(ctx, fam.render(fam.missing(now))); err != nil {
 		return err
 	}
 	fam.applied, fam.found = text, nil

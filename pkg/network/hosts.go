@@ -43,9 +43,11 @@ func renderHosts(lines []hostLine) []byte {
 
 // rewrite changes a file in place: modules have mounted its inode. The new text is
 // there before what is left of the old one goes, so no reader finds it empty. A file
-// that is not there is not made.
+// that is not there is not made. The module may hold a lease on it, for which an open
+// would wait up to a minute: the error is EAGAIN then, and the lease is being broken
+// (fcntl(2), "Leases").
 func rewrite(path string, text []byte) error {
-	f, err := os.OpenFile(path, os.O_WRONLY|unix.O_NOFOLLOW, 0)
+	f, err := os.OpenFile(path, os.O_WRONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil
 	}

@@ -41,9 +41,12 @@ type Instance struct {
 // Manager gives modules their networks. It is safe for concurrent use.
 type Manager struct {
 	Config
-	plugins  *plugins
-	states   states
-	firewall *firewall
+	plugins    *plugins
+	states     states
+	guestFiles guests
+	firewall   *firewall
+	// hostsFiles is locked before mu.
+	hostsFiles *hostsWriter
 	// bridge is held for reading while something is attached, for writing while the bridge is removed.
 	bridge sync.RWMutex
 
@@ -62,7 +65,6 @@ type Manager struct {
 	pools   [2]pool
 	failed  map[string]failure
 	guests  map[string]*Plan // by container: those that run in another module's namespace
-	names   string           // what all hosts files were last made of
 }
 
 // failure is how attaching a new module ahead ended.
@@ -88,9 +90,9 @@ type claimedPort struct {
 func New(ctx context.Context, cfg Config) (*Manager, error) {
 	dir := filepath.Join(cfg.Run, "network")
 	m := &Manager{
-		Config: cfg, plugins: newPlugins(cfg.BinDirs, filepath.Join(cfg.Run, "cni")), states: states{dir},
-		firewall: newFirewall(cfg.Bridge, cfg.Subnet, cfg.Subnet6), wake: make(chan struct{}, 1),
-		records: map[string]*Record{}, claims: map[string]*claim{}, locks: map[string]*keyLock{}, failed: map[string]failure{}, guests: map[string]*Plan{},
+		Config: cfg, plugins: newPlugins(cfg.BinDirs, filepath.Join(cfg.Run, "cni")), states: states{dir}, guestFiles: guests{filepath.Join(dir, "guests")},
+		firewall: newFirewall(cfg.Bridge, cfg.Subnet, cfg.Subnet6), wake: make(chan struct{}, 1), hostsFiles: newHostsWriter(),
+		records: map[string]*Record{}, claims: map[string]*claim{}, locks: map[string]*keyLock{}, failed: map[string]failure{},
 		pools: [2]pool{{subnet: cfg.Subnet}, {subnet: cfg.Subnet6}},
 	}
 	m.loadLists()
@@ -104,6 +106,9 @@ func New(ctx context.Context, cfg Config) (*Manager, error) {
 	if m.present, err = m.states.load(); err != nil {
 		return nil, err
 	}
+	if m.guests, err = m.guestFiles.load(); err != nil {
+		return nil, err
+	}
 	for _, st := range m.present {
 		m.takeUp(st)
 	}
@@ -113,6 +118,7 @@ func New(ctx context.Context, cfg Config) (*Manager, error) {
 		m.refilter()
 	}
 	m.wg.Go(m.keepFilter)
+	m.wg.Go(m.keepHosts)
 	return m, nil
 }
 
@@ -209,68 +215,8 @@ func (m *Manager) lock(ctx context.Context, key string) (func(), error) {
 	}
 }
 
-// Times of the filter: how long rules of a module that stopped may stay, so that one
-// that is restarted costs nothing, and how often it is looked whether they are all there.
-const (
-	filterRest  = time.Second
-	filterCheck = time.Minute
-)
-
-// refilter has the packet filter brought to what it should be, soon.
-func (m *Manager) refilter() {
-	select {
-	case m.wake <- struct{}{}:
-	default:
-	}
-}
-
-// keepFilter takes rules away that are not needed any more and puts those back that
-// somebody else removed.
-func (m *Manager) keepFilter() {
-	tick := time.NewTicker(filterCheck)
-	defer tick.Stop()
-	rest := time.NewTimer(filterRest)
-	defer rest.Stop()
-	rest.Stop()
-	for {
-		select {
-		case <-m.ctx.Done():
-			return
-		case <-m.wake:
-			rest.Reset(filterRest)
-		case <-rest.C:
-			if m.filtered() || m.firewall.used() {
-				m.warn(m.applyFilter(m.ctx), "cannot bring the packet filter to what it should be")
-			}
-		case <-tick.C:
-			if !m.filtered() {
-				continue
-			}
-			mended, err := m.firewall.check(m.ctx)
-			m.warn(err, "cannot look at the packet filter")
-			if mended {
-				m.Log.Warn("somebody changed edged's rules in the packet filter: they were put back")
-			}
-		}
-	}
-}
-
 func (m *Manager) warn(err error, text string) {
 	if err != nil && !errors.Is(err, context.Canceled) {
 		m.Log.WithError(err).Warn(text)
 	}
-}
-
-// filtered says whether anything is on the default network.
-func (m *Manager) filtered() bool {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	for _, st := range m.present {
-		for _, a := range st.Attached {
-			if a.Builtin {
-				return true
-			}
-		}
-	}
-	return false
 }

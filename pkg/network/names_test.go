@@ -135,3 +135,20 @@ func TestNamesOfNeighbours(t *testing.T) {
 	guest := Plan{Mode: ModeModule, Module: "hub", Hostname: "guest"}
 	require.Contains(t, string(m.hosts("guest", &guest)), loopbackLines+"172.30.0.3\thub-host hub broker\n", "it is in the other's place")
 }
+
+// TestNobodyTakesAnothersNameByHisOwnHostname: it would turn away what neighbours send there, their own loopback before all.
+func TestNobodyTakesAnothersNameByHisOwnHostname(t *testing.T) {
+	thief, dotted := member("thief", "172.30.0.4", "ip6-loopback"), member("hub.plant", "172.30.0.3")
+	thief.Plan.Hostname, thief.Plan.Domainname = "HUB", "plant"
+	local := member("localhost", "172.30.0.5")
+	local.Plan.Hostname, local.Plan.Domainname = "LocalHost", "localhost"
+	self := member("self", "172.30.0.2")
+	m := manager(self, thief, dotted, local)
+	require.Equal(t, loopbackLines+
+		"172.30.0.2\tself-host self\n"+
+		"172.30.0.3\thub.plant-host hub.plant\n"+
+		"172.30.0.4\tHUB hub thief\n", string(m.hosts("self", &self.Plan)))
+	require.NotContains(t, string(m.hosts("localhost", &local.Plan)), "172.30.0.5\t")
+	none := Plan{Mode: ModeNone, Hostname: "localhost"}
+	require.Equal(t, loopbackLines, string(m.hosts("localhost", &none)))
+}

@@ -86,9 +86,21 @@ func sameHost(a, b netip.Addr) bool {
 	return a == b || any4(a) || any4(b) || a.IsUnspecified() || b.IsUnspecified()
 }
 
+// MaxPorts is how many ports a module may publish. Each costs sockets and a rule that
+// every first packet is compared with; an image that exposes thousands means none of them.
+const MaxPorts = 256
+
+// TooManyPorts is the refusal of more, errdefs.InvalidArgument.
+func TooManyPorts() error {
+	return fmt.Errorf("createOptions.HostConfig.PortBindings and PublishAllPorts: more than %d ports would be published: %w", MaxPorts, errdefs.ErrInvalidArgument)
+}
+
 // checkPorts refuses what can never be published together. The error is
 // errdefs.InvalidArgument.
 func checkPorts(ports []Port) error {
+	if len(ports) > MaxPorts {
+		return TooManyPorts()
+	}
 	for i, p := range ports {
 		for _, q := range ports[:i] {
 			if p.fixed() && q.fixed() && p.Proto == q.Proto && p.From == q.From && sameHost(p.HostIP, q.HostIP) {
@@ -99,11 +111,17 @@ func checkPorts(ports []Port) error {
 	return nil
 }
 
-// names are an endpoint's names of a module, the surest first.
+// names are an endpoint's names of a module, the surest first: the hostname with its
+// domain, where there is one, the hostname, the module's name and aliases. What means
+// the module itself on every machine is none of them.
 func (p *Plan) names(module string, aliases []string) []string {
+	full := ""
+	if p.Domainname != "" {
+		full = p.Hostname + "." + p.Domainname
+	}
 	var all []string
-	for _, name := range slices.Concat([]string{p.Hostname, module}, aliases) {
-		if ValidName(name) && !slices.Contains(all, name) {
+	for _, name := range slices.Concat([]string{full, p.Hostname, module}, aliases) {
+		if ValidName(name) && !reservedName(name) && !slices.Contains(all, name) {
 			all = append(all, name)
 		}
 	}

@@ -111,9 +111,25 @@ func TestARangeOfHostPortsGivesTheFirstThatIsFree(t *testing.T) {
 	taken := uint16(l.Addr().(*net.TCPAddr).Port)
 	m := manager(Record{Module: "other", Plan: Plan{Ports: []Port{{Proto: "tcp", From: taken + 1, To: taken + 1, Port: 1}}}})
 	wish := Port{Proto: "tcp", HostIP: local, From: taken, To: taken + 9, Port: 80}
-	got, err := m.choosePort(wish, &Record{Module: "m"})
+	got, err := m.choosePort(wish, m.takenPorts(&Record{Module: "m"}))
 	require.NoError(t, err)
 	require.Greater(t, got, taken+1)
-	_, err = m.choosePort(Port{Proto: "tcp", HostIP: local, From: taken, To: taken + 1, Port: 80}, &Record{Module: "m"})
+	_, err = m.choosePort(Port{Proto: "tcp", HostIP: local, From: taken, To: taken + 1, Port: 80}, m.takenPorts(&Record{Module: "m"}))
 	require.True(t, errdefs.IsConflict(err), "%v", err)
+}
+
+func TestChosenPortsOfAModuleAreEachOnesOwn(t *testing.T) {
+	m, rec := manager(), &Record{Module: "m"}
+	plan := Plan{}
+	for i := range MaxPorts {
+		plan.Ports = append(plan.Ports, Port{Proto: "tcp", HostIP: local, Port: uint16(i + 1)})
+	}
+	_, err := m.allocate(rec, &plan)
+	require.NoError(t, err)
+	seen := map[uint16]bool{}
+	for _, l := range rec.Ports {
+		seen[l.Host] = true
+	}
+	require.Len(t, seen, MaxPorts)
+	require.Len(t, m.takenPorts(rec), MaxPorts)
 }

@@ -2,13 +2,11 @@ package network
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
 
 	"github.com/containerd/errdefs"
-	"golang.org/x/sys/unix"
 )
 
 // Prepare gives a module that is being made its addresses and ports and writes them
@@ -59,7 +57,7 @@ func (m *Manager) enrol(ctx context.Context, in Instance, plan *Plan, start bool
 	}
 	m.records[in.Module] = rec // from here on nobody else is given the same
 	m.mu.Unlock()
-	if err := m.Store.SaveNetwork(ctx, rec); err != nil {
+	if err := m.saveRecord(ctx, in.Module); err != nil {
 		m.mu.Lock()
 		defer m.mu.Unlock()
 		if m.records[in.Module] == rec {
@@ -105,11 +103,15 @@ func (m *Manager) allocate(rec *Record, plan *Plan) (changed bool, err error) {
 			changed = true
 		}
 	}
+	var taken takenPorts
 	for _, p := range plan.Ports {
 		if p.fixed() || rec.hostPort(p) != 0 {
 			continue
 		}
-		host, err := m.choosePort(p, rec)
+		if taken == nil {
+			taken = m.takenPorts(rec)
+		}
+		host, err := m.choosePort(p, taken)
 		if err != nil {
 			return false, err
 		}
@@ -147,57 +149,4 @@ func (m *Manager) holderOf(network string, a netip.Addr, besides string) string 
 		}
 	}
 	return ""
-}
-
-// choosePort finds a host port that nobody has, in the wish's range or the kernel's;
-// m.mu is held. The error is errdefs.Conflict.
-func (m *Manager) choosePort(p Port, rec *Record) (uint16, error) {
-	taken := func(host uint16) bool {
-		for _, r := range m.records {
-			if r.Module == rec.Module {
-				r = rec
-			}
-			for _, l := range r.Ports {
-				if l.Host == host && l.Port.Proto == p.Proto {
-					return true
-				}
-			}
-			for _, q := range r.Plan.Ports {
-				if q.fixed() && q.From == host && q.Proto == p.Proto {
-					return true
-				}
-			}
-		}
-		return slices.ContainsFunc(rec.Ports, func(l PortLease) bool { return l.Host == host && l.Port.Proto == p.Proto })
-	}
-	try := func(port uint16) (uint16, error) {
-		held, host, err := reservePort(p, port, m.Subnet6.IsValid())
-		if err != nil {
-			return 0, err
-		}
-		held.close()
-		if taken(host) {
-			return 0, unix.EADDRINUSE
-		}
-		return host, nil
-	}
-	var err error
-	if p.From == 0 {
-		for range 64 {
-			var host uint16
-			if host, err = try(0); err == nil {
-				return host, nil
-			}
-			if !errors.Is(err, unix.EADDRINUSE) {
-				break
-			}
-		}
-	}
-	for port := int(p.From); p.From != 0 && port <= int(p.To); port++ {
-		var host uint16
-		if host, err = try(uint16(port)); err == nil {
-			return host, nil
-		}
-	}
-	return 0, fmt.Errorf("cannot publish port %d/%s: no host port is free: %w: %w", p.Port, p.Proto, err, errdefs.ErrConflict)
 }

@@ -31,7 +31,7 @@ func (m *Manager) publish(ctx context.Context, in Instance, plan *Plan) error {
 	}
 	m.mu.Unlock()
 	if err == nil && chosen {
-		err = m.Store.SaveNetwork(ctx, rec)
+		err = m.saveRecord(ctx, in.Module)
 	}
 	if err == nil {
 		err = m.applyFilter(ctx)
@@ -66,7 +66,7 @@ func (m *Manager) claimPorts(rec *Record, plan *Plan) (_ *claim, chosen bool, er
 					break
 				}
 			}
-			if host, err = m.choosePort(p, rec); err == nil {
+			if host, err = m.choosePort(p, m.takenPorts(rec)); err == nil {
 				rec.Ports, chosen = append(rec.Ports, PortLease{p, host}), true
 				err = m.claimPort(c, p, host)
 			}
@@ -116,8 +116,8 @@ func (m *Manager) unpublish(key string) {
 
 // Ended says that a container's run is over: its ports are free again.
 func (m *Manager) Ended(container string) {
+	m.dismiss(container)
 	m.mu.Lock()
-	delete(m.guests, container)
 	var st state
 	for _, x := range m.present {
 		if x.Up == container {
@@ -144,6 +144,9 @@ func (m *Manager) Up() (containers []string) {
 		if st.Up != "" {
 			containers = append(containers, st.Up)
 		}
+	}
+	for container := range m.guests {
+		containers = append(containers, container)
 	}
 	return containers
 }

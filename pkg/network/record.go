@@ -2,8 +2,11 @@ package network
 
 import (
 	"context"
+	"fmt"
 	"net/netip"
 	"slices"
+
+	"github.com/containerd/errdefs"
 )
 
 // Record is what the database keeps of a module's network: what has to be the same
@@ -14,8 +17,8 @@ type Record struct {
 	Key string `json:"key"`
 	// Plan is that of the generation which was made first or started last.
 	Plan Plan `json:"plan"`
-	// Leases and Ports are kept until the module is deleted, also those that no
-	// generation wants at present: an update that fails goes back to them.
+	// Leases and Ports are also those that the generation in force does not want: an
+	// update that fails goes back to them. Settle gives back what none wants any more.
 	Leases []Lease     `json:"leases,omitempty"`
 	Ports  []PortLease `json:"ports,omitempty"`
 }
@@ -40,6 +43,24 @@ type Store interface {
 	SaveNetwork(ctx context.Context, r *Record) error
 	// NameTaken says whether another module has this name, in any case.
 	NameTaken(ctx context.Context, name, besides string) (bool, error)
+}
+
+// saveRecord writes down what is in memory of a module. A module is made and attached
+// by several at once; one that waited for its turn here writes what the others have
+// changed meanwhile, and nothing older than that.
+func (m *Manager) saveRecord(ctx context.Context, module string) error {
+	unlock, err := m.lock(ctx, "record/"+module) // no key has a slash
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	m.mu.Lock()
+	rec := m.records[module]
+	m.mu.Unlock()
+	if rec == nil {
+		return fmt.Errorf("module %q is being deleted: %w", module, errdefs.ErrNotFound)
+	}
+	return m.Store.SaveNetwork(ctx, rec)
 }
 
 func (r *Record) clone() *Record {

@@ -25,7 +25,7 @@ type rules struct {
 	ports  []published
 }
 
-// Chains: raw, forwarding, destinations and sources.
+// Chains: raw, forwarding, destinations and sources, and the operator's own (USER).
 func (r *rules) chain(kind string) string { return "EDGED-" + kind + "-" + r.bridge }
 
 func (r *rules) v6() bool { return r.subnet.Addr().Is6() }
@@ -57,8 +57,8 @@ func (r *rules) hooks() []hook {
 
 func (h hook) rule() string { return strings.Join(strings.Fields(h.match+" -j "+h.to), " ") }
 
-// render returns the text, with those hooks that are missing.
-func (r *rules) render(missing []hook) string {
+// render returns the text, with what is missing.
+func (r *rules) render(missing lacks) string {
 	br, subnet := r.bridge, r.subnet.String()
 	tables := map[string][]string{}
 	add := func(table, kind, rule string) {
@@ -72,6 +72,8 @@ func (r *rules) render(missing []hook) string {
 	}
 	// Before the rest of FORWARD, whose policy may be to drop (Docker's, ufw's). Into the network goes what was asked for from
 	// inside or is published; nobody outside gets at other ports by a route.
+	// What the operator forbids modules comes before all: rules of FORWARD would come too late.
+	add("filter", "FWD", "-i "+br+" ! -o "+br+" -j "+r.chain("USER"))
 	add("filter", "FWD", "-i "+br+" -j ACCEPT")
 	add("filter", "FWD", "-o "+br+" -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT")
 	add("filter", "FWD", "-o "+br+" -m conntrack --ctstate DNAT -j ACCEPT")
@@ -98,10 +100,13 @@ func (r *rules) render(missing []hook) string {
 		for _, kind := range t.kinds {
 			fmt.Fprintf(&b, ":%s - [0:0]\n", r.chain(kind)) // makes it, or empties it
 		}
+		if t.name == "filter" && missing.user {
+			fmt.Fprintf(&b, ":%s - [0:0]\n", r.chain("USER")) // never where it is: it is not edged's
+		}
 		for _, rule := range tables[t.name] {
 			b.WriteString(rule + "\n")
 		}
-		for _, h := range missing {
+		for _, h := range missing.hooks {
 			if h.table == t.name {
 				fmt.Fprintf(&b, "-I %s 1 %s\n", h.chain, h.rule())
 			}
@@ -125,7 +130,17 @@ type seen struct {
 	hooks []hook   // that lead into edged's chains, as often as they are there
 	lines []string // of edged's chains
 	any   bool     // there is a chain of edged's
+	// user says that the operator's chain is there, used that it has rules.
+	user, used bool
 }
+
+// lacks is what is not there: hooks, and the operator's chain.
+type lacks struct {
+	hooks []hook
+	user  bool
+}
+
+func (l lacks) none() bool { return len(l.hooks) == 0 && !l.user }
 
 // read picks edged's own out of the text of iptables-save.
 func (r *rules) read(text string) (s seen) {
@@ -142,6 +157,10 @@ func (r *rules) read(text string) (s seen) {
 			table = line[1:]
 		case strings.HasPrefix(line, ":") && own[f[0][1:]]:
 			s.any = true
+		case strings.HasPrefix(line, ":") && table == "filter" && f[0][1:] == r.chain("USER"):
+			s.user = true
+		case len(f) > 2 && f[0] == "-A" && table == "filter" && f[1] == r.chain("USER"):
+			s.used = true
 		case len(f) > 3 && f[0] == "-A" && own[f[1]]:
 			s.lines = append(s.lines, table+" "+line)
 		case len(f) > 3 && f[0] == "-A" && f[len(f)-2] == "-j" && own[f[len(f)-1]]:
@@ -151,18 +170,19 @@ func (r *rules) read(text string) (s seen) {
 	return s
 }
 
-// missing are the hooks that are not there. Only place and goal are compared: how a
+// missing is what is not there. Only place and goal of hooks are compared: how a
 // version of iptables writes a match is its own affair.
-func (r *rules) missing(s seen) (all []hook) {
+func (r *rules) missing(s seen) (l lacks) {
 	for _, h := range r.hooks() {
 		if !slices.ContainsFunc(s.hooks, func(x hook) bool { return x.table == h.table && x.chain == h.chain && x.to == h.to }) {
-			all = append(all, h)
+			l.hooks = append(l.hooks, h)
 		}
 	}
-	return all
+	l.user = !s.user
+	return l
 }
 
-// remove is the text that takes everything away again.
+// remove is the text that takes everything away again, except what an operator wrote.
 func (r *rules) remove(s seen) string {
 	var b strings.Builder
 	for _, t := range []struct {
@@ -180,6 +200,9 @@ func (r *rules) remove(s seen) string {
 		}
 		for _, kind := range t.kinds {
 			fmt.Fprintf(&b, "-X %s\n", r.chain(kind))
+		}
+		if t.name == "filter" && s.user && !s.used {
+			fmt.Fprintf(&b, "-X %s\n", r.chain("USER"))
 		}
 		b.WriteString("COMMIT\n")
 	}

@@ -14,18 +14,19 @@ import (
 )
 
 // Start makes a module's network be what its plan says and publishes its ports; it is
-// called before each run. Where nothing has changed no plugin runs. Errors: Conflict
+// called before each run, and has write put the container's files in place; what changes
+// of them later is written when write is done. Where nothing has changed no plugin runs. Errors: Conflict
 // (a port that another module or program has: nothing is started), Unavailable (a
 // plugin failed or hung), InvalidArgument (the network is gone).
-func (m *Manager) Start(ctx context.Context, in Instance, plan *Plan) (Files, error) {
+func (m *Manager) Start(ctx context.Context, in Instance, plan *Plan, write func(Files) error) error {
 	began := time.Now()
 	unlock, err := m.lock(ctx, in.Key)
 	if err != nil {
-		return Files{}, err
+		return err
 	}
 	defer unlock()
 	if err := m.failedSince(in.Key, began); err != nil {
-		return Files{}, err
+		return err
 	}
 	switch plan.Mode {
 	case ModeNetworks:
@@ -36,18 +37,25 @@ func (m *Manager) Start(ctx context.Context, in Instance, plan *Plan) (Files, er
 		if err = m.join(ctx, in, plan.Module); err == nil {
 			err = m.leave(ctx, in, plan)
 		}
-		m.mu.Lock()
-		m.guests[in.Container] = plan
-		m.mu.Unlock()
+		if err == nil {
+			err = m.receive(in.Container, plan)
+		}
 	default:
 		err = m.leave(ctx, in, plan)
 	}
 	if err != nil {
-		return Files{}, err
+		return err
 	}
 	// gofail: var networkBeforeTask struct{}
 	m.rewriteHosts()
-	return m.files(in.Module, plan)
+	// No newer text may come between the making and the writing of this one.
+	m.hostsFiles.mu.Lock()
+	defer m.hostsFiles.mu.Unlock()
+	files, err := m.files(in.Module, plan)
+	if err != nil {
+		return err
+	}
+	return write(files)
 }
 
 // up attaches and publishes.
@@ -243,7 +251,7 @@ func (m *Manager) learn(ctx context.Context, module string, st *state) error {
 	if !changed {
 		return nil
 	}
-	return m.Store.SaveNetwork(ctx, rec)
+	return m.saveRecord(ctx, module)
 }
 
 // attachments works out the interfaces of a plan.

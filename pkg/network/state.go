@@ -31,20 +31,25 @@ func (s states) path(key string) string { return filepath.Join(s.dir, key+".json
 func (s states) save(st *state) error {
 	text, err := json.Marshal(st)
 	if err == nil {
-		tmp := s.path(st.Key) + ".new"
-		if err = os.WriteFile(tmp, text, 0o600); errors.Is(err, os.ErrNotExist) {
+		if err = replace(s.path(st.Key), text); errors.Is(err, os.ErrNotExist) {
 			if err = os.MkdirAll(s.dir, 0o700); err == nil {
-				err = os.WriteFile(tmp, text, 0o600)
+				err = replace(s.path(st.Key), text)
 			}
-		}
-		if err == nil {
-			err = os.Rename(tmp, s.path(st.Key))
 		}
 	}
 	if err != nil {
 		return fmt.Errorf("cannot write network state: %w", err)
 	}
 	return nil
+}
+
+// replace writes a file whole or not at all, as long as there is power.
+func replace(path string, text []byte) error {
+	tmp := path + ".new"
+	if err := os.WriteFile(tmp, text, 0o600); err != nil {
+		return err
+	}
+	return os.Rename(tmp, path)
 }
 
 func (s states) remove(key string) error {
@@ -66,6 +71,9 @@ func (s states) load() (map[string]*state, error) {
 		return nil, fmt.Errorf("cannot read network states: %w", err)
 	}
 	for _, e := range entries {
+		if e.IsDir() {
+			continue // the guests'
+		}
 		key, ok := strings.CutSuffix(e.Name(), ".json")
 		text, err := os.ReadFile(filepath.Join(s.dir, e.Name()))
 		st := new(state)
