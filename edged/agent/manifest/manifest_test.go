@@ -315,7 +315,7 @@ func TestAProblemInYAMLIsNamedByItsLineToo(t *testing.T) {
 		"schemaVersion: '1.1'\nmodules: !!binary aGk=\n":                   "line 2, column 10: binary data is not supported",
 		"schemaVersion: '1.1'\nmodules: .inf\n":                            "line 2, column 10: \".inf\" is not a number that JSON can hold",
 		"# nothing\n":                                                      "it is not YAML: EOF",
-		bomb:                                                               "aliases make it too large",
+		bomb:                                                               "it has too many values",
 	} {
 		_, err := manifest.Parse([]byte(text), lookup)
 		require.True(t, errdefs.IsInvalidArgument(err), text)

@@ -11,8 +11,11 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// maxExpanded bounds what a YAML text becomes: aliases let a short one mean a huge one.
-const maxExpanded = 4 * MaxSize
+// Bounds of what a YAML text becomes: aliases let a short one mean a huge one.
+const (
+	maxExpanded = 4 * MaxSize
+	maxValues   = 1 << 16
+)
 
 // isYAML tells the two forms apart: a manifest is an object, and JSON's begins with a brace.
 func isYAML(text []byte) bool {
@@ -42,14 +45,15 @@ func fromYAML(text []byte) (out []byte, places map[string]string, err error) {
 type converter struct {
 	out    bytes.Buffer
 	places map[string]string
+	values int
 }
 
 func at(y *yaml.Node) string { return fmt.Sprintf("line %d, column %d", y.Line, y.Column) }
 
 // value writes one value; inside are the aliases that are being followed.
 func (c *converter) value(n node, y *yaml.Node, inside []*yaml.Node) error {
-	if c.out.Len() > maxExpanded {
-		return fmt.Errorf("%s: aliases make it too large", at(y))
+	if c.values++; c.values > maxValues || c.out.Len() > maxExpanded {
+		return fmt.Errorf("%s: it has too many values; aliases count with what they stand for", at(y))
 	}
 	if _, ok := c.places[n.path]; !ok && y.Line > 0 {
 		c.places[n.path] = at(y)
