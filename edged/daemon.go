@@ -200,6 +200,7 @@ func (d *daemon) serve(ctx context.Context) error {
 		Metrics:       d.writeMetrics,
 		CA:            d.ca,
 		Networks:      d.listNetworks,
+		SetLogLevel:   d.setLogLevel,
 	}), limits, d.log))
 	d.sockets.handle(listen.Workload, httpapi.NewServer(workload.New(workload.Config{
 		Supervisor: d.supervisor, Identities: d.identities, Keys: identity.NewKeys(d.keys), Certificates: d.certificates(), Trust: d.ca, Views: views, Decider: d.decider, Audit: d.audit, Limits: limits,

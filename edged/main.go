@@ -71,7 +71,7 @@ func run(args []string) error {
 	}
 	log := logrus.New()
 	log.SetFormatter(formatter())
-	parsed, err := logrus.ParseLevel(*level)
+	parsed, err := parseLevel(*level)
 	if err != nil {
 		return err
 	}

@@ -41,6 +41,15 @@ type fakeSupervisor struct {
 	asked  []string
 	spec   module.Spec
 	fail   error
+	// changes, when set, gives the channels of Changed.
+	changes func() <-chan struct{}
+}
+
+func (f *fakeSupervisor) Changed() <-chan struct{} {
+	if f.changes == nil {
+		return nil
+	}
+	return f.changes()
 }
 
 func (f *fakeSupervisor) ask(format string, args ...any) error {
@@ -286,6 +295,7 @@ func newFixture(t *testing.T) *fixture {
 			_, err := io.WriteString(w, "PK")
 			return err
 		},
+		SetLogLevel: func(level string) (string, error) { return "info", f.sup.ask("log-level %s", level) },
 		CA:          fakeCA{f.sup},
 		Reprovision: func() error { f.reprovisioned++; return nil },
 		Metrics:     func(w io.Writer) { _, _ = io.WriteString(w, "edged_modules 2\n") },

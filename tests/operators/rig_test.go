@@ -104,3 +104,25 @@ func (o *operator) check(ids ...string) map[string]finding {
 	}
 	return byID
 }
+
+// start runs edgectl until the test ends, and returns what it has written by now.
+func (o *operator) start(args ...string) (written func() string) {
+	o.t.Helper()
+	cmd := exec.Command(filepath.Join(device.Repository(), "bin", "edgectl"), args...)
+	cmd.Env = append(os.Environ(), "EDGED_HOST="+o.Management())
+	path := filepath.Join(o.t.TempDir(), "out")
+	f, err := os.Create(path)
+	require.NoError(o.t, err)
+	cmd.Stdout, cmd.Stderr = f, f
+	require.NoError(o.t, cmd.Start())
+	o.t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+		_ = f.Close()
+	})
+	return func() string {
+		b, err := os.ReadFile(path)
+		require.NoError(o.t, err)
+		return string(b)
+	}
+}
