@@ -86,6 +86,9 @@ func newDaemon(ctx context.Context, file string, cfg *config.Config, activation 
 	if d.store, err = store.Open(ctx, cfg.Home, nil); err != nil {
 		return nil, err
 	}
+	if err := d.auditRecovery(ctx); err != nil {
+		return nil, err
+	}
 	if err := d.openKeys(ctx); err != nil {
 		return nil, err
 	}

@@ -3,7 +3,9 @@ package main
 import (
 	"bufio"
 	"fmt"
+	"os"
 	"strings"
+	"syscall"
 )
 
 // ask puts a question to a person, and takes only y or yes for a yes. Where nobody can
@@ -38,4 +40,12 @@ func (a *app) prompt(text string) (string, error) {
 		fmt.Fprintln(a.err)
 	}
 	return strings.TrimSpace(line), nil
+}
+
+// gidOf is a file's group.
+func gidOf(st os.FileInfo) int {
+	if sys, ok := st.Sys().(*syscall.Stat_t); ok {
+		return int(sys.Gid)
+	}
+	return -1
 }

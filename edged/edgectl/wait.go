@@ -116,8 +116,7 @@ func (a *app) follow(ctx context.Context, c *client.Client, names []string, cond
 		}
 		if ready && !slices.ContainsFunc(names, func(name string) bool { return !met(condition, is[name], a.now()) }) {
 			cancel(errDone)
-			<-ended
-			return errDone
+			return errors.Join(errDone, <-ended) // which ended because it was told to
 		}
 	}
 }
