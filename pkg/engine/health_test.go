@@ -72,7 +72,7 @@ func TestHealthChecksThatCannotBeAreRefusedByName(t *testing.T) {
 		`"Test":"curl"`:        "createOptions",
 		`"Interval":"30s"`:     "createOptions",
 	} {
-		_, err := checkOptions(t, `{"Healthcheck":{` + field + `}}`)
+		_, err := checkOptions(t, `{"Healthcheck":{`+field+`}}`)
 		require.True(t, errdefs.IsInvalidArgument(err), "%s: %v", field, err)
 		require.ErrorContains(t, err, want, field)
 	}
