@@ -60,7 +60,9 @@ func TestCheckFindsPlantedFaults(t *testing.T) {
 			}
 		}},
 		{"a module that fails", "modules", "warning", func() func() {
-			o.apply(0, o.manifest(`"faulty":{"restartPolicy":"never","settings":{"image":"`+device.Image+`","createOptions":"{\"Cmd\":[\"exit\",\"3\"],\"HostConfig\":{\"NetworkMode\":\"none\"}}"}}`))
+			// It runs, so that the deployment is good, and is killed because it does not stop by itself.
+			o.apply(0, o.manifest(`"faulty":{"restartPolicy":"never","settings":{"image":"`+device.Image+`","createOptions":"{\"Cmd\":[\"stubborn\"],\"StopTimeout\":1,\"HostConfig\":{\"NetworkMode\":\"none\"}}"}}`))
+			o.must("stop", "faulty")
 			o.WaitFor("faulty", "failed")
 			return func() { o.apply(0, o.manifest("")) }
 		}},
