@@ -41,7 +41,7 @@ BENCHFLAGS ?=
 FUZZTIME ?= 30s
 RUN ?= .
 
-.PHONY: help build programs pkcs11 agent-image build-failpoints containerd-v2 deps deps-test fmt lint test test-system test-clients bench soak check run clean
+.PHONY: help build programs pkcs11 agent-image build-failpoints containerd-v2 deps deps-test fmt lint test test-system test-clients bench soak check run docs clean
 
 help: ## list the targets
 	@sed -nE 's/^([a-z0-9-]+):[^#]*## (.*)/\1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 20
@@ -86,6 +86,9 @@ deps: ## install what building and running needs (Debian, Ubuntu)
 
 deps-test: ## install what the tests need besides
 	contrib/setup/deps.sh test
+
+docs: ## write man pages and shell completions to build/docs
+	$(HOSTGO) run -buildvcs=false -tags docs -ldflags "-X main.version=$(VERSION)" ./edged/edgectl docs $(BUILD)/docs
 
 fmt: ## format the source
 	$(TOOL) gofumpt -w $$(go list -f '{{.Dir}}' ./...)

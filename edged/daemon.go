@@ -90,6 +90,9 @@ func newDaemon(ctx context.Context, file string, cfg *config.Config, activation 
 	if d.store, err = store.Open(ctx, cfg.Home, nil); err != nil {
 		return nil, err
 	}
+	if err := d.auditRecovery(ctx); err != nil {
+		return nil, err
+	}
 	if err := d.openKeys(ctx); err != nil {
 		return nil, err
 	}
@@ -205,6 +208,7 @@ func (d *daemon) serve(ctx context.Context) error {
 		CA:            d.ca,
 		Networks:      d.listNetworks,
 		Secrets:       d.box,
+		SetLogLevel:   d.setLogLevel,
 	}), limits, d.log))
 	d.sockets.handle(listen.Workload, httpapi.NewServer(workload.New(workload.Config{
 		Supervisor: d.supervisor, Identities: d.identities, Keys: identity.NewKeys(d.keys), Certificates: d.certificates(), Trust: d.ca, Views: views, Decider: d.decider, Audit: d.audit, Limits: limits,

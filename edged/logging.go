@@ -6,9 +6,32 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/containerd/errdefs"
 	"github.com/coreos/go-systemd/v22/journal"
 	"github.com/sirupsen/logrus"
 )
+
+// levels are those of --log-level.
+var levels = []string{"error", "warn", "info", "debug"}
+
+// parseLevel reads one of the levels; errdefs.InvalidArgument.
+func parseLevel(text string) (logrus.Level, error) {
+	if !slices.Contains(levels, text) {
+		return 0, fmt.Errorf("log level %q is none of %s: %w", text, strings.Join(levels, ", "), errdefs.ErrInvalidArgument)
+	}
+	return logrus.ParseLevel(text)
+}
+
+// setLogLevel changes what is logged until edged ends.
+func (d *daemon) setLogLevel(text string) (before string, err error) {
+	level, err := parseLevel(text)
+	if err != nil {
+		return "", err
+	}
+	before = strings.Replace(d.log.GetLevel().String(), "warning", "warn", 1)
+	d.log.SetLevel(level)
+	return before, nil
+}
 
 // formatter is plain text with a time; for a journal, which has its own times,
 // each line begins with the priority that sd-daemon(3) reads.

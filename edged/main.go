@@ -39,6 +39,9 @@ func run(args []string) error {
 	showVersion := flags.Bool("version", false, "print the version and exit")
 	check := flags.Bool("check-config", false, "check the configuration and exit")
 	newKeys := flags.Bool("new-keys", false, "give up the device's keys and all they protect, so that the next start makes new ones, and exit")
+	schema := flags.Bool("schema", false, "print the newest schema of the database that this program knows, and exit")
+	backup := flags.String("backup-database", "", "write a consistent copy of the database to `file`, print its schema, and exit; edged may be running")
+	recoverAgent := flags.Bool("recover-agent", false, "let the next start make edgeAgent anew from the configuration, and exit")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -48,6 +51,9 @@ func run(args []string) error {
 	if *showVersion {
 		fmt.Println("edged", version)
 		return nil
+	}
+	if *schema {
+		return printSchema(os.Stdout)
 	}
 	// First of all: no child may inherit these sockets.
 	activation, err := listen.FromEnvironment()
@@ -66,12 +72,18 @@ func run(args []string) error {
 		fmt.Println("configuration is fine")
 		return nil
 	}
+	if *backup != "" {
+		return backUp(context.Background(), cfg, *backup, os.Stdout)
+	}
+	if *recoverAgent {
+		return forgetAgent(context.Background(), cfg)
+	}
 	if *newKeys {
 		return giveUpKeys(context.Background(), cfg, os.Stdout)
 	}
 	log := logrus.New()
 	log.SetFormatter(formatter())
-	parsed, err := logrus.ParseLevel(*level)
+	parsed, err := parseLevel(*level)
 	if err != nil {
 		return err
 	}

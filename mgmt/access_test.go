@@ -2,6 +2,7 @@ package mgmt
 
 import (
 	"bytes"
+	"context"
 	"flag"
 	"fmt"
 	"os"
@@ -45,6 +46,11 @@ func TestEveryRouteForEveryCaller(t *testing.T) {
 				text := body(spec, "")
 				if strings.HasPrefix(path, "/images") {
 					text = `{"image":"i:1"}`
+				}
+				if path == "/events" { // it has no end of its own
+					stopping, stop := context.WithCancel(t.Context())
+					stop()
+					f.cfg.Stopping = stopping
 				}
 				w := f.ask(who, route.Method, path+query, text)
 				fmt.Fprintf(table, "\t%d", w.Code)
@@ -90,6 +96,10 @@ func TestARouteWithoutARuleDoesNotStart(t *testing.T) {
 func TestWritesAndIdentitiesBelongToTheAgentAlone(t *testing.T) {
 	a := &api{newFixture(t).cfg}
 	for _, route := range a.routes() {
+		if route.Path == "/system/log-level" {
+			require.True(t, route.Change && route.Rule.Name() == access.Operator.Name())
+			continue
+		}
 		if strings.HasPrefix(route.Path, "/volumes") {
 			require.Equal(t, route.Method != "GET", route.Change, "%s %s is audited", route.Method, route.Path)
 			require.Equal(t, route.Change, route.Rule.Name() == access.Operator.Name(), "%s %s", route.Method, route.Path)

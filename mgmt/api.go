@@ -31,6 +31,7 @@ type Supervisor interface {
 	Start(ctx context.Context, name string) error
 	Stop(ctx context.Context, name string, byHost bool) error
 	Restart(ctx context.Context, name string) error
+	Changed() <-chan struct{}
 }
 
 // Identities keeps who modules are to the workload API.
@@ -95,6 +96,9 @@ type Config struct {
 	Reprovision func() error
 	// Networks answers GET /networks.
 	Networks func() wire.NetworkList
+	// SetLogLevel changes what edged logs until it ends, and returns what it was before;
+	// errdefs.InvalidArgument for a word that is no level.
+	SetLogLevel func(level string) (before string, err error)
 	// Metrics writes them in Prometheus' text format.
 	Metrics func(w io.Writer)
 }
@@ -129,6 +133,8 @@ func (a *api) routes() []httpapi.Route {
 		{Method: http.MethodPost, Path: "/device/ca/renew", Since: v2022, Rule: access.Operator, Change: true, Handle: a.renewCA},
 		{Method: http.MethodGet, Path: "/networks", Since: v2022, Rule: access.Known, Handle: a.networks}, // edged's own, for edgectl
 		{Method: http.MethodPost, Path: "/secrets/seal", Since: v2022, Rule: access.Operator, Change: true, Handle: a.sealSecret},
+		{Method: http.MethodGet, Path: "/events", Since: v2022, Rule: access.Known, Handle: a.events},
+		{Method: http.MethodPut, Path: "/system/log-level", Since: v2022, Rule: access.Operator, Change: true, Handle: a.setLogLevel},
 		{Method: http.MethodGet, Path: "/systeminfo", Since: v2018, Rule: access.Known, Handle: a.systemInfo},
 		{Method: http.MethodGet, Path: "/systeminfo/resources", Since: v2019Nov, Rule: access.Known, Handle: a.resources},
 		{Method: http.MethodGet, Path: "/systeminfo/supportbundle", Since: v2020, Rule: access.Operator, Change: true, Handle: a.supportBundle},

@@ -43,6 +43,15 @@ type fakeSupervisor struct {
 	fail   error
 
 	answered <-chan struct{} // of the last update
+	// changes, when set, gives the channels of Changed.
+	changes func() <-chan struct{}
+}
+
+func (f *fakeSupervisor) Changed() <-chan struct{} {
+	if f.changes == nil {
+		return nil
+	}
+	return f.changes()
 }
 
 func (f *fakeSupervisor) ask(format string, args ...any) error {
@@ -295,6 +304,7 @@ func newFixture(t *testing.T) *fixture {
 			_, err := io.WriteString(w, "PK")
 			return err
 		},
+		SetLogLevel: func(level string) (string, error) { return "info", f.sup.ask("log-level %s", level) },
 		CA:          fakeCA{f.sup},
 		Secrets:     fakeSealer{f.sup},
 		Reprovision: func() error { f.reprovisioned++; return nil },

@@ -3,6 +3,7 @@ package mgmt
 import (
 	"net/http"
 
+	"github.com/edged/edged/pkg/client/wire"
 	"github.com/edged/edged/pkg/httpapi"
 	"github.com/edged/edged/pkg/support"
 )
@@ -43,6 +44,18 @@ func (a *api) reprovision(w http.ResponseWriter, _ *httpapi.Request) error {
 func (a *api) networks(w http.ResponseWriter, _ *httpapi.Request) error {
 	httpapi.WriteJSON(w, http.StatusOK, a.Networks())
 	return nil
+}
+
+func (a *api) setLogLevel(w http.ResponseWriter, r *httpapi.Request) error {
+	var body wire.LogLevel
+	if err := r.JSON(&body); err != nil {
+		return err
+	}
+	before, err := a.SetLogLevel(body.Level)
+	if err == nil {
+		httpapi.WriteJSON(w, http.StatusOK, wire.LogLevel{Level: body.Level, Before: before})
+	}
+	return err
 }
 
 func (a *api) metrics(w http.ResponseWriter, _ *httpapi.Request) error {

@@ -4,6 +4,7 @@
 package main
 
 import (
+	"bufio"
 	"io"
 	"os"
 	"time"
@@ -15,13 +16,19 @@ import (
 var version = "0.0.0-dev"
 
 func main() {
-	a := &app{in: os.Stdin, out: os.Stdout, err: os.Stderr, terminal: isTerminal(os.Stdout), errTerminal: isTerminal(os.Stderr), now: time.Now}
+	a := &app{
+		in: os.Stdin, out: os.Stdout, err: os.Stderr, now: time.Now,
+		inTerminal: isTerminal(os.Stdin), terminal: isTerminal(os.Stdout), errTerminal: isTerminal(os.Stderr),
+	}
 	os.Exit(a.run(os.Args[1:]))
 }
 
 // app is one run of edgectl.
 type app struct {
-	in io.Reader
+	// in is for what a command is given, and for answers where it is a terminal.
+	in         io.Reader
+	inTerminal bool
+	lines      *bufio.Reader // of in, once something was asked
 	// out is for data and err for everything said about it.
 	out, err io.Writer
 	// terminal says that out is one: text that others made is then made harmless.

@@ -34,7 +34,9 @@ type device struct {
 	http.Handler
 	path     string
 	terminal bool
-	in       string
+	// in is what is typed, on a terminal where typed says so.
+	in    string
+	typed bool
 }
 
 func newDevice(t *testing.T, h http.Handler) *device {
@@ -52,7 +54,7 @@ func newDevice(t *testing.T, h http.Handler) *device {
 
 func (d *device) run(args ...string) result {
 	var out, errs bytes.Buffer
-	a := &app{in: strings.NewReader(d.in), out: &out, err: &errs, terminal: d.terminal, now: func() time.Time { return now }}
+	a := &app{in: strings.NewReader(d.in), inTerminal: d.typed, out: &out, err: &errs, terminal: d.terminal, now: func() time.Time { return now }}
 	code := a.run(append([]string{"--host", d.path}, args...))
 	return result{code, out.String(), errs.String()}
 }

@@ -21,12 +21,15 @@ addresses there, the host ports that lead to it and the names by which other mod
 of the network reach it. Addresses stay the same over restarts, updates and reboots.
 
 Networks beside the default one are CNI configuration lists in the folder
-[network] cni_conf_dir of edged's configuration.`,
+[network] cni_conf_dir of edged's configuration.
+
+A template is once a network, with the fields .Name .Driver .Subnets and .Modules.`,
 		Example: `  edgectl network
   edgectl network --format json | jq '.[] | select(.name == "edged").modules'`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if format != "table" && format != "json" {
-				return usageError{fmt.Errorf("--format is table or json, not %q", format)}
+			p, err := a.printer(format, "table", "json")
+			if err != nil {
+				return err
 			}
 			c, err := a.client()
 			if err != nil {
@@ -37,16 +40,21 @@ Networks beside the default one are CNI configuration lists in the folder
 			if err != nil {
 				return err
 			}
-			if format == "json" {
-				if networks == nil {
-					networks = []wire.Network{}
-				}
-				return a.json(networks)
+			switch {
+			case p.template == nil && format == "json":
+				return a.json(orEmpty(networks))
+			case p.template == nil:
+				return a.networkTable(networks)
 			}
-			return a.networkTable(networks)
+			for i := range networks {
+				if err := p.execute(&networks[i]); err != nil {
+					return err
+				}
+			}
+			return nil
 		},
 	}
-	cmd.Flags().StringVar(&format, "format", "table", "table or json")
+	cmd.Flags().StringVar(&format, "format", "table", "table, json or a `template`")
 	complete(cmd, "format", "table", "json")
 	return cmd
 }

@@ -41,3 +41,9 @@ plant     macvlan   -             -                     -                       
 	require.Equal(t, exitUsage, d.run("network", "x").code)
 	require.Equal(t, "[]\n", newDevice(t, networksOf()).run("networks", "--format", "json").out)
 }
+
+func TestNetworksByATemplate(t *testing.T) {
+	d := newDevice(t, networksOf(wire.Network{Name: "edged", Modules: []wire.NetworkModule{{Name: "pump"}}}, wire.Network{Name: "plant"}))
+	require.Equal(t, result{0, "edged 1\nplant 0\n", ""}, d.run("network", "--format", "{{.Name}} {{len .Modules}}"))
+	require.Equal(t, exitUsage, d.run("network", "--format", "yaml").code)
+}

@@ -27,6 +27,7 @@ Exit codes:
   4  forbidden: the socket may not be opened, or edged refused this caller
   5  edged cannot be reached
 Of several modules the first that fails decides; the others are tried all the same.
+apply, deployment rollback and wait have codes of their own: see their help.
 Data goes to stdout, everything said about it to stderr.`
 
 func (a *app) root() *cobra.Command {
@@ -49,8 +50,9 @@ func (a *app) root() *cobra.Command {
 	root.SuggestionsMinimumDistance = 2
 	root.PersistentFlags().StringVarP(&a.host, "host", "H", "", "management socket, `unix:///path` or a path (default: EDGED_HOST, else "+client.DefaultHost+")")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(a.list(), a.inspect(), a.logs(), a.stats(), a.images(), a.pull(), a.volume(), a.network(), a.ca(), a.secret(), a.supportBundle(), a.version())
+	root.AddCommand(a.apply(), a.deployment(), a.backup(), a.restore(), a.factoryReset(), a.recover(), a.initialise(), a.wait(), a.events(), a.system(), a.check(), a.list(), a.inspect(), a.logs(), a.stats(), a.images(), a.pull(), a.volume(), a.network(), a.ca(), a.secret(), a.supportBundle(), a.version())
 	root.AddCommand(a.actions()...)
+	root.AddCommand(a.docs()...)
 	return root
 }
 

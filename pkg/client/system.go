@@ -42,3 +42,12 @@ func (c *Client) SupportBundle(ctx context.Context, opt BundleOptions) (io.ReadC
 	}
 	return resp.Body, nil
 }
+
+// SetLogLevel changes what edged logs until it ends, "error", "warn", "info" or
+// "debug", and returns what it was before. Only edgeAgent, root and the group edged
+// may. Errors: errdefs.PermissionDenied, InvalidArgument.
+func (c *Client) SetLogLevel(ctx context.Context, level string) (before string, err error) {
+	var answer wire.LogLevel
+	err = c.call(ctx, readTimeout, http.MethodPut, "/system/log-level", nil, wire.LogLevel{Level: level}, &answer)
+	return answer.Before, err
+}

@@ -60,6 +60,9 @@ type Supervisor struct {
 	mu      sync.Mutex
 	workers map[string]*worker
 
+	// wake is closed by the next change; nil while nobody waits for one.
+	wake atomic.Pointer[chan struct{}]
+
 	// list is the sorted picture of all modules; a change makes its version old.
 	list    atomic.Pointer[picture]
 	version atomic.Int64
@@ -253,7 +256,26 @@ type picture struct {
 	states  []*State
 }
 
-func (s *Supervisor) changed() { s.version.Add(1) }
+func (s *Supervisor) changed() {
+	s.version.Add(1)
+	if c := s.wake.Swap(nil); c != nil {
+		close(*c)
+	}
+}
+
+// Changed returns a channel that is closed at the next change of any module. Who takes
+// it before it asks for the List misses no change; several may have become one.
+func (s *Supervisor) Changed() <-chan struct{} {
+	for {
+		if c := s.wake.Load(); c != nil {
+			return *c
+		}
+		c := make(chan struct{})
+		if s.wake.CompareAndSwap(nil, &c) {
+			return c
+		}
+	}
+}
 
 // List returns all modules by name. The slice is shared: do not write to it.
 func (s *Supervisor) List(ctx context.Context) []*State {

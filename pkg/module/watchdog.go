@@ -106,3 +106,9 @@ func (s *Supervisor) agentRefused(ctx context.Context, before *State, wish strin
 	s.Log.WithError(cause).Errorf("the %s of the configuration does not start; the old one stays until [agent] changes", AgentName)
 	return notes.SetNote(ctx, agentNote, wish)
 }
+
+// ForgetAgent makes the next KeepAgent update edgeAgent from its spec, whatever it made
+// of itself since. It is for a database that no supervisor has open.
+func ForgetAgent(ctx context.Context, notes Notes) error {
+	return notes.SetNote(ctx, agentNote, "")
+}

@@ -327,6 +327,46 @@ type RemovedImage struct {
 	Bytes  int64  `json:"bytes"`
 }
 
+// Kinds of an Event.
+const (
+	EventPresent = "present" // the module was there when the stream began
+	EventReady   = "ready"   // all that were there have been told; it has no module
+	EventCreated = "created"
+	EventUpdated = "updated" // there is a new generation
+	EventChanged = "changed" // it does something else than before
+	EventDeleted = "deleted"
+)
+
+// Event is one line of the answer of GET /events, which is JSON lines: what is so of a
+// module now. Changes that come faster than they are read become one.
+type Event struct {
+	// Time is when edged told, RFC 3339 in UTC.
+	Time string `json:"time"`
+	// Kind is one of the Event constants.
+	Kind   string `json:"kind"`
+	Module string `json:"module,omitempty"`
+	Image  string `json:"image,omitempty"`
+	// Status and Description are those of RuntimeStatus.
+	Status      string `json:"status,omitempty"`
+	Description string `json:"description,omitempty"`
+	// Health is starting, healthy or unhealthy, of modules with a health check that run.
+	Health string `json:"health,omitempty"`
+	// ExitCode is that of the last run; absent before the first ended.
+	ExitCode *int `json:"exitCode,omitempty"`
+	// Restarts are those by its restart policy since it was last started.
+	Restarts   int   `json:"restarts,omitempty"`
+	Generation int64 `json:"generation,omitempty"`
+	// StartTime of the current or last run, RFC 3339.
+	StartTime string `json:"startTime,omitempty"`
+}
+
+// LogLevel is the body of PUT /system/log-level and, with Before, its answer.
+type LogLevel struct {
+	// Level is error, warn, info or debug.
+	Level  string `json:"level"`
+	Before string `json:"before,omitempty"`
+}
+
 // Error is the body of every error.
 type Error struct {
 	Message string `json:"message"`

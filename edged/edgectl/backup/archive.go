@@ -1,0 +1,194 @@
+package backup
+
+import (
+	"archive/tar"
+	"compress/gzip"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// infoFile is the first member of an archive, Format its version.
+const (
+	infoFile = "backup.json"
+	Format   = 1
+)
+
+// Info says what an archive is.
+type Info struct {
+	Format int `json:"format"`
+	// Version of the edged that wrote it, and Schema of its database.
+	Version string `json:"version"`
+	Schema  int64  `json:"schema"`
+	// Created is RFC 3339 in UTC, Host the name of the device.
+	Created string `json:"created"`
+	Host    string `json:"host"`
+	// Keys and Volumes say whether they are in it.
+	Keys    bool `json:"keys"`
+	Volumes bool `json:"volumes"`
+}
+
+// Source is what is put into an archive.
+type Source struct {
+	Info Info
+	// Home and Config are folders; Database is the copy of the database that stands for
+	// the one in Home.
+	Home, Config, Database string
+}
+
+// Write writes an archive. A file that goes meanwhile is left out.
+func Write(w io.Writer, s Source) error {
+	z := gzip.NewWriter(w)
+	t := tar.NewWriter(z)
+	b, err := json.MarshalIndent(s.Info, "", "  ")
+	if err != nil {
+		return fmt.Errorf("cannot encode %s: %w", infoFile, err)
+	}
+	err = t.WriteHeader(&tar.Header{Name: infoFile, Mode: 0o600, Size: int64(len(b)), ModTime: time.Now(), Format: tar.FormatPAX})
+	if err == nil {
+		_, err = t.Write(b)
+	}
+	parts := []struct{ from, to string }{
+		{s.Database, "home/edged.db"},
+		{filepath.Join(s.Home, "agent", "desired"), "home/agent/desired"},
+		{filepath.Join(s.Home, "agent", "status"), "home/agent/status"},
+		{s.Config, "config"},
+	}
+	if s.Info.Keys {
+		parts = append(parts, struct{ from, to string }{filepath.Join(s.Home, "keys"), "home/keys"})
+	}
+	if s.Info.Volumes {
+		parts = append(parts, struct{ from, to string }{filepath.Join(s.Home, "volumes"), "home/volumes"})
+	}
+	for _, p := range parts {
+		if err == nil {
+			err = add(t, p.from, p.to)
+		}
+	}
+	if err = errors.Join(err, t.Close(), z.Close()); err != nil {
+		return fmt.Errorf("cannot write backup: %w", err)
+	}
+	return nil
+}
+
+// add puts a file or a folder and all below into the archive. Sockets, pipes and
+// devices stay out: they mean nothing on another day.
+func add(t *tar.Writer, from, to string) error {
+	return filepath.WalkDir(from, func(path string, entry fs.DirEntry, err error) error {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		st, err := entry.Info()
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		if err != nil || !st.Mode().IsRegular() && !st.IsDir() && st.Mode()&fs.ModeSymlink == 0 {
+			return err
+		}
+		rel, err := filepath.Rel(from, path)
+		if err != nil {
+			return err
+		}
+		return addOne(t, path, filepath.Join(to, rel), st)
+	})
+}
+
+func addOne(t *tar.Writer, path, name string, st fs.FileInfo) error {
+	link := ""
+	if st.Mode()&fs.ModeSymlink != 0 {
+		var err error
+		if link, err = os.Readlink(path); err != nil {
+			return err
+		}
+	}
+	h, err := tar.FileInfoHeader(st, link)
+	if err != nil {
+		return err
+	}
+	h.Name, h.Uname, h.Gname, h.Format = name, "", "", tar.FormatPAX
+	if st.IsDir() {
+		h.Name += "/"
+	}
+	if !st.Mode().IsRegular() {
+		return t.WriteHeader(h)
+	}
+	// Not through a link that came in its place meanwhile.
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if err := t.WriteHeader(h); err != nil {
+		return err
+	}
+	// A file that grows is cut where it was; one that shrinks is an error.
+	if _, err := io.CopyN(t, f, h.Size); err != nil {
+		return fmt.Errorf("%s changed while it was read: %w", path, err)
+	}
+	return nil
+}
+
+// reader goes through an archive, behind its Info.
+type reader struct {
+	tar  *tar.Reader
+	info Info
+}
+
+func open(r io.Reader) (*reader, error) {
+	z, err := gzip.NewReader(r)
+	if err != nil {
+		return nil, fmt.Errorf("cannot read backup: %w", err)
+	}
+	a := &reader{tar: tar.NewReader(z)}
+	h, err := a.tar.Next()
+	if err == nil && h.Name != infoFile {
+		err = errors.New("it does not begin with " + infoFile)
+	}
+	if err == nil {
+		err = json.NewDecoder(io.LimitReader(a.tar, 1<<20)).Decode(&a.info)
+	}
+	if err == nil && a.info.Format != Format {
+		err = fmt.Errorf("its format is %d, this edgectl knows %d", a.info.Format, Format)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("cannot read backup: %w", err)
+	}
+	return a, nil
+}
+
+// ReadInfo reads what an archive is.
+func ReadInfo(r io.Reader) (Info, error) {
+	a, err := open(r)
+	if err != nil {
+		return Info{}, err
+	}
+	return a.info, nil
+}
+
+// allowed are the only places of an archive's members: whoever changed it puts nothing
+// elsewhere.
+func allowed(name string) bool {
+	name = strings.TrimSuffix(name, "/")
+	if !filepath.IsLocal(name) || filepath.Clean(name) != name {
+		return false
+	}
+	for _, place := range []string{"home/edged.db", "home/agent", "home/keys", "home/volumes", "config"} {
+		if name == place || strings.HasPrefix(name, place+"/") {
+			return true
+		}
+	}
+	return false
+}

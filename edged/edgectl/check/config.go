@@ -1,0 +1,96 @@
+package check
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+func (d *device) configuration(context.Context) outcome {
+	switch {
+	case errors.Is(d.cfgErr, fs.ErrPermission):
+		return skip("%v: run the check as root or as a member of the group edged", d.cfgErr)
+	case errors.Is(d.cfgErr, fs.ErrNotExist):
+		return bad("name edged's configuration file with --config, or write one: edgectl init", "%v", d.cfgErr)
+	case d.cfgErr != nil:
+		return bad("correct the file; until then edged does not start, and a reload changes nothing",
+			"%s", strings.ReplaceAll(d.cfgErr.Error(), "\n", "; "))
+	}
+	if _, err := os.Stat(d.File); err != nil {
+		return fine("%s is not there: the defaults hold", d.File)
+	}
+	return fine("%s is valid", d.File)
+}
+
+// configMode matters because what the file says of [agent] is run with any right on
+// the device, and registries' passwords may stand in it.
+func (d *device) configMode(context.Context) outcome {
+	dir := filepath.Dir(d.File)
+	paths := append([]string{dir, d.File, filepath.Join(dir, "config.d")}, dropIns(dir)...)
+	var all []outcome
+	for _, p := range paths {
+		st, err := os.Stat(p)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return skip("%v: run the check as root", err)
+		}
+		uid, _ := owner(st)
+		mode := st.Mode()
+		switch {
+		case uid != 0:
+			all = append(all, bad("chown root:edged "+p, "%s belongs to user %d, who decides with it what runs as root", p, uid))
+		case mode.Perm()&0o022 != 0 && mode&fs.ModeSticky == 0:
+			all = append(all, bad("chmod go-w "+p, "%s has mode %04o: others than root can change it", p, mode.Perm()))
+		case mode.IsRegular() && mode.Perm()&0o004 != 0:
+			all = append(all, warn("chmod o-r "+p, "%s has mode %04o: everybody can read it, and passwords may stand in it", p, mode.Perm()))
+		}
+	}
+	if len(all) == 0 {
+		return fine("only root can change %s", d.File)
+	}
+	return worst(all...)
+}
+
+func dropIns(dir string) []string {
+	found, err := filepath.Glob(filepath.Join(dir, "config.d", "*.toml"))
+	if err != nil {
+		return nil // the pattern is fixed
+	}
+	return found
+}
+
+func (d *device) group(context.Context) outcome {
+	if gid := d.groupID(); gid >= 0 {
+		return fine("its id is %d", gid)
+	}
+	return warn("groupadd --system edged, then restart edged", "there is no group edged: only root can use edgectl, and the agent cannot read what is desired")
+}
+
+// home holds the keys and the database. Anybody who may enter it may at least learn
+// the names of volumes and logs.
+func (d *device) home(context.Context) outcome {
+	st, err := os.Stat(d.cfg.Home)
+	switch {
+	case errors.Is(err, fs.ErrNotExist) && d.asked != nil:
+		return warn("start edged: systemctl start edged", "%s is not there yet: edged makes it at its first start", d.cfg.Home)
+	case err != nil:
+		return skip("%v", err)
+	case !st.IsDir():
+		return bad("give [config] home a folder of its own", "%s is not a folder", d.cfg.Home)
+	}
+	if uid, _ := owner(st); uid != 0 {
+		return bad("chown root "+d.cfg.Home, "%s belongs to user %d, who can replace the database and the keys in it", d.cfg.Home, uid)
+	}
+	if st.Mode().Perm()&0o022 != 0 {
+		return bad("chmod 0700 "+d.cfg.Home, "%s has mode %04o: others than root can write there", d.cfg.Home, st.Mode().Perm())
+	}
+	if st.Mode().Perm()&0o044 != 0 {
+		return warn("chmod 0700 "+d.cfg.Home, "%s has mode %04o: others than root can look into it", d.cfg.Home, st.Mode().Perm())
+	}
+	return fine("%s has mode %04o", d.cfg.Home, st.Mode().Perm())
+}

@@ -1,0 +1,60 @@
+package deploy
+
+import (
+	"encoding/json"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/edged/edged/edged/agent/manifest"
+)
+
+func parse(t *testing.T, modules string) *manifest.Deployment {
+	d, err := manifest.Parse([]byte(`{"schemaVersion":"1.1","modules":`+modules+`}`), func(string) (string, bool) { return "", false })
+	require.NoError(t, err)
+	return d
+}
+
+func TestDiffNamesWhatChanges(t *testing.T) {
+	options := func(o string) string {
+		b, err := json.Marshal(o)
+		require.NoError(t, err)
+		return string(b)
+	}
+	before := parse(t, `{"same":{"settings":{"image":"i"}},"gone":{"settings":{"image":"g"}},
+		"pump":{"startupOrder":1,"env":{"A":{"value":"secret"},"B":{"value":"b"}},"settings":{"image":"p:1","createOptions":`+options(`{"Env":["X=hidden"],"HostConfig":{"Binds":["/a:/a"],"Memory":1}}`)+`}}}`)
+	next := parse(t, `{"same":{"settings":{"image":"i"}},"new":{"settings":{"image":"n"}},
+		"pump":{"status":"stopped","startupOrder":2,"env":{"A":{"value":"other"},"C":{"value":"c"}},"settings":{"image":"p:2","createOptions":`+options(`{"Env":["X=shown"],"HostConfig":{"Binds":["/b:/b"],"Memory":1}}`)+`}}}`)
+	changes := Diff(before, next, nil)
+	require.Equal(t, []Change{
+		{Module: "pump", Kind: Changed, Fields: []string{
+			"image: p:1 -> p:2", "status: running -> stopped", "startup order: 1 -> 2", "env A: changed", "env B: removed", "env C: added",
+			"createOptions.Env X: changed", `createOptions.HostConfig.Binds: ["/a:/a"] -> ["/b:/b"]`,
+		}},
+		{Module: "new", Kind: Added, Image: "n"},
+		{Module: "gone", Kind: Removed, Image: "g"},
+	}, changes)
+	require.Empty(t, Diff(next, next, nil))
+}
+
+func TestEnvFiles(t *testing.T) {
+	got, err := ParseEnvFile([]byte("\n# c\nA=1\nexport B=\"two words\"\nC='x=y'\nD=\nE=a#b\r\n"))
+	require.NoError(t, err)
+	require.Equal(t, map[string]string{"A": "1", "B": "two words", "C": "x=y", "D": "", "E": "a#b"}, got)
+	for _, bad := range []string{"A", "=x", "A B=c", "${A}=x"} {
+		_, err := ParseEnvFile([]byte("OK=1\n" + bad))
+		require.ErrorContains(t, err, "line 2", bad)
+	}
+}
+
+func FuzzParseEnvFile(f *testing.F) {
+	f.Add([]byte("A=1\nexport B='x'\n"))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		got, err := ParseEnvFile(text)
+		if err == nil {
+			for name := range got {
+				require.NotEmpty(t, name)
+			}
+		}
+	})
+}

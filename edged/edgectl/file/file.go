@@ -1,0 +1,97 @@
+// Package file reads and writes small files as an operator's tool must: what others
+// may have put in a file's place is refused, and what is written is there whole or
+// not at all.
+package file
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+
+	"github.com/containerd/errdefs"
+)
+
+// ReadIn reads a file below a folder that somebody else writes to: no link leads out
+// of the folder, a pipe holds nobody up, and a file of more than limit bytes is
+// refused. Errors: fs.ErrNotExist, errdefs.FailedPrecondition.
+func ReadIn(folder, name string, limit int64) ([]byte, error) {
+	root, err := os.OpenRoot(folder)
+	if err != nil {
+		return nil, fmt.Errorf("cannot read %s: %w", filepath.Join(folder, name), err)
+	}
+	defer root.Close()
+	f, err := root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, fmt.Errorf("cannot read %s: %w", filepath.Join(folder, name), err)
+	}
+	defer f.Close()
+	return read(f, filepath.Join(folder, name), limit)
+}
+
+// Read reads a file that the caller names, under the same limits; links are followed.
+func Read(path string, limit int64) ([]byte, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, fmt.Errorf("cannot read %s: %w", path, err)
+	}
+	defer f.Close()
+	return read(f, path, limit)
+}
+
+func read(f *os.File, path string, limit int64) ([]byte, error) {
+	st, err := f.Stat()
+	if err != nil {
+		return nil, fmt.Errorf("cannot read %s: %w", path, err)
+	}
+	if !st.Mode().IsRegular() {
+		return nil, fmt.Errorf("cannot read %s: it is not a regular file: %w", path, errdefs.ErrFailedPrecondition)
+	}
+	b, err := io.ReadAll(io.LimitReader(f, limit+1))
+	if err != nil {
+		return nil, fmt.Errorf("cannot read %s: %w", path, err)
+	}
+	if int64(len(b)) > limit {
+		return nil, fmt.Errorf("cannot read %s: it is larger than %d bytes: %w", path, limit, errdefs.ErrFailedPrecondition)
+	}
+	return b, nil
+}
+
+// Write replaces a file at once or not at all, on the disk as well, with this mode and
+// group; the owner is the caller. A group of -1 is the caller's.
+func Write(path string, content []byte, mode fs.FileMode, gid int) error {
+	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
+	if err != nil {
+		return fmt.Errorf("cannot write %s: %w", path, err)
+	}
+	// The group before the mode: who is not of it may not read for a moment either.
+	_, err = f.Write(content)
+	if gid >= 0 {
+		err = errors.Join(err, f.Chown(-1, gid))
+	}
+	err = errors.Join(err, f.Chmod(mode), f.Sync(), f.Close())
+	if err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		_ = os.Remove(f.Name())
+		return fmt.Errorf("cannot write %s: %w", path, err)
+	}
+	return SyncFolder(filepath.Dir(path))
+}
+
+// SyncFolder puts the names in a folder on the disk.
+func SyncFolder(folder string) error {
+	d, err := os.Open(folder)
+	if err != nil {
+		return fmt.Errorf("cannot sync folder: %w", err)
+	}
+	defer d.Close()
+	if err := d.Sync(); err != nil {
+		return fmt.Errorf("cannot sync folder: %w", err)
+	}
+	return nil
+}

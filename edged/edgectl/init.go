@@ -1,0 +1,158 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/edged/edged/edged/edgectl/file"
+	"github.com/edged/edged/edged/edgectl/firstconfig"
+	"github.com/edged/edged/pkg/config"
+)
+
+func (a *app) initialise() *cobra.Command {
+	var out, from string
+	var force, ask bool
+	var v firstconfig.Values
+	cmd := &cobra.Command{
+		Use: "init", Short: "Write a first configuration", Args: usage(cobra.NoArgs), ValidArgsFunction: cobra.NoFileCompletions,
+		Long: `Write a first configuration, from flags, by asking for what matters most on a terminal, or
+with --from from that of Azure IoT Edge; what could not be taken over is told. It is
+checked before it is written. Every key has a default: without any answer it says nothing
+but its version.`,
+		Example: `  edgectl init
+  edgectl init --from /etc/aziot/config.toml
+  edgectl init --hostname gateway-7 --hub hub.example -o -`,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if from != "" {
+				text, err := file.Read(from, 1<<20)
+				if err != nil {
+					return usageError{err}
+				}
+				taken, notes, err := firstconfig.FromIoTEdge(text)
+				if err != nil {
+					return usageError{err}
+				}
+				for _, n := range notes {
+					fmt.Fprintln(a.err, "note:", printable(n))
+				}
+				override(&taken, &v)
+				v = taken
+			}
+			if out != "-" && !force {
+				if _, err := os.Lstat(out); !errors.Is(err, fs.ErrNotExist) {
+					return fmt.Errorf("cannot write %s: it is there already; --force replaces it", out)
+				}
+			}
+			if ask || a.inTerminal && from == "" && cmd.Flags().NFlag() == 0 {
+				if err := a.askValues(&v); err != nil {
+					return err
+				}
+			}
+			text := v.Text()
+			if err := checkConfig(text); err != nil {
+				return usageError{err}
+			}
+			if out == "-" {
+				_, err := fmt.Fprint(a.out, text)
+				return err
+			}
+			if err := file.Write(out, []byte(text), 0o640, groupOf(filepath.Dir(out))); err != nil {
+				return err
+			}
+			fmt.Fprintf(a.out, "%s\n", out)
+			fmt.Fprintln(a.err, "start edged with it: systemctl restart edged; then: edgectl check")
+			return nil
+		},
+	}
+	f := cmd.Flags()
+	f.StringVarP(&out, "output", "o", config.DefaultFile, "the `file` to write, or - for standard output")
+	f.StringVar(&from, "from", "", "`config.toml` of Azure IoT Edge")
+	f.BoolVar(&force, "force", false, "replace a file that is there")
+	f.BoolVar(&ask, "ask", false, "ask, though flags are given")
+	for _, one := range []struct {
+		name, about string
+		to          *string
+	}{
+		{"hostname", "`name` of the device (default: the host's)", &v.Hostname},
+		{"device-id", "`id` of the device at its hub (default: the hostname)", &v.DeviceID},
+		{"hub", "host `name` of the hub", &v.Hub},
+		{"gateway", "host `name` by which modules reach the gateway", &v.Gateway},
+		{"trust-bundle", "PEM `file` of further certificates that modules trust", &v.TrustBundle},
+		{"ca-cert", "PEM `file` of the device CA's certificate", &v.CACert},
+		{"ca-key", "`file` or URI of its key", &v.CAKey},
+		{"keystore", "`uri` of the place of keys: file:///..., tpm2: or pkcs11:...", &v.KeystoreURI},
+		{"agent-image", "`image` of an agent of your own", &v.AgentImage},
+		{"agent-pull", "its pull `policy`, never or on-create", &v.AgentPull},
+		{"containerd", "`path` of containerd's socket", &v.Containerd},
+	} {
+		f.StringVar(one.to, one.name, "", one.about)
+	}
+	return cmd
+}
+
+// override puts what flags say over what was taken from another file.
+func override(taken, flags *firstconfig.Values) {
+	for to, flag := range map[*string]string{
+		&taken.Hostname: flags.Hostname, &taken.DeviceID: flags.DeviceID, &taken.Hub: flags.Hub, &taken.Gateway: flags.Gateway,
+		&taken.TrustBundle: flags.TrustBundle, &taken.CACert: flags.CACert, &taken.CAKey: flags.CAKey, &taken.KeystoreURI: flags.KeystoreURI,
+		&taken.AgentImage: flags.AgentImage, &taken.AgentPull: flags.AgentPull, &taken.Containerd: flags.Containerd,
+	} {
+		if flag != "" {
+			*to = flag
+		}
+	}
+}
+
+func (a *app) askValues(v *firstconfig.Values) error {
+	for _, q := range []struct {
+		text string
+		to   *string
+	}{
+		{"Name of the device [the host's]: ", &v.Hostname},
+		{"Id of the device at its hub [its name]: ", &v.DeviceID},
+		{"Host name of the hub [none]: ", &v.Hub},
+		{"Image of an agent of your own [the packaged one]: ", &v.AgentImage},
+	} {
+		answer, err := a.prompt(q.text)
+		if err != nil {
+			return err
+		}
+		*q.to = answer
+	}
+	if v.AgentImage != "" {
+		v.AgentPull = config.PullOnCreate
+	}
+	return nil
+}
+
+// checkConfig loads a configuration as edged will, away from other files.
+func checkConfig(text string) error {
+	dir, err := os.MkdirTemp("", "edgectl-*")
+	if err != nil {
+		return fmt.Errorf("cannot check the configuration: %w", err)
+	}
+	defer os.RemoveAll(dir) //nolint:errcheck // what is left of it harms nobody
+	path := filepath.Join(dir, "config.toml")
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		return fmt.Errorf("cannot check the configuration: %w", err)
+	}
+	if _, err := config.Load(path); err != nil {
+		return errors.New(strings.ReplaceAll(err.Error(), path, "what would be written"))
+	}
+	return nil
+}
+
+// groupOf is the group of a folder, whose files shall have it too.
+func groupOf(dir string) int {
+	st, err := os.Stat(dir)
+	if err != nil {
+		return -1
+	}
+	return gidOf(st)
+}

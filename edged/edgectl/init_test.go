@@ -1,0 +1,43 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/edged/edged/pkg/config"
+)
+
+func TestInitAsksOnATerminal(t *testing.T) {
+	d := &device{path: "/nonexistent/s", in: "gateway-7\n\nhub.example\nregistry.example/agent:1\n", typed: true}
+	file := filepath.Join(t.TempDir(), "config.toml")
+	got := d.run("init", "-o", file, "--hostname", "gateway-8")
+	require.Zero(t, got.code, got.err)
+	require.NotContains(t, got.err, "Name of the device")
+	c, err := config.Load(file)
+	require.NoError(t, err)
+	require.Equal(t, "gateway-8", c.Hostname)
+
+	got = d.run("init", "-o", file)
+	require.Equal(t, exitFailed, got.code)
+	require.Contains(t, got.err, "--force")
+	require.Zero(t, d.run("init", "-o", file, "--force", "--ask").code)
+	c, err = config.Load(file)
+	require.NoError(t, err)
+	require.Equal(t, []string{"gateway-7", "hub.example", "registry.example/agent:1", config.PullOnCreate}, []string{c.Hostname, c.Device.Hub, c.Agent.Image, c.Agent.ImagePullPolicy})
+}
+
+func TestInitTakesIoTEdgesConfiguration(t *testing.T) {
+	d := &device{path: "/nonexistent/s"}
+	from := filepath.Join(t.TempDir(), "aziot.toml")
+	require.NoError(t, os.WriteFile(from, []byte("hostname = \"g\"\n[provisioning]\nsource = \"manual\"\ndevice_id = \"d\"\n[moby_runtime]\nuri = \"x\"\n"), 0o600))
+	got := d.run("init", "--from", from, "-o", "-", "--hub", "h")
+	require.Zero(t, got.code, got.err)
+	require.Contains(t, got.out, "hostname = 'g'\n\n[device]\nid = 'd'\nhub = 'h'\n")
+	require.Contains(t, got.err, "note: moby_runtime: not taken")
+	got = d.run("init", "-o", "-", "--keystore", "nowhere")
+	require.Equal(t, exitUsage, got.code)
+	require.Contains(t, got.err, "keystore.uri")
+}

@@ -1,0 +1,68 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+
+	"github.com/edged/edged/pkg/audit"
+	"github.com/edged/edged/pkg/config"
+	"github.com/edged/edged/pkg/module"
+	"github.com/edged/edged/pkg/peer"
+	"github.com/edged/edged/pkg/store"
+)
+
+// What edgectl needs of the database is done by edged, which alone knows its schema:
+// one program that links a database is enough for a small device.
+
+// printSchema is --schema: by it a backup of a newer edged is refused.
+func printSchema(out io.Writer) error {
+	n, err := store.Schema()
+	if err == nil {
+		_, err = fmt.Fprintln(out, n)
+	}
+	return err
+}
+
+// backUp is --backup-database.
+func backUp(ctx context.Context, cfg *config.Config, to string, out io.Writer) error {
+	n, err := store.BackUp(ctx, cfg.Home, to)
+	if err == nil {
+		_, err = fmt.Fprintln(out, n)
+	}
+	return err
+}
+
+// recoveryNote remembers an offline recovery until the next edged has put it into the
+// audit log: the uid of who did it.
+const recoveryNote = "recovered-by"
+
+// forgetAgent is --recover-agent: whatever edgeAgent made of itself, the next start
+// makes it as the configuration has it. It fails while edged runs.
+func forgetAgent(ctx context.Context, cfg *config.Config) error {
+	s, err := store.Open(ctx, cfg.Home, nil)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	if err := s.SetNote(ctx, recoveryNote, strconv.Itoa(os.Getuid())); err != nil {
+		return err
+	}
+	return module.ForgetAgent(ctx, s)
+}
+
+// auditRecovery writes an offline recovery down as what it is, a change of the agent.
+func (d *daemon) auditRecovery(ctx context.Context) error {
+	by, err := d.store.Note(ctx, recoveryNote)
+	if err != nil || by == "" {
+		return err
+	}
+	uid, err := strconv.ParseUint(by, 10, 32)
+	if err != nil {
+		return fmt.Errorf("cannot read who recovered the device: %w", err)
+	}
+	d.audit.Change(audit.Event{Caller: peer.Caller{Kind: peer.Host, UID: uint32(uid)}, Method: "RECOVER", Route: "offline", Module: module.AgentName})
+	return d.store.SetNote(ctx, recoveryNote, "")
+}
