@@ -340,7 +340,7 @@ func (d *daemon) probe(ctx context.Context) error {
 }
 
 // reload takes over what may change while edged runs: grants, trust, and the
-// operator's CA. With an error, the old configuration stays.
+// operator's CA. With an error, what it names stays as it was.
 func (d *daemon) reload() error {
 	d.reloading.Lock()
 	defer d.reloading.Unlock()
@@ -354,10 +354,12 @@ func (d *daemon) reload() error {
 		d.log.Error(err)
 	} else {
 		d.decider.SetGrants(d.grants(cfg))
-		if err := d.reloadTrust(cfg); err != nil {
-			d.log.WithError(err).Error("cannot reload trust; what was trusted stays so")
+		if err = d.reloadTrust(cfg); err != nil {
+			err = fmt.Errorf("grants are reloaded; cannot reload trust, what was trusted stays so: %v", err) //nolint:errorlint // as above
+			d.log.Error(err)
+		} else {
+			d.log.Info("reloaded grants and trust")
 		}
-		d.log.Info("reloaded grants and trust")
 	}
 	if err := d.notifier.Ready(); err != nil {
 		d.log.WithError(err).Debug("cannot tell the service manager")

@@ -68,7 +68,7 @@ func (a *agent) begin(ctx context.Context, d *manifest.Deployment, how reconcile
 func (a *agent) abandon() {
 	if a.job != nil {
 		a.job.cancel()
-		<-a.job.done
+		<-a.job.done //nolint:errcheck // nobody asks any more
 		a.job = nil
 	}
 }

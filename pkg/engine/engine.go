@@ -113,6 +113,9 @@ func New(cfg Config) (*Engine, error) {
 		making: map[string]bool{}, starting: map[string]bool{}, pids: map[string]int{},
 	}
 	e.flights.init()
+	if err := e.sweepProbes(); err != nil {
+		cfg.Log.WithError(err).Warn("a folder stays as it was")
+	}
 	return e, nil
 }
 

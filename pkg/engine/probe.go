@@ -175,7 +175,7 @@ type output struct {
 }
 
 func (e *Engine) openOutput(ctx context.Context, id string) (*output, error) {
-	dir := filepath.Join(e.Run, "probes")
+	dir := e.probesDir()
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("cannot make folder of probes: %w", err)
 	}
@@ -189,6 +189,17 @@ func (e *Engine) openOutput(ctx context.Context, id string) (*output, error) {
 	}
 	go o.read() // close waits for it
 	return o, nil
+}
+
+func (e *Engine) probesDir() string { return filepath.Join(e.Run, "probes") }
+
+// sweepProbes removes what probes of an edged before this one left. It is for the
+// start: later, one may be under way.
+func (e *Engine) sweepProbes() error {
+	if err := os.RemoveAll(e.probesDir()); err != nil {
+		return fmt.Errorf("cannot remove what earlier probes left: %w", err)
+	}
+	return nil
 }
 
 func ignoreMissing(err error) error {

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/edged/edged/pkg/module"
@@ -94,9 +95,18 @@ const minSecret = 6
 // secrets are the values of a spec that must not be read in its log either.
 func secrets(spec *module.Spec) []string {
 	var values []string
-	add := func(s string) {
+	note := func(s string) {
 		if len(s) >= minSecret && !slices.Contains(values, s) {
 			values = append(values, s)
+		}
+	}
+	// Logs are scrubbed by the line, and loggers quote what they repeat.
+	add := func(s string) {
+		note(s)
+		quoted := strconv.Quote(s)
+		note(quoted[1 : len(quoted)-1])
+		for line := range strings.Lines(s) {
+			note(strings.TrimSpace(line))
 		}
 	}
 	for _, v := range spec.Env {

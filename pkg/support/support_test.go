@@ -125,6 +125,18 @@ func TestWhatChecksPrintAndErrorsRepeatIsNotInTheArchive(t *testing.T) {
 	require.Equal(t, "hush-printed", s.Status.Health.Checks[0].Output, "others see it")
 }
 
+func TestSecretsOfSeveralLinesAreFoundByTheLine(t *testing.T) {
+	spec := &module.Spec{Env: []module.EnvVar{{Key: "KEY", Value: "-----BEGIN KEY-----\r\n  hush-first\nhush-\"second\"\nab\n"}}}
+	var out bytes.Buffer
+	s := newScrubber(&out, secrets(spec))
+	for _, line := range []string{"got hush-first\n", "got hush-\"second\"\n", `msg="-----BEGIN KEY-----\r\n  hush-first\nhush-\"second\"\nab\n"` + "\n", "ab stays\n"} {
+		_, err := s.Write([]byte(line))
+		require.NoError(t, err)
+	}
+	require.NoError(t, s.Close())
+	require.Equal(t, "got [redacted]\ngot [redacted]\nmsg=\"[redacted]\"\nab stays\n", out.String())
+}
+
 func TestALineThatDoesNotEndIsScrubbedToo(t *testing.T) {
 	for _, at := range []int{0, 1, maxLine - 3, maxLine, maxLine + 100} {
 		var out bytes.Buffer
