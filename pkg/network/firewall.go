@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/containerd/errdefs"
+	"github.com/sirupsen/logrus"
 )
 
 // filterTimeout bounds one call of iptables, which waits for its lock at most half of it.
@@ -25,6 +26,10 @@ type firewall struct {
 	families []*family
 	// inherited says that an earlier edged wrote rules, of which this one knows nothing yet.
 	inherited bool
+	// firewallCmd is firewalld's program; mute says that it was said that it fails.
+	firewallCmd string
+	mute        bool
+	log         logrus.FieldLogger
 }
 
 type family struct {
@@ -34,8 +39,8 @@ type family struct {
 	found   []string
 }
 
-func newFirewall(bridge string, subnet, subnet6 netip.Prefix) *firewall {
-	f := &firewall{families: []*family{{rules: rules{bridge: bridge, subnet: subnet}, program: "iptables"}}}
+func newFirewall(bridge string, subnet, subnet6 netip.Prefix, log logrus.FieldLogger) *firewall {
+	f := &firewall{firewallCmd: "firewall-cmd", log: log, families: []*family{{rules: rules{bridge: bridge, subnet: subnet}, program: "iptables"}}}
 	if subnet6.IsValid() {
 		f.families = append(f.families, &family{rules: rules{bridge: bridge, subnet: subnet6}, program: "ip6tables"})
 	}
@@ -48,6 +53,11 @@ func (f *firewall) apply(ctx context.Context, wanted func() []published) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.take(wanted())
+	if f.unsure() {
+		if _, err := f.trust(ctx); err != nil {
+			return err
+		}
+	}
 	for _, fam := range f.families {
 		if err := fam.write(ctx, false); err != nil {
 			return err
@@ -69,6 +79,11 @@ func (f *firewall) take(ports []published) {
 	}
 }
 
+// unsure says that nobody knows whether all is written.
+func (f *firewall) unsure() bool {
+	return slices.ContainsFunc(f.families, func(fam *family) bool { return fam.applied == "" })
+}
+
 // used says that rules were written, and not all of them removed.
 func (f *firewall) used() bool {
 	f.mu.Lock()
@@ -82,6 +97,9 @@ func (f *firewall) used() bool {
 func (f *firewall) check(ctx context.Context, wanted func() []published) (mended bool, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if mended, err = f.trust(ctx); err != nil {
+		return false, err
+	}
 	for _, fam := range f.families {
 		if fam.applied == "" {
 			f.take(wanted())
@@ -141,9 +159,6 @@ func (fam *family) write(ctx context.Context, always bool) error {
 			return nil
 		}
 		fam.applied = "" // somebody removed what it stands on: look what is there
-	}
-	if err := trust(ctx, "firewall-cmd", fam.bridge); err != nil {
-		return err
 	}
 	now, err := fam.save(ctx)
 	if err != nil {

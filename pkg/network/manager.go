@@ -91,7 +91,7 @@ func New(ctx context.Context, cfg Config) (*Manager, error) {
 	dir := filepath.Join(cfg.Run, "network")
 	m := &Manager{
 		Config: cfg, plugins: newPlugins(cfg.BinDirs, filepath.Join(cfg.Run, "cni")), states: states{dir}, guestFiles: guests{filepath.Join(dir, "guests")},
-		firewall: newFirewall(cfg.Bridge, cfg.Subnet, cfg.Subnet6), wake: make(chan struct{}, 1), hostsFiles: newHostsWriter(),
+		firewall: newFirewall(cfg.Bridge, cfg.Subnet, cfg.Subnet6, cfg.Log), wake: make(chan struct{}, 1), hostsFiles: newHostsWriter(),
 		records: map[string]*Record{}, claims: map[string]*claim{}, locks: map[string]*keyLock{}, failed: map[string]failure{},
 		pools: [2]pool{{subnet: cfg.Subnet}, {subnet: cfg.Subnet6}},
 	}
