@@ -32,6 +32,8 @@ const (
 	probeOutput = 4096
 	// probeGrace is what containerd may take besides the probe itself.
 	probeGrace = 30 * time.Second
+	// probeStart is what the start alone may take: while it lasts, the shim tells no exit.
+	probeStart = 10 * time.Second
 	// probeDrain is what the end of the output may take to arrive; a child that the probe
 	// left behind holds it open for ever.
 	probeDrain = 500 * time.Millisecond
@@ -95,7 +97,9 @@ func (e *Engine) runProbe(ctx context.Context, id string, timeout time.Duration,
 		err  error
 	}
 	exit := make(chan ended, 1)
-	started, err := e.client.TaskService().Start(ctx, &tasks.StartRequest{ContainerID: id, ExecID: probeID})
+	starting, cancel := context.WithTimeout(ctx, probeStart)
+	started, err := e.client.TaskService().Start(starting, &tasks.StartRequest{ContainerID: id, ExecID: probeID})
+	cancel()
 	if err = errgrpc.ToNative(err); err != nil {
 		return module.Probed{}, classifyProbe(id, err)
 	}
@@ -195,8 +199,20 @@ func (e *Engine) probesDir() string { return filepath.Join(e.Run, "probes") }
 
 // sweepProbes removes what probes of an edged before this one left. It is for the
 // start: later, one may be under way.
+//
+// A shim that was about to start a probe when edged died waits for a reader, and no exit
+// of its container is told as long as it does: each FIFO gets one for a moment.
 func (e *Engine) sweepProbes() error {
-	if err := os.RemoveAll(e.probesDir()); err != nil {
+	left, err := os.ReadDir(e.probesDir())
+	if err = ignoreMissing(err); err == nil {
+		for _, f := range left {
+			if fd, err := unix.Open(filepath.Join(e.probesDir(), f.Name()), unix.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0); err == nil {
+				_ = unix.Close(fd)
+			}
+		}
+		err = os.RemoveAll(e.probesDir())
+	}
+	if err != nil {
 		return fmt.Errorf("cannot remove what earlier probes left: %w", err)
 	}
 	return nil
