@@ -43,7 +43,7 @@ var (
 	drawnVolumes   = mostly([]any{"data", "more.data", ""}, []any{"/a", "../a", "a b", ".", "a\x00", 5})
 	drawnSubpaths  = mostly([]any{"", "a/b"}, []any{"../a", "/a", "a/../..", 5})
 	drawnChecks    = mostly([]any{nil, []any{}, []any{"NONE"}, []any{"CMD", "/check"}, []any{"CMD-SHELL", "check"}}, []any{[]any{"NONE", "x"}, []any{"CMD"}, []any{"check"}, "check", 5})
-	drawnDurations = mostly([]any{0, int(time.Millisecond), int(time.Hour), nil}, []any{-1, 999, 1.5, "1s"})
+	drawnDurations = mostly([]any{0, int64(time.Millisecond), int64(time.Hour), nil}, []any{-1, 999, 1.5, "1s"})
 )
 
 // generatedNetwork draws createOptions of networks, ports, names, volumes and health.
