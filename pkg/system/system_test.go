@@ -32,7 +32,7 @@ func TestAModulesUseIsTheSameOnBothVersionsOfCgroups(t *testing.T) {
 		require.Equal(t, "/temp", s.Name, dir)
 		require.EqualValues(t, 5_000_000, s.CPUStats.CPUUsage.TotalUsage, dir)
 		require.EqualValues(t, []uint64{7, 2}, []uint64{s.CPUStats.ThrottlingData.Periods, s.CPUStats.ThrottlingData.ThrottledPeriods}, dir)
-		require.EqualValues(t, 10_000*10_000_000, s.CPUStats.SystemUsage, dir)
+		require.EqualValues(t, uint64(10_000*10_000_000), s.CPUStats.SystemUsage, dir)
 		require.EqualValues(t, runtime.NumCPU(), s.CPUStats.OnlineCPUs)
 		require.EqualValues(t, []uint64{1 << 20, 2 << 20, 4096000 << 10, 3},
 			[]uint64{s.MemoryStats.Usage, s.MemoryStats.MaxUsage, s.MemoryStats.Limit, s.MemoryStats.Failcnt}, "no limit is the machine's memory, %s", dir)
