@@ -113,7 +113,7 @@ func TestInfo(t *testing.T) {
 	one, two := Root("testdata/v1").Info(), Root("testdata/v2").Info()
 	require.Equal(t, []string{"debian", "12", "yes", "Gateway 3000"}, []string{one.OS, one.OSVersion, one.Virtualized, one.ProductName})
 	require.Equal(t, []string{"alpine", "3.20", "iot", "no"}, []string{two.OS, two.OSVersion, two.OSVariant, two.Virtualized})
-	require.EqualValues(t, 4096000<<10, one.TotalMemory)
+	require.EqualValues(t, int64(4096000<<10), one.TotalMemory)
 	require.NotEmpty(t, one.KernelRelease)
 	none := Root(t.TempDir()).Info()
 	require.Equal(t, "unknown", none.Virtualized)
