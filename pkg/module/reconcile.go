@@ -2,6 +2,7 @@ package module
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -208,7 +209,7 @@ func (s *Supervisor) cleanUp(ctx context.Context) {
 	defer s.cleaning.Unlock()
 	for wait := reconcileRetry; !s.cleaned; wait = min(2*wait, 10*time.Minute) {
 		cctx, cancel := context.WithTimeout(ctx, operationTimeout)
-		err := s.Engine.CleanUp(cctx, s.names())
+		err := errors.Join(s.Engine.CleanUp(cctx, s.names()), s.keepSecrets())
 		cancel()
 		if s.cleaned = err == nil; s.cleaned || ctx.Err() != nil {
 			return
@@ -217,9 +218,6 @@ func (s *Supervisor) cleanUp(ctx context.Context) {
 		if !pause(ctx, wait) {
 			return
 		}
-	}
-	if err := s.keepSecrets(); err != nil {
-		s.Log.WithError(err).Warn("cannot remove secrets of modules that do not run")
 	}
 }
 
