@@ -2,6 +2,7 @@ package spine
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"os"
 	"os/exec"
@@ -130,7 +131,16 @@ func crashAt(t *testing.T, d *device.Device, control, point, operation string) {
 	require.NotZero(t, d.Edged.State().ExitCode(), "it crashed, so the point was hit")
 	d.StartEdged()
 	d.WaitFor("edgeAgent", "running")
-	d.Eventually("what was cut short is undone or finished", func() bool { return settled(d) })
+	why := ""
+	t.Cleanup(func() {
+		if why != "" {
+			t.Log("left behind: " + why)
+		}
+	})
+	d.Eventually("what was cut short is undone or finished", func() bool {
+		why = unsettled(d)
+		return why == ""
+	})
 
 	m, status := d.Get("victim")
 	switch operation {
@@ -164,7 +174,7 @@ func crashAt(t *testing.T, d *device.Device, control, point, operation string) {
 	a := d.Agent().Manage("DELETE", "/modules/victim", "")
 	require.Equal(t, http.StatusNoContent, a.Status, a.Body)
 	require.Len(t, d.Containers(""), 1)
-	require.True(t, settled(d), "nothing is left behind")
+	require.Empty(t, unsettled(d), "nothing is left behind")
 	d.Eventually("no network is left behind", func() bool { return len(d.NetworkTraces()) == 0 })
 }
 
@@ -189,14 +199,15 @@ func pullImage(d *device.Device, ref string) {
 	d.Eventually("it is pulled: "+a.Body, func() bool { return strings.Contains(a.Body, `"status":"pulled"`) })
 }
 
-// settled says that containers, snapshots and leases are those of the modules that there are.
-func settled(d *device.Device) bool {
+// unsettled says in what containers, snapshots, volumes and leases are not those of the modules that there are.
+func unsettled(d *device.Device) string {
 	var list wire.ModuleList
-	if json.Unmarshal([]byte(d.Host("GET", "/modules?"+device.Version, "").Body), &list) != nil {
-		return false
+	if a := d.Host("GET", "/modules?"+device.Version, ""); json.Unmarshal([]byte(a.Body), &list) != nil {
+		return "no list of modules: " + a.Body + a.Error
 	}
 	active := 0
-	for line := range strings.Lines(d.Ctr("snapshots", "ls")) {
+	snapshots := d.Ctr("snapshots", "ls")
+	for line := range strings.Lines(snapshots) {
 		if strings.Contains(line, "Active") {
 			active++
 		}
@@ -205,12 +216,16 @@ func settled(d *device.Device) bool {
 	volumes, _ := os.ReadDir(filepath.Join(d.Home, "volumes"))
 	for _, v := range volumes {
 		if _, err := os.Stat(filepath.Join(d.Home, "volumes", v.Name(), "_data", "probe")); err != nil {
-			return false // half of one, or what was to be one
+			return "half of a volume, or what was to be one: " + v.Name()
 		}
 	}
-	return len(d.Containers("")) == len(list.Modules) && active == len(list.Modules) && len(entries) == len(list.Modules) &&
+	containers, leases := d.Containers(""), d.Ctr("leases", "ls")
+	if len(containers) == len(list.Modules) && active == len(list.Modules) && len(entries) == len(list.Modules) &&
 		len(volumes) == len(list.Modules)-1 && // edgeAgent has none
-		!strings.Contains(d.Ctr("leases", "ls"), "edged-op-")
+		!strings.Contains(leases, "edged-op-") {
+		return ""
+	}
+	return fmt.Sprintf("%d modules, containers %v, their folders %v, volumes %v, snapshots\n%s\nleases\n%s", len(list.Modules), containers, entries, volumes, snapshots, leases)
 }
 
 // failpoints reads their names from the source.
