@@ -6,6 +6,8 @@ import (
 	"context"
 	"io"
 	"net/http"
+	"slices"
+	"strings"
 
 	"github.com/edged/edged/pkg/access"
 	"github.com/edged/edged/pkg/audit"
@@ -101,6 +103,21 @@ type Config struct {
 	SetLogLevel func(level string) (before string, err error)
 	// Metrics writes them in Prometheus' text format.
 	Metrics func(w io.Writer)
+	// Further are the APIs beside the contract.
+	Further []Mount
+}
+
+// Mount is an API with paths, error shape and rules of its own on the management socket.
+type Mount struct {
+	// Root is what its paths are or begin with, without a slash at its end: "/v1".
+	Root string
+	http.Handler
+}
+
+// has says whether a path, escaped as it came, is the mount's.
+func (m *Mount) has(path string) bool {
+	rest, ok := strings.CutPrefix(path, m.Root)
+	return ok && (rest == "" || rest[0] == '/')
 }
 
 type api struct{ Config }
@@ -157,12 +174,15 @@ func (a *api) plainRoutes() []httpapi.Route {
 func New(cfg Config) http.Handler {
 	a := &api{cfg}
 	contract := a.mount(a.routes(), true).Handler()
-	plain := a.mount(a.plainRoutes(), false).Handler()
+	mounts := append(slices.Clone(cfg.Further), Mount{"/metrics", a.mount(a.plainRoutes(), false).Handler()})
 	// The mount is chosen by path first: api-version belongs to the contract alone.
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path == "/metrics" {
-			plain.ServeHTTP(w, r)
-			return
+		path := r.URL.EscapedPath()
+		for i := range mounts {
+			if mounts[i].has(path) {
+				mounts[i].ServeHTTP(w, r)
+				return
+			}
 		}
 		contract.ServeHTTP(w, r)
 	})
