@@ -73,15 +73,15 @@ func (req *Request) decode(v any, optional bool) error {
 		}
 	}
 	if req.ContentLength > req.limits.Body {
-		return tooLarge(req.limits.Body)
+		return TooLarge(req.limits.Body)
 	}
 	body, err := io.ReadAll(req.body())
 	var limit *http.MaxBytesError
 	switch {
 	case errors.As(err, &limit):
-		return tooLarge(req.limits.Body)
+		return TooLarge(req.limits.Body)
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		return &statusError{http.StatusRequestTimeout, "the request body came too slowly"}
+		return TooSlow()
 	case err != nil:
 		return BadRequest("cannot read the request body")
 	case len(body) == 0 && optional:
@@ -95,8 +95,14 @@ func (req *Request) decode(v any, optional bool) error {
 	return nil
 }
 
-func tooLarge(limit int64) error {
+// TooLarge is the error of a body that is larger than its limit in bytes.
+func TooLarge(limit int64) error {
 	return &statusError{http.StatusRequestEntityTooLarge, fmt.Sprintf("request body is larger than %d bytes", limit)}
+}
+
+// TooSlow is the error of a body that does not come at its pace.
+func TooSlow() error {
+	return &statusError{http.StatusRequestTimeout, "the request body came too slowly"}
 }
 
 // jsonProblem words a decoding error for the one who wrote the JSON.

@@ -28,11 +28,16 @@ type Limits struct {
 const bodyGrace = 5 * time.Second
 
 // body reads the request's body within the limits.
-func (req *Request) body() io.Reader {
+func (req *Request) body() io.Reader { return req.Stream(req.limits.Body) }
+
+// Stream reads the request's body where that is no JSON: at the pace that every body has
+// to keep, and within a limit of its own. Errors: *http.MaxBytesError, and
+// os.ErrDeadlineExceeded when it comes too slowly.
+func (req *Request) Stream(limit int64) io.Reader {
 	return http.MaxBytesReader(req.w, &pacedBody{
 		ReadCloser: req.Body, begun: time.Now(), rate: req.limits.BodyRate,
 		deadline: http.NewResponseController(req.w).SetReadDeadline,
-	}, req.limits.Body)
+	}, limit)
 }
 
 // pacedBody moves the read deadline on as bytes come in: a body may be slow, but
@@ -47,7 +52,7 @@ type pacedBody struct {
 
 func (b *pacedBody) Read(p []byte) (int, error) {
 	if b.rate > 0 {
-		earned := time.Duration(b.read * int64(time.Second) / b.rate)
+		earned := time.Duration(float64(b.read) / float64(b.rate) * float64(time.Second))
 		// Without deadlines, as in a test, the body is read as it comes.
 		_ = b.deadline(b.begun.Add(bodyGrace + earned))
 	}

@@ -53,11 +53,11 @@ type Request struct {
 	Caller peer.Caller
 	// Module is the canonical name of the module that the path names.
 	Module string
-	// Volume is the volume that the path names; its handler sets it, for the audit log.
-	Volume string
-	Query  url.Values
-	limits Limits
-	w      http.ResponseWriter
+	// Volume and Package are what the path or the body names; handlers set them, for the audit log.
+	Volume, Package string
+	Query           url.Values
+	limits          Limits
+	w               http.ResponseWriter
 }
 
 // resource is the routes of one path.
@@ -173,7 +173,7 @@ func (res *resource) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		m.fail(answer, err)
 	}
 	if route.Change && answer.status < 400 {
-		m.Audit.Change(audit.Event{Caller: req.Caller, Method: route.Method, Route: route.Path, Module: req.Module, Volume: req.Volume, Status: answer.status})
+		m.Audit.Change(audit.Event{Caller: req.Caller, Method: route.Method, Route: route.Path, Module: req.Module, Volume: req.Volume, Package: req.Package, Status: answer.status})
 	}
 }
 
@@ -212,6 +212,15 @@ func (req *Request) name() error {
 	}
 	req.Module, err = module.CanonicalName(name)
 	return err
+}
+
+// Var reads a variable of the path other than {name}, unescaping it once.
+func (req *Request) Var(name string) (string, error) {
+	value, err := url.PathUnescape(mux.Vars(req.Request)[name])
+	if err != nil {
+		return "", BadRequest("invalid " + name + " in the path")
+	}
+	return value, nil
 }
 
 // admit finds out who is asking and whether they may.

@@ -35,7 +35,12 @@ func TestWhatIsNeverRemoved(t *testing.T) {
 			d.named["m"] = Named{"m", "r.example/pinned:1" + pinned[len("r.example/pinned"):], ""}
 		}, reason: KeptModule},
 		"image that the configuration names": {image: "r.example/agent:1", reason: KeptConfig},
-		"image made on the device":           {image: "edged.local/ramp/x:1", reason: KeptLocal},
+		"image of an uploaded package": {image: "r.example/u:1", set: func(d *fakeDevice) {
+			im := d.images["r.example/u:1"]
+			im.Package = true
+			d.images[im.Name] = im
+		}, reason: KeptPackage},
+		"image made on the device": {image: "edged.local/ramp/x:1", reason: KeptLocal},
 		"image of a preload archive": {image: "r.example/p:1", set: func(d *fakeDevice) {
 			im := d.images["r.example/p:1"]
 			im.Preloaded = true

@@ -42,6 +42,8 @@ type Image struct {
 	Changed time.Time
 	// Owned says that edged fetched it. What others put into edged's namespace is theirs.
 	Owned bool
+	// Package says that it is of an uploaded package, which removes it when it goes itself.
+	Package bool
 	// Preloaded says that an archive in a preload folder has it: removed, it would come
 	// back with the next start.
 	Preloaded bool
@@ -144,6 +146,7 @@ const (
 	KeptModule    Reason = "module"        // a generation of a module names it
 	KeptOperation Reason = "operation"     // a pull, create or update under way names it
 	KeptConfig    Reason = "configuration" // edged's configuration names it
+	KeptPackage   Reason = "package"       // it is of an uploaded package
 	KeptLocal     Reason = "local"         // it was made on this device
 	KeptPreload   Reason = "preload"       // an archive in a preload folder has it
 	KeptNotEdged  Reason = "foreign"       // edged did not fetch it

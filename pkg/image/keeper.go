@@ -133,6 +133,8 @@ func (k *Keeper) entry(im *Image, named []Named, uses map[string]time.Time) Entr
 		e.Kept = KeptOperation
 	case k.protected[im.Name]:
 		e.Kept = KeptConfig
+	case im.Package:
+		e.Kept = KeptPackage
 	case strings.HasPrefix(im.Name, LocalPrefix):
 		e.Kept = KeptLocal
 	case im.Preloaded:

@@ -186,7 +186,7 @@ func (m *Metadata) check() error {
 		}
 	}
 	if m.SemanticVersion == "" {
-		m.SemanticVersion = semanticVersion(m.Version)
+		m.SemanticVersion = SemanticVersion(m.Version)
 	}
 	if len(m.CRDB) == 0 || m.CRDB[0] != '{' {
 		m.CRDB = json.RawMessage("{}")

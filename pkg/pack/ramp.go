@@ -27,7 +27,8 @@ type RAMP struct {
 	*Metadata
 	// LibraryArch is what the library is built for, in the word of GOARCH.
 	LibraryArch string
-	// LibrarySize is the library's in bytes.
+	// LibrarySize is the library's in bytes. The directory's word for it was compared with
+	// what came out.
 	LibrarySize int64
 
 	library *zip.File
@@ -45,7 +46,30 @@ func OpenRAMP(r io.ReaderAt, size int64, limits Limits) (*RAMP, error) {
 	return p, err
 }
 
+// ReopenRAMP opens a package that OpenRAMP has taken before, without reading all of it.
+func ReopenRAMP(r io.ReaderAt, size int64) (*RAMP, error) {
+	in := &watched{r: r, quota: maxDirectory}
+	p, err := readDirectory(in, size, &meter{limit: size + freeUnpacked})
+	if in.err != nil {
+		return nil, fmt.Errorf("cannot read package: %w", in.err)
+	}
+	return p, err
+}
+
 func openRAMP(in *watched, size int64, limits Limits) (*RAMP, error) {
+	count := limits.meter(size)
+	p, err := readDirectory(in, size, count)
+	if err != nil {
+		return nil, err
+	}
+	if err := p.checkLibrary(count); err != nil {
+		return nil, err
+	}
+	return p, p.checkEmbedded(count)
+}
+
+// readDirectory reads what a package says it has, and module.json.
+func readDirectory(in *watched, size int64, count *meter) (*RAMP, error) {
 	// The quota is for the directory, which is read into memory whole and does not say
 	// truly how large it is.
 	archive, err := zip.NewReader(in, size)
@@ -58,7 +82,6 @@ func openRAMP(in *watched, size int64, limits Limits) (*RAMP, error) {
 	if err != nil {
 		return nil, err
 	}
-	count := limits.meter(size)
 	description, ok := files[metadataFile]
 	if !ok {
 		return nil, invalid("it has no module.json")
@@ -84,10 +107,8 @@ func openRAMP(in *watched, size int64, limits Limits) (*RAMP, error) {
 	if p.library == nil {
 		return nil, invalid("its module_file %s is not in it", p.File)
 	}
-	if err := p.checkLibrary(count); err != nil {
-		return nil, err
-	}
-	return p, p.checkEmbedded(count)
+	p.LibrarySize = int64(p.library.UncompressedSize64)
+	return p, nil
 }
 
 // plainFiles are an archive's files by name: no folder but deps, nothing twice, nothing
@@ -154,11 +175,9 @@ func (p *RAMP) checkLibrary(count *meter) error {
 		if _, err := io.CopyN(io.MultiWriter(sum, head), r, elfHeader); err != nil && !errors.Is(err, io.EOF) {
 			return readError(p.File, err)
 		}
-		n, err := io.CopyBuffer(onlyWriter{sum}, r, make([]byte, 256<<10))
-		if err != nil {
+		if _, err := io.CopyBuffer(onlyWriter{sum}, r, make([]byte, 256<<10)); err != nil {
 			return readError(p.File, err)
 		}
-		p.LibrarySize = n + int64(head.Len())
 		return nil
 	}); err != nil {
 		return err

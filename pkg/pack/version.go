@@ -40,8 +40,8 @@ func Version(semver string) int64 {
 	return parts[0]*10000 + parts[1]*100 + parts[2]
 }
 
-// semanticVersion is the reverse.
-func semanticVersion(version int64) string {
+// SemanticVersion is the reverse.
+func SemanticVersion(version int64) string {
 	return fmt.Sprintf("%d.%d.%d", version/10000, version/100%100, version%100)
 }
 
