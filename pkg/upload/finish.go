@@ -205,17 +205,20 @@ func (p *Packages) importArchive(ctx context.Context, pkg *Package, im *pack.Ima
 	}
 	defer bytes.Close()
 	if im == nil {
-		if im, err = pack.ReadImage(content.NewReader(bytes), pkg.Size, p.Device.Platform, p.limits()); err != nil {
+		if im, err = pack.ReadImage(whole(bytes), pkg.Size, p.Device.Platform, p.limits()); err != nil {
 			return err
 		}
 	}
 	return p.Images.ImportPackage(ctx, &Archive{
 		UID: pkg.UID, Name: pkg.Image.Name, Manifest: im.Manifest, Config: im.Config, Text: im.Text, ConfigText: im.ConfigText,
 		Blobs: func(each func(d ocispec.Descriptor, r io.Reader) error) error {
-			return im.Blobs(content.NewReader(bytes), each)
+			return im.Blobs(whole(bytes), each)
 		},
 	})
 }
+
+// whole reads a blob from its beginning. content.NewReader would go on where the one before ended.
+func whole(r content.ReaderAt) io.Reader { return io.NewSectionReader(r, 0, r.Size()) }
 
 func (p *Packages) derive(ctx context.Context, pkg *Package) (string, error) {
 	bytes, err := p.blobs.open(ctx, pkg.Digest)
@@ -252,7 +255,7 @@ func (p *Packages) openDependency(ctx context.Context, pkg *Package, ramp *pack.
 			return struct {
 				io.Reader
 				io.Closer
-			}{content.NewReader(r), r}, nil
+			}{whole(r), r}, nil
 		}
 	}
 	return nil, fmt.Errorf("the dependency %s is not here", d.Name)
