@@ -46,6 +46,7 @@ if [ "${1:-}" = test ]; then
 	need softhsm2 command_exists softhsm2-util
 	# Debian's redis-server is a link to this; the package of that name would start one here.
 	need redis-tools command_exists redis-check-rdb
+	need minisign command_exists minisign
 fi
 if [ "${1:-}" = test ] || [ "${1:-}" = clients ]; then
 	need python3-requests-unixsocket /usr/bin/python3 -c 'import requests_unixsocket'

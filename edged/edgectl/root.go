@@ -23,7 +23,7 @@ Exit codes:
   0  done
   1  the operation failed; edged's reason is on stderr
   2  the command line is wrong
-  3  there is no such module or volume
+  3  there is no such module, volume or package
   4  forbidden: the socket may not be opened, or edged refused this caller
   5  edged cannot be reached
 Of several modules the first that fails decides; the others are tried all the same.
@@ -51,6 +51,7 @@ func (a *app) root() *cobra.Command {
 	root.PersistentFlags().StringVarP(&a.host, "host", "H", "", "management socket, `unix:///path` or a path (default: EDGED_HOST, else "+client.DefaultHost+")")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.AddCommand(a.apply(), a.deployment(), a.backup(), a.restore(), a.factoryReset(), a.recover(), a.initialise(), a.wait(), a.events(), a.system(), a.check(), a.list(), a.inspect(), a.logs(), a.stats(), a.images(), a.pull(), a.volume(), a.network(), a.ca(), a.secret(), a.supportBundle(), a.version())
+	root.AddCommand(a.packages(), a.verify())
 	root.AddCommand(a.actions()...)
 	root.AddCommand(a.docs()...)
 	return root
