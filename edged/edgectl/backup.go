@@ -69,7 +69,7 @@ func (a *app) backup() *cobra.Command {
 		Use: "backup", Short: "Write what this device is into an archive", Args: usage(cobra.NoArgs), ValidArgsFunction: cobra.NoFileCompletions,
 		Long: `Write the database, the keys, the deployment and the configuration into an archive, also
 while edged runs. With --volumes the volumes are in it as well, as their files are at the
-moment: stop the modules that write to them first. Images and logs are not in it; keys in
+moment: stop the modules that write to them first. Images, packages and logs are not in it; keys in
 a TPM or a token cannot be.
 
 Who has the archive can be this device: keep it as safe as the device itself.`,

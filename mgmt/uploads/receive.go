@@ -29,7 +29,12 @@ const readAhead = 256 << 10
 
 // receive takes a package from a multipart body. Whatever speaks against it without it is
 // said before a byte of it is read, so that a client that waits for that sends nothing.
-func (a *api) receive(r *httpapi.Request) (*upload.Upload, error) {
+func (a *api) receive(r *httpapi.Request) (_ *upload.Upload, err error) {
+	defer func() {
+		if err != nil {
+			r.Drain()
+		}
+	}()
 	media, params, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if err != nil || media != "multipart/form-data" || params["boundary"] == "" {
 		return nil, noModule("the request is not multipart/form-data")

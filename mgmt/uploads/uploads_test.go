@@ -195,11 +195,15 @@ func TestRefusalsComeBeforeTheBodyIsRead(t *testing.T) {
 	for who, status := range map[string]int{"user": 403, "viewer": 403, "foreign": 403, "gone": 403} {
 		require.Equal(t, status, f.ask(who, "POST", "/v1/modules", unread{t}, "Content-Type", form).Code, who)
 	}
-	require.Equal(t, 400, f.ask("root", "POST", "/v1/modules", unread{t}, "Content-Type", "text/plain").Code)
+	// Who does not wait for leave to send would not see an answer before all is sent; who waits sends nothing.
+	require.Equal(t, 400, f.ask("root", "POST", "/v1/modules", unread{t}, "Content-Type", "text/plain", "Expect", "100-continue").Code)
+	sent := strings.NewReader("all of it")
+	require.Equal(t, 400, f.ask("root", "POST", "/v1/modules", sent, "Content-Type", "text/plain").Code)
+	require.Zero(t, sent.Len())
 	require.Equal(t, 404, f.ask("user", "POST", "/v1/none", unread{t}, "Content-Type", form).Code, "404 comes before 403")
 	require.Equal(t, 405, f.ask("user", "PATCH", "/v1/modules", unread{t}, "Content-Type", form).Code)
 	f.FreeFloor = 1 << 60
-	w := f.ask("root", "POST", "/v1/modules", unread{t}, "Content-Type", form)
+	w := f.ask("root", "POST", "/v1/modules", unread{t}, "Content-Type", form, "Expect", "100-continue")
 	require.Equal(t, 507, w.Code, w.Body.String())
 	require.Contains(t, w.Body.String(), `"error_code":"insufficient_storage"`)
 }

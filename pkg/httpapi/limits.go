@@ -34,10 +34,28 @@ func (req *Request) body() io.Reader { return req.Stream(req.limits.Body) }
 // to keep, and within a limit of its own. Errors: *http.MaxBytesError, and
 // os.ErrDeadlineExceeded when it comes too slowly.
 func (req *Request) Stream(limit int64) io.Reader {
+	req.streamed = true
 	return http.MaxBytesReader(req.w, &pacedBody{
 		ReadCloser: req.Body, begun: time.Now(), rate: req.limits.BodyRate,
 		deadline: http.NewResponseController(req.w).SetReadDeadline,
 	}, limit)
+}
+
+// drainTime bounds the reading of what nobody wants.
+const drainTime = 5 * time.Second
+
+// Drain reads what is left of a body that was refused, for a while, when its sender does
+// not wait for leave to send it: many see an answer only when they have sent all, and a
+// broken connection before that. It is for callers who were admitted.
+func (req *Request) Drain() {
+	if !req.streamed && req.Header.Get("Expect") != "" {
+		return // the first read would be the leave
+	}
+	control := http.NewResponseController(req.w)
+	_ = control.SetReadDeadline(time.Now().Add(drainTime))
+	if _, err := io.Copy(io.Discard, req.Body); err == nil {
+		_ = control.SetReadDeadline(time.Time{})
+	}
 }
 
 // pacedBody moves the read deadline on as bytes come in: a body may be slow, but

@@ -58,6 +58,8 @@ type Request struct {
 	Query           url.Values
 	limits          Limits
 	w               http.ResponseWriter
+	// streamed says that the body was begun to be read.
+	streamed bool
 }
 
 // resource is the routes of one path.

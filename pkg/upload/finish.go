@@ -161,6 +161,7 @@ func (p *Packages) make(ctx context.Context, uid string, im *pack.Image) (*Packa
 		err = p.importArchive(ctx, pkg, im)
 	}
 	if err != nil {
+		err = fmt.Errorf("cannot make image %s: %w", pkg.Image.Name, err)
 		return p.pending(pkg, err), err
 	}
 	// gofail: var uploadAfterImage struct{}
