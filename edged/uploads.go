@@ -9,7 +9,9 @@ import (
 
 	"github.com/edged/edged/mgmt"
 	"github.com/edged/edged/mgmt/uploads"
+	"github.com/edged/edged/pkg/config"
 	"github.com/edged/edged/pkg/httpapi"
+	"github.com/edged/edged/pkg/image"
 	"github.com/edged/edged/pkg/pack"
 	"github.com/edged/edged/pkg/upload"
 	"github.com/edged/edged/pkg/upload/download"
@@ -18,6 +20,11 @@ import (
 // openPackages opens the packages of the device.
 func (d *daemon) openPackages(ctx context.Context) (*upload.Packages, error) {
 	c := d.cfg.Uploads
+	if c.SignatureRAMP != config.SignatureOff || c.SignatureImage != config.SignatureOff {
+		if keys, err := pack.ReadTrust(c.TrustDir); err != nil || len(keys) == 0 {
+			d.log.WithError(err).Warnf("no key in %s can be trusted: no signature of a package counts", c.TrustDir)
+		}
+	}
 	return upload.Open(ctx, upload.Config{
 		Home: d.cfg.Home, Store: d.store, Images: d.engine, Guard: d.images, Fetcher: download.New(c.DependencyHosts),
 		Device: d.uploadDevice(),
@@ -25,8 +32,19 @@ func (d *daemon) openPackages(ctx context.Context) (*upload.Packages, error) {
 		Policy: map[pack.Format]upload.Policy{
 			pack.RAMPFormat: upload.Policy(c.SignatureRAMP), pack.ImageFormat: upload.Policy(c.SignatureImage),
 		},
-		MaxSize: int64(c.MaxSize), FreeFloor: int64(c.FreeFloor), RedisImage: c.RedisImage, Log: d.log,
+		MaxSize: int64(c.MaxSize), FreeFloor: int64(c.FreeFloor), Reserved: wholeNames(d.cfg.AgentImage(version)), RedisImage: c.RedisImage, Log: d.log,
 	})
+}
+
+// wholeNames gives images the names under which they are kept.
+func wholeNames(refs ...string) []string {
+	var names []string
+	for _, ref := range refs {
+		if named, err := image.Normalize(ref); err == nil {
+			names = append(names, named.String())
+		}
+	}
+	return names
 }
 
 // uploadDevice is what packages are held against.

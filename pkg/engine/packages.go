@@ -74,6 +74,9 @@ func (e *Engine) underLease(ctx context.Context, uid string, fn func(ctx context
 	}
 	lease.ID = opLease + id
 	err = classify(fn(leases.WithLease(ctx, lease.ID)))
+	if err != nil && isFull(err) {
+		err = fmt.Errorf("%w: %w", err, errdefs.ErrResourceExhausted)
+	}
 	cleanCtx, done := e.call(context.WithoutCancel(ctx))
 	defer done()
 	// Layers are on the disk as snapshots: what they came in goes with the lease.
@@ -109,8 +112,7 @@ func (e *Engine) keepPackage(ctx context.Context, uid string, im images.Image) e
 	}
 	// gofail: var uploadAfterImageNamed struct{}
 	if _, err := e.unpackSlowly(ctx, record); err != nil {
-		err = classify(err)
-		if !errdefs.IsUnavailable(err) && !isFull(err) {
+		if err = classify(err); !errdefs.IsUnavailable(err) {
 			e.unmake(ctx, uid, im.Name, im.Target.Digest.String())
 		}
 		return err

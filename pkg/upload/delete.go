@@ -90,10 +90,10 @@ func (p *Packages) removeBytes(ctx context.Context, pkg *Package) error {
 	if err := p.Store.SavePackage(ctx, &Record{*pkg, Deleting}, nil); err != nil {
 		return err
 	}
-	p.mu.Lock()
-	p.records[pkg.UID] = &Record{*pkg, Deleting} // whatever comes now, it is nobody's any more
-	p.publish()
-	p.mu.Unlock()
+	// Whatever comes now, it is nobody's any more, and its blobs are given up once.
+	rest := *pkg
+	rest.Kept, rest.Dependencies = false, nil
+	p.put(&Record{rest, Deleting})
 	if err := p.blobs.drop(ctx, pkg.blobs()...); err != nil {
 		return err
 	}

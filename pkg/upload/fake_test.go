@@ -32,6 +32,8 @@ type fakeStore struct {
 	counters map[string]int64
 	actions  []Action
 	fail     map[Phase]error
+	// failDelete fails removals of rows.
+	failDelete error
 }
 
 func newStore() *fakeStore {
@@ -60,8 +62,10 @@ func (s *fakeStore) SavePackage(_ context.Context, r *Record, c *Counter) error 
 func (s *fakeStore) DeletePackage(_ context.Context, uid string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.rows, uid)
-	return nil
+	if s.failDelete == nil {
+		delete(s.rows, uid)
+	}
+	return s.failDelete
 }
 
 func (s *fakeStore) PackageCounter(_ context.Context, name string) (int64, bool, error) {

@@ -30,12 +30,19 @@ func (p *Packages) finish(ctx context.Context, j *job, report func(percent int))
 	switch {
 	case pkg == nil: // somebody removed it at once
 		return &j.pkg, nil
-	case err != nil && j.image != nil && !errdefs.IsUnavailable(err):
-		// An archive that is no image here is of no use.
-		p.undo(ctx, j)
-		return nil, refuse(InvalidModule, "the package is refused: %v", err)
+	case err == nil, j.image == nil, errdefs.IsUnavailable(err), ctx.Err() != nil:
+		return pkg, nil // an image that is missing is made when it can be
 	}
-	return pkg, nil // an image that is missing is made when it can be
+	// An archive that is no image here is of no use.
+	defer p.lock(j.pkg.UID)()
+	if _, gone := p.Get(j.pkg.UID); gone != nil {
+		return &j.pkg, nil
+	}
+	p.undo(ctx, j)
+	if errdefs.IsResourceExhausted(err) {
+		return nil, refuse(InsufficientStorage, "there is no room for the image: %v", err)
+	}
+	return nil, refuse(InvalidModule, "the package is refused: %v", err)
 }
 
 // keep brings blobs and row to the disk.

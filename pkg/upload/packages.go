@@ -42,6 +42,8 @@ type Config struct {
 	Policy map[pack.Format]Policy
 	// MaxSize of a package, and FreeFloor, the free disk space that it must leave; in bytes.
 	MaxSize, FreeFloor int64
+	// Reserved are images, by their whole names, that no package may be.
+	Reserved []string
 	// RedisImage is what RAMP packages are made images on; empty for none.
 	RedisImage string
 	Log        logrus.FieldLogger

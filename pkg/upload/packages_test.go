@@ -390,6 +390,15 @@ func TestAnArchiveThatIsNoImageHereIsRefused(t *testing.T) {
 	_, err := r.add(anImage(t, "app:1", runtime.GOARCH))
 	require.Equal(t, InvalidModule, CodeOf(err))
 	r.nothingLeft()
+	r.images.fail = errdefs.ErrResourceExhausted
+	_, err = r.add(anImage(t, "app:1", runtime.GOARCH))
+	require.Equal(t, InsufficientStorage, CodeOf(err))
+	r.nothingLeft()
+	r.images.fail = nil
+	r.Reserved = []string{"docker.io/library/agent:1"}
+	_, err = r.add(anImage(t, "agent:1", runtime.GOARCH))
+	require.Equal(t, InvalidModule, CodeOf(err))
+	r.nothingLeft()
 }
 
 func TestWithoutABaseNoImageIsMade(t *testing.T) {
@@ -495,6 +504,14 @@ func TestErrorsOfTheDatabaseLeaveNothing(t *testing.T) {
 	r.store.fail[Deleting] = errors.New("disk I/O error")
 	require.Error(t, r.Delete(t.Context(), p.UID))
 	require.Len(t, r.List().Packages, 1)
+	delete(r.store.fail, Deleting)
+	r.store.failDelete = errors.New("disk I/O error")
+	require.Error(t, r.Delete(t.Context(), p.UID))
+	require.Empty(t, r.List().Packages)
+	require.True(t, r.removing(), "it is ended when it can be")
+	r.store.failDelete = nil
+	require.NoError(t, r.compare(t.Context()))
+	r.nothingLeft()
 }
 
 func TestAStopEndsWhatIsUnderWay(t *testing.T) {

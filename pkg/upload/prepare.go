@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -93,8 +94,8 @@ func (j *job) readImage() error {
 	if err != nil {
 		return ofPack(err)
 	}
-	if strings.HasPrefix(im.Name.String(), image.LocalPrefix) {
-		return refuse(InvalidModule, "the image is called %s, and names under %s are edged's own", im.Name, image.LocalPrefix)
+	if strings.HasPrefix(im.Name.String(), image.LocalPrefix) || slices.Contains(p.Reserved, im.Name.String()) {
+		return refuse(InvalidModule, "the image is called %s, which is a name of edged's own, as all under %s", im.Name, image.LocalPrefix)
 	}
 	j.image = im
 	j.pkg.Name, j.pkg.SemanticVersion, j.pkg.Version = im.Name.Name(), im.Name.Tag(), pack.Version(im.Name.Tag())

@@ -20,7 +20,7 @@ func (p *Packages) Run(ctx context.Context) {
 	defer tick.Stop()
 	compared, said := false, false
 	for {
-		if !compared {
+		if !compared || p.removing() {
 			err := p.compare(ctx)
 			compared = err == nil
 			if err != nil && !said && ctx.Err() == nil {
@@ -36,6 +36,16 @@ func (p *Packages) Run(ctx context.Context) {
 			return
 		}
 	}
+}
+
+// removing says whether there are removals that did not come to their end.
+func (p *Packages) removing() bool {
+	for _, r := range p.all() {
+		if r.Phase == Deleting {
+			return true
+		}
+	}
+	return false
 }
 
 // compare holds what is recorded against the images that there are.

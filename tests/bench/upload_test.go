@@ -12,12 +12,15 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
 
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/stretchr/testify/require"
 
+	"github.com/edged/edged/contrib/imagetar/archive"
 	"github.com/edged/edged/pkg/pack/packtest"
 	"github.com/edged/edged/tests/device"
 )
@@ -57,6 +60,36 @@ func BenchmarkUpload(b *testing.B) {
 	figure(b, "MB/s", median(edged))
 	figure(b, "bare-MB/s", median(floor))
 	atLeast(b, "ratio-vs-bare", median(edged)/median(floor), 0.9)
+	atMost(b, "rise-MiB", sorted(risen)[len(risen)-1], 16)
+}
+
+// BenchmarkUploadImage is an archive with a layer of 512 MiB that does not shrink, which
+// edged imports into containerd before it answers: its memory must not grow with it.
+func BenchmarkUploadImage(b *testing.B) {
+	d := newDevice(b, "")
+	const size = 512 << 20
+	body := make([]byte, size)
+	_, err := rand.NewChaCha8([32]byte{1}).Read(body)
+	require.NoError(b, err)
+	file := filepath.Join(b.TempDir(), "image.tar")
+	f, err := os.Create(file)
+	require.NoError(b, err)
+	require.NoError(b, archive.Write(f, archive.Image{
+		Ref: "registry.example/big:1", Platform: ocispec.Platform{OS: "linux", Architecture: runtime.GOARCH}, Layers: []archive.Layer{{"/data": {Body: body}}},
+	}))
+	require.NoError(b, f.Close())
+	var rates, risen []float64
+	rounds(b, 3, func() {
+		warm(b, file)
+		before := mib(b, d.Edged.PID(), "status", "VmRSS")
+		resetPeak(b, d.Edged.PID())
+		took, uid := upload(b, d.Management(), "/v1/modules", file)
+		rates = append(rates, size/took.Seconds()/1e6)
+		risen = append(risen, mib(b, d.Edged.PID(), "status", "VmHWM")-before)
+		a := d.Host(http.MethodDelete, "/v1/modules/"+uid, "")
+		require.Equal(b, http.StatusOK, a.Status, a.Body)
+	})
+	figure(b, "MB/s", median(rates))
 	atMost(b, "rise-MiB", sorted(risen)[len(risen)-1], 16)
 }
 
