@@ -342,7 +342,7 @@ func TestHolesCountAsWhatTheyBecome(t *testing.T) {
 	files := tar.NewReader(bytes.NewReader(holes))
 	header, err := files.Next()
 	require.NoError(t, err)
-	require.EqualValues(t, 8<<30, header.Size)
+	require.Equal(t, int64(8<<30), header.Size)
 
 	_, err = readImage(holes)
 	require.ErrorContains(t, err, "no file")

@@ -145,21 +145,28 @@ func (p *Packages) compareOne(ctx context.Context, uid string) error {
 	return p.removeBytes(ctx, pkg)
 }
 
-// makeMissing makes images that are not made yet, and fetches what they are made on.
+// makeMissing makes images that are not made yet, and then those whose base had to be
+// fetched first: a registry that does not answer keeps no other image waiting.
 func (p *Packages) makeMissing(ctx context.Context) {
+	if p.makeEach(ctx) && p.Images.FetchBase(ctx, p.RedisImage) == nil {
+		p.makeEach(ctx)
+	}
+}
+
+// makeEach says whether the base of one is not here.
+func (p *Packages) makeEach(ctx context.Context) (baseless bool) {
 	for _, pkg := range p.List().Packages {
 		if ctx.Err() != nil {
-			return
+			return false
 		}
 		if pkg.Image.Name == "" || pkg.Image.Made() {
 			continue
 		}
 		_, err := p.make(ctx, pkg.UID, nil)
-		if errdefs.IsNotFound(err) && CodeOf(err) == "" && p.Images.FetchBase(ctx, p.RedisImage) == nil {
-			_, err = p.make(ctx, pkg.UID, nil)
-		}
 		if err != nil {
 			p.Log.WithError(err).WithField("package", pkg.UID).Debug("an image is not made yet")
 		}
+		baseless = baseless || errdefs.IsNotFound(err) && CodeOf(err) == ""
 	}
+	return baseless
 }
