@@ -50,13 +50,13 @@ func (u *Upload) prepare(ctx context.Context, later bool) (_ *job, err error) {
 		return nil, ofPack(err)
 	}
 	j := &job{upload: u, pkg: Package{Format: format, Size: u.staged.size, Digest: u.staged.digest(), Kept: true, Created: time.Now().UTC()}}
-	if j.pkg.Signed, err = p.verify(u.staged, format, u.signature); err != nil {
+	if j.pkg.Signed, err = p.verify(ctx, u.staged, format, u.signature); err != nil {
 		return nil, err
 	}
 	if format == pack.RAMPFormat {
-		err = j.readRAMP(later)
+		err = j.readRAMP(ctx, later)
 	} else {
-		err = j.readImage()
+		err = j.readImage(ctx)
 	}
 	if err != nil {
 		return nil, err
@@ -64,9 +64,9 @@ func (u *Upload) prepare(ctx context.Context, later bool) (_ *job, err error) {
 	return j, p.claim(ctx, &j.pkg)
 }
 
-func (j *job) readRAMP(later bool) error {
+func (j *job) readRAMP(ctx context.Context, later bool) error {
 	p := j.upload.p
-	ramp, err := pack.OpenRAMP(j.upload.staged.file, j.pkg.Size, p.limits())
+	ramp, err := pack.OpenRAMP(j.upload.staged.until(ctx), j.pkg.Size, p.limits())
 	if err != nil {
 		return ofPack(err)
 	}
@@ -88,9 +88,9 @@ func (j *job) readRAMP(later bool) error {
 	return nil
 }
 
-func (j *job) readImage() error {
+func (j *job) readImage(ctx context.Context) error {
 	p := j.upload.p
-	im, err := pack.ReadImage(j.upload.staged.reader(), j.pkg.Size, p.Device.Platform, p.limits())
+	im, err := pack.ReadImage(j.upload.staged.until(ctx).whole(), j.pkg.Size, p.Device.Platform, p.limits())
 	if err != nil {
 		return ofPack(err)
 	}

@@ -202,8 +202,26 @@ type sourceError struct{ error }
 
 func (e *sourceError) Unwrap() error { return e.error }
 
-// reader reads all that is there so far.
-func (s *staged) reader() *io.SectionReader { return io.NewSectionReader(s.file, 0, s.size) }
+// until reads what is there so far, as long as ctx lasts: looking at a large package takes
+// longer than a stop may.
+func (s *staged) until(ctx context.Context) readerAt { return readerAt{ctx, s.file, s.size} }
+
+// readerAt is a blob that can be read until ctx ends.
+type readerAt struct {
+	ctx  context.Context //nolint:containedctx // it lives as long as one reading
+	r    io.ReaderAt
+	size int64
+}
+
+func (r readerAt) ReadAt(p []byte, off int64) (int, error) {
+	if err := r.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return r.r.ReadAt(p, off)
+}
+
+// whole reads it from its beginning; content.NewReader would go on where another reader ended.
+func (r readerAt) whole() io.Reader { return io.NewSectionReader(r, 0, r.size) }
 
 // digest of all that is there so far.
 func (s *staged) digest() digest.Digest { return s.writer.Digest() }

@@ -22,12 +22,12 @@ const (
 )
 
 // verify holds what is staged against its signature. Nothing is parsed before.
-func (p *Packages) verify(s *staged, format pack.Format, signature []byte) (*pack.Signed, error) {
+func (p *Packages) verify(ctx context.Context, s *staged, format pack.Format, signature []byte) (*pack.Signed, error) {
 	policy := p.Policy[format]
 	if policy == Off || policy == "" {
 		return nil, nil
 	}
-	signed, err := p.verified(s, signature)
+	signed, err := p.verified(ctx, s, signature)
 	if err == nil || policy == Require || CodeOf(err) == "" {
 		return signed, err
 	}
@@ -35,7 +35,7 @@ func (p *Packages) verify(s *staged, format pack.Format, signature []byte) (*pac
 	return nil, nil
 }
 
-func (p *Packages) verified(s *staged, signature []byte) (*pack.Signed, error) {
+func (p *Packages) verified(ctx context.Context, s *staged, signature []byte) (*pack.Signed, error) {
 	if len(signature) == 0 {
 		return nil, refuse(SignatureRequired, "the package is not signed, and this device takes none that is not")
 	}
@@ -44,7 +44,7 @@ func (p *Packages) verified(s *staged, signature []byte) (*pack.Signed, error) {
 		// Not the client's: it does not matter what is signed while nobody knows who is trusted.
 		return nil, fmt.Errorf("cannot verify signatures: %w", err)
 	}
-	signed, err := pack.Verify(s.reader(), signature, keys)
+	signed, err := pack.Verify(s.until(ctx).whole(), signature, keys)
 	return signed, ofPack(err)
 }
 
