@@ -197,26 +197,38 @@ func (s *Supervisor) afterReconcile(ctx context.Context, waits []<-chan error) {
 		}
 	}
 	s.reconcileOne.Do(func() { close(s.reconciled) })
-	s.cleanUp(ctx)
 }
 
-// cleanUp removes remains, once in the life of a process: later operations clean up
-// behind themselves. It is tried again until it has succeeded.
+// secondLook is when everything is compared and cleaned up once more: what an edged
+// that was killed had asked of the engine may come about after the first look.
+const secondLook = 20 * time.Second
+
+// cleanUp removes remains, twice in the life of a process: later operations clean up
+// behind themselves.
 func (s *Supervisor) cleanUp(ctx context.Context) {
-	if !s.cleaning.TryLock() {
-		return // who has it goes on until it is done
+	select {
+	case <-s.reconciled:
+	case <-ctx.Done():
+		return
 	}
-	defer s.cleaning.Unlock()
-	for wait := reconcileRetry; !s.cleaned; wait = min(2*wait, 10*time.Minute) {
+	if s.cleanUpSurely(ctx) && pause(ctx, secondLook) {
+		s.Compare(ctx)
+		s.cleanUpSurely(ctx)
+	}
+}
+
+// cleanUpSurely tries it again until it has succeeded, and is false when ctx ended before.
+func (s *Supervisor) cleanUpSurely(ctx context.Context) bool {
+	for wait := reconcileRetry; ; wait = min(2*wait, 10*time.Minute) {
 		cctx, cancel := context.WithTimeout(ctx, operationTimeout)
 		err := errors.Join(s.Engine.CleanUp(cctx, s.names()), s.keepSecrets())
 		cancel()
-		if s.cleaned = err == nil; s.cleaned || ctx.Err() != nil {
-			return
+		if err == nil || ctx.Err() != nil {
+			return err == nil
 		}
 		s.Log.WithError(err).Warn("cannot clean up after earlier operations, trying again")
 		if !pause(ctx, wait) {
-			return
+			return false
 		}
 	}
 }
@@ -256,10 +268,9 @@ func (w *worker) reconcile(ctx context.Context, found map[string]Observed, cut b
 	}
 	switch w.rec.Phase {
 	case PhaseCreating:
-		w.undoCreate(ctx, w.rec)
-		w.rec = nil
+		err := w.undoCreate(ctx, w.rec)
 		w.publish()
-		return nil
+		return err
 	case PhaseDeleting:
 		return w.removeRest(ctx)
 	case PhaseUpdating:
