@@ -165,14 +165,8 @@ func (w *worker) laterAgain(cut bool) {
 
 // observeAgain reconciles with a fresh picture; without one it waits for the next.
 func (w *worker) observeAgain(ctx context.Context, cut bool) error {
-	observed, err := w.s.Engine.Observe(ctx)
+	own, err := w.observe(ctx)
 	if err == nil {
-		own := map[string]Observed{}
-		for _, o := range observed {
-			if o.Module == w.name {
-				own[o.ContainerID] = o
-			}
-		}
 		err = w.reconcileSurely(ctx, own, cut)
 	} else {
 		w.laterAgain(cut)
@@ -181,6 +175,33 @@ func (w *worker) observeAgain(ctx context.Context, cut bool) error {
 		w.s.Log.WithError(err).WithField("module", w.name).Warn("cannot bring a module to what it should be")
 	}
 	return err
+}
+
+// observe asks the engine for the module's containers.
+func (w *worker) observe(ctx context.Context) (map[string]Observed, error) {
+	observed, err := w.s.Engine.Observe(ctx)
+	if err != nil {
+		return nil, err
+	}
+	own := map[string]Observed{}
+	for _, o := range observed {
+		if o.Module == w.name {
+			own[o.ContainerID] = o
+		}
+	}
+	return own, nil
+}
+
+// isThere says whether the current generation has its container. One that was not found
+// is asked for again: it may have been made since.
+func (w *worker) isThere(ctx context.Context, found map[string]Observed) (bool, error) {
+	id := ContainerID(w.name, w.rec.Current.Number)
+	if _, ok := found[id]; ok {
+		return true, nil
+	}
+	now, err := w.observe(ctx)
+	_, ok := now[id]
+	return ok, err
 }
 
 // afterReconcile waits for all workers, then opens the way for what must not run
@@ -281,7 +302,14 @@ func (w *worker) reconcile(ctx context.Context, found map[string]Observed, cut b
 	if err := w.compareRun(ctx, cut); err != nil {
 		return err
 	}
-	if _, ok := found[ContainerID(w.name, w.rec.Current.Number)]; !ok && w.instance == nil {
+	there := w.instance != nil
+	if !there {
+		var err error
+		if there, err = w.isThere(ctx, found); err != nil {
+			return err
+		}
+	}
+	if !there {
 		if err := w.makeAgain(ctx); err != nil {
 			return err
 		}

@@ -325,6 +325,29 @@ func TestACleanUpThatFailsIsTriedAgain(t *testing.T) {
 	})
 }
 
+// TestAContainerMadeDuringAComparisonIsNotMadeAgain: when the engine was asked it was
+// not there, and when its worker comes to compare, it is.
+func TestAContainerMadeDuringAComparisonIsNotMadeAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDevice(t)
+		d.boot(false)
+		defer d.shutDown()
+		d.engine.mu.Lock()
+		d.engine.fills = time.Second
+		d.engine.mu.Unlock()
+		made := make(chan error, 1)
+		go func() {
+			_, err := d.s.Create(t.Context(), spec("temp"))
+			made <- err
+		}()
+		synctest.Wait()
+		d.s.Compare(t.Context())
+		require.NoError(t, <-made)
+		after(time.Hour)
+		require.Equal(t, 1, d.j.count("create "+ContainerID("temp", 1)))
+	})
+}
+
 // TestWhatAKilledEdgedAskedForAndCameLateIsRemoved: a container whose making was asked
 // for just before the crash comes about after the first comparison.
 func TestWhatAKilledEdgedAskedForAndCameLateIsRemoved(t *testing.T) {
