@@ -9,7 +9,6 @@ import (
 	"regexp"
 	"slices"
 
-	"github.com/edged/edged/edged/agent/manifest"
 	"github.com/edged/edged/pkg/deployment"
 )
 
@@ -49,7 +48,7 @@ func (h *history) text(revision string) ([]byte, error) {
 		return nil, fmt.Errorf("cannot read manifest of revision %q: %w", revision, fs.ErrNotExist)
 	}
 	text, err := readFile(h.path(revision))
-	if err == nil && manifest.Revision(text) != revision {
+	if err == nil && deployment.Revision(text) != revision {
 		err = fmt.Errorf("cannot use manifest of revision %s: its text was changed", short(revision))
 	}
 	return text, err

@@ -74,7 +74,7 @@ func (a *app) complain(err error) {
 func explain(err error) string {
 	var no *client.Error
 	if errors.As(err, &no) && errdefs.IsPermissionDenied(no) {
-		return err.Error() + ": edged refused this caller; its audit log says why. Modules are made, changed and removed by the module edgeAgent alone; images are pulled and removed by it, root and group edged; " +
+		return err.Error() + ": edged refused this caller; its audit log says why. Modules are made, changed and removed by the module edgeAgent alone; deployments are given to it, and images pulled and removed, by root and group edged; " +
 			"everything else may be asked by root and members of the group edged, from a process of the host itself and not of another container"
 	}
 	// The class says what the text says already.

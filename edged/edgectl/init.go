@@ -10,9 +10,9 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/edged/edged/edged/edgectl/file"
 	"github.com/edged/edged/edged/edgectl/firstconfig"
 	"github.com/edged/edged/pkg/config"
+	"github.com/edged/edged/pkg/file"
 )
 
 func (a *app) initialise() *cobra.Command {

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -73,6 +74,14 @@ func usage(check cobra.PositionalArgs) cobra.PositionalArgs {
 		}
 		return nil
 	}
+}
+
+// positive refuses a time that is over before it begins.
+func positive(flag string, d time.Duration) error {
+	if d <= 0 {
+		return usageError{fmt.Errorf("%s is %s: it has to be longer than nothing", flag, d)}
+	}
+	return nil
 }
 
 // someModules wants at least one name, oneModule exactly one.

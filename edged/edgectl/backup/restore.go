@@ -12,7 +12,7 @@ import (
 	"github.com/containerd/errdefs"
 	"golang.org/x/sys/unix"
 
-	"github.com/edged/edged/edged/edgectl/file"
+	"github.com/edged/edged/pkg/file"
 )
 
 // Lock keeps edged from running on a home until release is called;

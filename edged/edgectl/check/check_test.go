@@ -18,6 +18,7 @@ import (
 
 	"github.com/edged/edged/pkg/client"
 	"github.com/edged/edged/pkg/client/wire"
+	"github.com/edged/edged/pkg/deployment"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -34,6 +35,7 @@ type rig struct {
 	networks []wire.Network
 	ca       wire.DeviceCA
 	images   []wire.Image
+	deployed wire.Deployment
 	edged    *httptest.Server
 	runtime  net.Listener
 }
@@ -50,7 +52,7 @@ func newRig(t *testing.T) *rig {
 	t.Cleanup(func() { _ = os.RemoveAll(root) })
 	require.NoError(t, os.Chmod(root, 0o755))
 	r := &rig{t: t, root: root}
-	for _, dir := range []string{"home/keys", "home/agent/status", "bin", "cni", "var/log/journal", "run/systemd", "sys/module/veth", "sys/fs/cgroup"} {
+	for _, dir := range []string{"home/keys", "bin", "cni", "var/log/journal", "run/systemd", "sys/module/veth", "sys/fs/cgroup"} {
 		require.NoError(t, os.MkdirAll(r.path(dir), 0o755))
 	}
 	require.NoError(t, os.Chmod(r.path("home"), 0o700))
@@ -67,7 +69,6 @@ func newRig(t *testing.T) *rig {
 		"etc/systemd/journald.conf":               "[Journal]\nSystemMaxUse=100M\n",
 		"home/keys/master":                        strings.Repeat("k", 32),
 		"home/images/agent.tar":                   "tar",
-		"home/agent/status/status.json":           `{"revision":"0123456789abcdef","phase":"applied"}`,
 		"proc/self/ns/pid":                        "", "proc/self/ns/net": "", "proc/self/ns/cgroup": "", "proc/self/ns/ipc": "",
 	} {
 		r.write(name, text)
@@ -87,6 +88,7 @@ func newRig(t *testing.T) *rig {
 	r.images = []wire.Image{{Name: image}}
 	r.ca = wire.DeviceCA{Source: wire.SourceDevice, RenewAt: "2027-01-01T00:00:00Z"}
 	r.ca.Subject, r.ca.NotBefore, r.ca.NotAfter = "CN=device", "2025-01-01T00:00:00Z", "2028-01-01T00:00:00Z"
+	deployedAs(deployment.Applied, "")(r)
 	r.edged = r.serve()
 	r.runtime = listen(t, r.path("c.sock"))
 	workload := listen(t, r.path("w.sock"))
@@ -126,6 +128,7 @@ func (r *rig) serve() *httptest.Server {
 		"/networks":   func() any { return wire.NetworkList{Networks: r.networks} },
 		"/device/ca":  func() any { return r.ca },
 		"/images":     func() any { return wire.ImageList{Images: r.images} },
+		"/deployment": func() any { return r.deployed },
 	} {
 		mux.HandleFunc("GET "+path, func(w http.ResponseWriter, _ *http.Request) { _ = json.NewEncoder(w).Encode(answer()) })
 	}
@@ -243,11 +246,13 @@ func TestEachFaultIsFoundByItsID(t *testing.T) {
 		"no agent":                 {func(r *rig) { r.modules = r.modules[1:] }, "agent", Error, "there is no module edgeAgent"},
 		"an agent that fails":      {func(r *rig) { r.modules[0] = aModule("edgeAgent", "failed", "exited, exit code 1") }, "agent", Error, "exit code 1"},
 		"a module that failed":     {func(r *rig) { r.modules[1] = aModule("pump", "failed", "exited, exit code 2") }, "modules", Warning, "pump (exited"},
-		"a deployment that failed": {deployedAs(`{"revision":"0123456789abcdef","phase":"failed","error":"module a: no such image"}`), "deployment", Error, "0123456789ab was not applied: module a"},
-		"an invalid deployment":    {deployedAs(`{"revision":"0123456789abcdef","phase":"invalid","error":"modules.a"}`), "deployment", Error, "is invalid"},
-		"an apply that goes on":    {deployedAs(`{"revision":"0123456789abcdef","phase":"applying"}`), "deployment", Warning, "is applying"},
-		"a status led elsewhere":   {statusLink, "deployment", Warning, "too many levels"},
-		"a status that is a pipe":  {deployedAs(`{`), "deployment", Warning, "cannot read"},
+		"a deployment that failed": {deployedAs(deployment.Failed, "module a: no such image"), "deployment", Error, "0123456789ab was not applied: module a"},
+		"one that was taken back":  {deployedAs(deployment.RolledBack, "module a: not healthy"), "deployment", Error, "was not applied: module a: not healthy"},
+		"an invalid deployment":    {deployedAs(deployment.Invalid, "modules.a"), "deployment", Error, "is invalid: modules.a"},
+		"an apply that goes on":    {deployedAs(deployment.Applying, ""), "deployment", Warning, "is applying"},
+		"an agent that is deaf":    {func(r *rig) { r.deployed.Revision = "fedcba9876543210" }, "deployment", Warning, "fedcba987654 is to be applied"},
+		"an agent without a word":  {func(r *rig) { r.deployed.Status = nil }, "deployment", Warning, "has not taken it up"},
+		"a status led elsewhere":   {func(r *rig) { r.deployed.Problem = "status.json: too many levels" }, "deployment", Warning, "too many levels"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := newRig(t)
@@ -272,14 +277,11 @@ func logOptions(size, files string) json.RawMessage {
 	return json.RawMessage(fmt.Sprintf(`{"HostConfig":{"LogConfig":{"Config":{"max-size":%q,"max-file":%q}}}}`, size, files))
 }
 
-func deployedAs(text string) func(*rig) {
-	return func(r *rig) { r.write("home/agent/status/status.json", text) }
-}
-
-// statusLink is what an agent does that wants a file of the host's shown.
-func statusLink(r *rig) {
-	r.remove("home/agent/status/status.json")
-	require.NoError(r.t, os.Symlink("/etc/passwd", r.path("home/agent/status/status.json")))
+func deployedAs(phase deployment.Phase, why string) func(*rig) {
+	return func(r *rig) {
+		const revision = "0123456789abcdef"
+		r.deployed = wire.Deployment{Revision: revision, Status: &deployment.Status{Revision: revision, Phase: phase, Error: why}}
+	}
 }
 
 func TestDisks(t *testing.T) {
@@ -305,7 +307,7 @@ func TestWhatEdgedAloneKnowsIsSkippedWhileItIsDown(t *testing.T) {
 	r := newRig(t)
 	r.edged.Close()
 	got := r.run()
-	for _, id := range []string{"version", "ca", "agent", "modules", "preload", "log-rotation"} {
+	for _, id := range []string{"version", "ca", "agent", "deployment", "modules", "preload", "log-rotation"} {
 		require.Equal(t, Skipped, got[id].Status, id)
 	}
 	require.Equal(t, Error, got["edged"].Status)
