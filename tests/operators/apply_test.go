@@ -25,9 +25,10 @@ func (o *operator) apply(code int, file string, args ...string) result {
 	return got
 }
 
-// waiting is a module of the probe's image that runs until it is stopped.
+// waiting is a module of the probe's image that runs until it is stopped, and says at
+// once that it is well.
 func waiting(name, env string) string {
-	options, _ := json.Marshal(`{"Cmd":["sleep"],"HostConfig":{"NetworkMode":"none"}}`)
+	options, _ := json.Marshal(`{"Cmd":["sleep"],"HostConfig":{"NetworkMode":"none"},"Healthcheck":{"Test":["CMD-SHELL","exit 0"],"Interval":200000000}}`)
 	return `"` + name + `":{"imagePullPolicy":"never","env":{"WHO":{"value":"` + env + `"}},"settings":{"image":"` + device.Image + `","createOptions":` + string(options) + `}}`
 }
 
