@@ -124,5 +124,9 @@ func (a *app) checkTable(results []check.Result) {
 			sum = append(sum, fmt.Sprintf("%d %s", n, s))
 		}
 	}
-	fmt.Fprintf(a.out, "\n%d checks: %s\n", len(results), strings.Join(sum, ", "))
+	checks := "checks"
+	if len(results) == 1 {
+		checks = "check"
+	}
+	fmt.Fprintf(a.out, "\n%d %s: %s\n", len(results), checks, strings.Join(sum, ", "))
 }

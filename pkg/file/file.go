@@ -20,12 +20,12 @@ import (
 func ReadIn(folder, name string, limit int64) ([]byte, error) {
 	root, err := os.OpenRoot(folder)
 	if err != nil {
-		return nil, fmt.Errorf("cannot read %s: %w", filepath.Join(folder, name), err)
+		return nil, cannotRead(filepath.Join(folder, name), err)
 	}
 	defer root.Close()
 	f, err := root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
-		return nil, fmt.Errorf("cannot read %s: %w", filepath.Join(folder, name), err)
+		return nil, cannotRead(filepath.Join(folder, name), err)
 	}
 	defer f.Close()
 	return read(f, filepath.Join(folder, name), limit)
@@ -35,10 +35,19 @@ func ReadIn(folder, name string, limit int64) ([]byte, error) {
 func Read(path string, limit int64) ([]byte, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
-		return nil, fmt.Errorf("cannot read %s: %w", path, err)
+		return nil, cannotRead(path, err)
 	}
 	defer f.Close()
 	return read(f, path, limit)
+}
+
+// cannotRead names the path once.
+func cannotRead(path string, err error) error {
+	var named *fs.PathError
+	if errors.As(err, &named) {
+		err = named.Err
+	}
+	return fmt.Errorf("cannot read %s: %w", path, err)
 }
 
 func read(f *os.File, path string, limit int64) ([]byte, error) {

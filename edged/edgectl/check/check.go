@@ -207,5 +207,6 @@ func newDevice(ctx context.Context, cfg Config) *device {
 	return d
 }
 
-// silent is the outcome of what only edged can tell while it does not answer.
-func silent() outcome { return skip("edged does not answer: see the check edged") }
+// silent is the outcome of what only edged can tell while it does not answer, or not
+// to this caller.
+func silent() outcome { return skip("edged alone can tell: see the check edged") }

@@ -36,6 +36,7 @@ type rig struct {
 	ca       wire.DeviceCA
 	images   []wire.Image
 	deployed wire.Deployment
+	uptime   uint64
 	edged    *httptest.Server
 	runtime  net.Listener
 }
@@ -89,6 +90,7 @@ func newRig(t *testing.T) *rig {
 	r.ca = wire.DeviceCA{Source: wire.SourceDevice, RenewAt: "2027-01-01T00:00:00Z"}
 	r.ca.Subject, r.ca.NotBefore, r.ca.NotAfter = "CN=device", "2025-01-01T00:00:00Z", "2028-01-01T00:00:00Z"
 	deployedAs(deployment.Applied, "")(r)
+	r.uptime = 3600
 	r.edged = r.serve()
 	r.runtime = listen(t, r.path("c.sock"))
 	workload := listen(t, r.path("w.sock"))
@@ -129,6 +131,8 @@ func (r *rig) serve() *httptest.Server {
 		"/device/ca":  func() any { return r.ca },
 		"/images":     func() any { return wire.ImageList{Images: r.images} },
 		"/deployment": func() any { return r.deployed },
+
+		"/systeminfo/resources": func() any { return wire.SystemResources{ProcessUptime: r.uptime} },
 	} {
 		mux.HandleFunc("GET "+path, func(w http.ResponseWriter, _ *http.Request) { _ = json.NewEncoder(w).Encode(answer()) })
 	}
@@ -233,6 +237,18 @@ func TestEachFaultIsFoundByItsID(t *testing.T) {
 			withSystemd(r)
 			r.script("systemctl", `printf 'Id=edged.service\nLoadState=loaded\nActiveState=active\nUnitFileState=disabled\n'`)
 		}, "units", Warning, "not enabled"},
+		"units that are down": {func(r *rig) {
+			withSystemd(r)
+			r.script("systemctl", `printf 'Id=a.service\nLoadState=loaded\nActiveState=inactive\n\nId=b.socket\nLoadState=loaded\nActiveState=inactive\n'`)
+		}, "units", Error, "a.service b.socket does not run"},
+		"a unit that is gone": {func(r *rig) {
+			withSystemd(r)
+			r.script("systemctl", `printf 'Id=edged.service\nLoadState=not-found\nActiveState=inactive\n'`)
+		}, "units", Error, "cannot be loaded"},
+		"a unit that ends and ends": {func(r *rig) {
+			withSystemd(r)
+			r.script("systemctl", `printf 'Id=edged.service\nLoadState=loaded\nActiveState=active\nUnitFileState=enabled\nNRestarts=29\n'`)
+		}, "units", Warning, "started again 29 times"},
 		"logs larger than a disk":  {func(r *rig) { r.modules[1].Config.Settings.CreateOptions = logOptions("1000000g", "1000") }, "log-rotation", Warning, "logs of 2 modules"},
 		"a key that all can read":  {func(r *rig) { require.NoError(r.t, os.Chmod(r.path("home/keys/master"), 0o644)) }, "keystore", Error, "master has mode 0644"},
 		"keys that are gone":       {func(r *rig) { r.remove("home/keys") }, "keystore", Error, "is gone"},
@@ -244,6 +260,7 @@ func TestEachFaultIsFoundByItsID(t *testing.T) {
 		"an empty archive":         {func(r *rig) { r.write("home/images/agent.tar", "") }, "preload", Error, "agent.tar"},
 		"no image of the agent":    {func(r *rig) { r.images = nil }, "preload", Error, image + " is not here"},
 		"no agent":                 {func(r *rig) { r.modules = r.modules[1:] }, "agent", Error, "there is no module edgeAgent"},
+		"an agent to come":         {func(r *rig) { r.modules, r.uptime = r.modules[1:], 2 }, "agent", Warning, "started 2 s ago"},
 		"an agent that fails":      {func(r *rig) { r.modules[0] = aModule("edgeAgent", "failed", "exited, exit code 1") }, "agent", Error, "exit code 1"},
 		"a module that failed":     {func(r *rig) { r.modules[1] = aModule("pump", "failed", "exited, exit code 2") }, "modules", Warning, "pump (exited"},
 		"a deployment that failed": {deployedAs(deployment.Failed, "module a: no such image"), "deployment", Error, "0123456789ab was not applied: module a"},

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/containerd/errdefs"
 	"github.com/docker/go-units"
@@ -20,7 +21,11 @@ import (
 	"github.com/edged/edged/pkg/module"
 )
 
-func (d *device) agent(context.Context) outcome {
+// startup is how long after its start edged may be without an agent: archives are
+// imported first.
+const startup = time.Minute
+
+func (d *device) agent(ctx context.Context) outcome {
 	if d.asked != nil {
 		return silent()
 	}
@@ -28,6 +33,9 @@ func (d *device) agent(context.Context) outcome {
 		if m := &d.list[i]; m.Name == module.AgentName {
 			return judgeAgent(m)
 		}
+	}
+	if used, err := d.Client.Resources(ctx); err == nil && time.Duration(used.ProcessUptime)*time.Second < startup { //nolint:gosec // seconds of uptime
+		return warn("wait a moment and look again", "there is no module %s yet: edged was started %d s ago, and makes it when its images are here", module.AgentName, used.ProcessUptime)
 	}
 	return bad("edged's log says why: journalctl -u edged; see [agent] image, and the check preload", "there is no module %s: nothing on this device can be changed", module.AgentName)
 }
