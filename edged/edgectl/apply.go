@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"os"
 	"slices"
@@ -19,7 +18,6 @@ import (
 	"github.com/edged/edged/pkg/client"
 	"github.com/edged/edged/pkg/client/wire"
 	"github.com/edged/edged/pkg/deployment"
-	"github.com/edged/edged/pkg/file"
 	domain "github.com/edged/edged/pkg/module"
 )
 
@@ -78,15 +76,18 @@ Who may apply a manifest is root on this device, since a module may be given any
 			if name == "" {
 				return usageError{errors.New("which manifest? name it with -f, or - for standard input")}
 			}
-			text, err := a.readManifest(name)
+			text, err := a.input(name, deployment.MaxFile)
 			if err != nil {
 				return err
 			}
 			var given map[string]string
+			if envFile == name {
+				return usageError{errors.New("-f and --env-file are the same")}
+			}
 			if envFile != "" {
-				b, err := file.Read(envFile, deployment.MaxFile)
+				b, err := a.input(envFile, deployment.MaxFile)
 				if err != nil {
-					return usageError{err}
+					return err
 				}
 				if given, err = deploy.ParseEnvFile(b); err != nil {
 					return usageError{fmt.Errorf("cannot use --env-file %s: %w", envFile, err)}
@@ -99,24 +100,6 @@ Who may apply a manifest is root on this device, since a module may be given any
 	cmd.Flags().StringVar(&envFile, "env-file", "", "`file` of NAME=value lines for ${NAME} in the manifest")
 	r.flags(cmd)
 	return cmd
-}
-
-func (a *app) readManifest(name string) ([]byte, error) {
-	if name != "-" {
-		text, err := file.Read(name, deployment.MaxFile)
-		if err != nil {
-			return nil, usageError{err}
-		}
-		return text, nil
-	}
-	text, err := io.ReadAll(io.LimitReader(a.in, deployment.MaxFile+1))
-	if err != nil {
-		return nil, fmt.Errorf("cannot read standard input: %w", err)
-	}
-	if len(text) > deployment.MaxFile {
-		return nil, usageError{fmt.Errorf("the manifest is larger than %d bytes", deployment.MaxFile)}
-	}
-	return text, nil
 }
 
 // roll hands a manifest to the agent and waits.

@@ -53,11 +53,12 @@ func exitCode(err error) int {
 
 // fail prints an error of the command at path and returns its exit code.
 func (a *app) fail(path string, err error) int {
-	code := exitCode(err)
 	var done reported
-	if !errors.As(err, &done) {
-		a.complain(err)
+	if errors.As(err, &done) {
+		return done.code
 	}
+	a.complain(err)
+	code := exitCode(err)
 	if code == exitUsage {
 		fmt.Fprintf(a.err, "See '%s --help'.\n", path)
 	}

@@ -30,9 +30,9 @@ but its version.`,
   edgectl init --hostname gateway-7 --hub hub.example -o -`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if from != "" {
-				text, err := file.Read(from, 1<<20)
+				text, err := a.input(from, 1<<20)
 				if err != nil {
-					return usageError{err}
+					return err
 				}
 				taken, notes, err := firstconfig.FromIoTEdge(text)
 				if err != nil {
