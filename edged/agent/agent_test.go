@@ -209,6 +209,28 @@ func TestAFailureIsTriedAgainMoreAndMoreSeldom(t *testing.T) {
 	})
 }
 
+// TestWhatWentWrongBeforeIsNotTheNextOnesDoing: an operator watches the new revision.
+func TestWhatWentWrongBeforeIsNotTheNextOnesDoing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t)
+		f.device.Fail(func(_ context.Context, call string) error {
+			if call == "prepare b" {
+				return &client.Error{Status: 400, Message: "no such option"}
+			}
+			return nil
+		})
+		f.write(deployment.ManifestFile, twoModules)
+		f.run()
+		defer f.stop()
+		require.Contains(t, f.read().Modules["b"].Error, "no such option")
+		f.write(deployment.ManifestFile, strings.Replace(oneModule, `"image":"i"`, `"image":""`, 1))
+		f.pass(settled)
+		s := f.read()
+		require.Equal(t, deployment.Invalid, s.Phase)
+		require.Empty(t, s.Modules, "neither was ever made")
+	})
+}
+
 func TestASecretThatComesIsANewTry(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture(t)

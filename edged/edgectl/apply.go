@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"os/signal"
 	"slices"
 	"strings"
 	"time"
@@ -33,7 +34,7 @@ Exit codes:
   0  every module is as the manifest has it, and healthy
   1  it failed; the last good deployment was put back, if there was one
   2  the manifest, or the command line, is wrong: nothing was changed
-  3  it was not done in time; the agent goes on with it
+  3  it was not done in time, or Ctrl-C ended the waiting; the agent goes on with it
   4  forbidden, 5  edged cannot be reached: nothing was changed`
 
 // rollout is one way to hand a manifest to the agent.
@@ -56,7 +57,7 @@ func (a *app) apply() *cobra.Command {
 	var r rollout
 	var name, envFile string
 	cmd := &cobra.Command{
-		Use: "apply -f FILE", Short: "Make the device match a deployment manifest", Args: usage(cobra.NoArgs),
+		Use: "apply -f FILE", Short: "Make the device match a deployment manifest", Args: usage(cobra.NoArgs), ValidArgsFunction: cobra.NoFileCompletions,
 		Long: `Give a deployment manifest to the agent, and wait until the device matches it. The
 manifest is one of Azure IoT Edge (schema 1.0 or 1.1), as JSON or YAML: the whole
 document or edgeAgent's desired properties alone. It is all there shall be: modules
@@ -126,7 +127,7 @@ func (a *app) roll(ctx context.Context, c *client.Client, r *rollout, text []byt
 	for _, notice := range next.Notices {
 		fmt.Fprintln(a.err, "note:", printable(notice))
 	}
-	if err := a.showChanges(ctx, c, next, vars); err != nil || r.dryRun {
+	if err := a.showChanges(ctx, c, have, next, vars); err != nil || r.dryRun {
 		return err
 	}
 	if err := a.ask("apply "+short(next.Revision), r.yes); err != nil {
@@ -159,38 +160,54 @@ func (a *app) invalid(err error) error {
 	return reported{applyInvalid}
 }
 
-// have is what runs, and a word about the agent when it does not.
-func (a *app) have(ctx context.Context, c *client.Client) ([]wire.Module, error) {
-	have, err := c.List(ctx)
+// running is what there is, and a word about the agent when it does not run.
+func (a *app) running(ctx context.Context, c *client.Client) ([]wire.Module, error) {
+	all, err := c.List(ctx)
 	if err != nil {
 		return nil, err
 	}
-	for _, m := range have {
+	for _, m := range all {
 		if m.Name == domain.AgentName && m.Status.RuntimeStatus.Status == "running" {
-			return have, nil
+			return all, nil
 		}
 	}
 	fmt.Fprintln(a.err, "edgectl: the module edgeAgent, which applies manifests, does not run: edgectl check agent")
-	return have, nil
+	return all, nil
 }
 
-func (a *app) showChanges(ctx context.Context, c *client.Client, next *manifest.Deployment, vars *deploy.Variables) error {
-	have, err := a.have(ctx, c)
+// lastGoodOf is the deployment that the device has, nil when that is not known. One that
+// was refused is not: what it says was never done.
+func (a *app) lastGoodOf(ctx context.Context, c *client.Client, have *wire.Deployment, vars *deploy.Variables) (*manifest.Deployment, error) {
+	if have.Status == nil || have.Status.LastGood == "" {
+		return nil, nil
+	}
+	text, err := c.Manifest(ctx, have.Status.LastGood)
+	var no *client.Error
+	switch {
+	case errors.As(err, &no):
+		return nil, nil // it is forgotten, or the agent is another's
+	case err != nil:
+		return nil, err
+	}
+	// With the same values, of which edged tells nothing: what differs is the manifest's doing.
+	known := deploy.Variables{File: vars.File, Environment: vars.Environment, Any: true}
+	d, err := manifest.Parse(text, known.Lookup)
+	if err != nil {
+		return nil, nil //nolint:nilerr // the modules that there are say enough
+	}
+	return d, nil
+}
+
+func (a *app) showChanges(ctx context.Context, c *client.Client, have *wire.Deployment, next *manifest.Deployment, vars *deploy.Variables) error {
+	there, err := a.running(ctx, c)
 	if err != nil {
 		return err
 	}
-	var before *manifest.Deployment
-	switch text, err := c.Manifest(ctx, ""); {
-	case err == nil:
-		// With the same values, of which edged tells nothing: what differs is the manifest's doing.
-		known := deploy.Variables{File: vars.File, Environment: vars.Environment, Any: true}
-		if d, err := manifest.Parse(text, known.Lookup); err == nil {
-			before = d
-		}
-	case !errdefs.IsNotFound(err):
+	before, err := a.lastGoodOf(ctx, c, have, vars)
+	if err != nil {
 		return err
 	}
-	changes := deploy.Diff(before, next, have)
+	changes := deploy.Diff(before, next, there)
 	var b strings.Builder
 	for _, c := range changes {
 		name := printable(c.Module)
@@ -218,6 +235,8 @@ func (a *app) showChanges(ctx context.Context, c *client.Client, next *manifest.
 
 // await shows progress until the agent has ended with a revision.
 func (a *app) await(ctx context.Context, c *client.Client, timeout time.Duration, revision string, was *deployment.Status) error {
+	ctx, stop := signal.NotifyContext(ctx, os.Interrupt)
+	defer stop()
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	s, err := deploy.Wait(ctx, c.Deployment, revision, was, func(line string) { fmt.Fprintln(a.err, printable(line)) })
@@ -228,6 +247,9 @@ func (a *app) await(ctx context.Context, c *client.Client, timeout time.Duration
 			why = "the agent is still " + printable(string(s.Phase)) + "; edgectl deployment show tells how far it is"
 		}
 		fmt.Fprintf(a.err, "edgectl: %s was not applied within %s: %s\n", short(revision), timeout, why)
+		return reported{applyTimeout}
+	case ctx.Err() != nil:
+		fmt.Fprintf(a.err, "edgectl: not waited for any more; the agent goes on with %s: edgectl deployment show tells how far it is\n", short(revision))
 		return reported{applyTimeout}
 	case errors.Is(err, deploy.ErrReplaced):
 		return fmt.Errorf("%s was not waited for to its end: %w (edgectl deployment show)", short(revision), err)

@@ -170,6 +170,38 @@ func TestExitCodesOfApplySayHowItEnded(t *testing.T) {
 	require.Contains(t, got.err, "still applying")
 }
 
+// TestTheDiffIsAgainstWhatTheDeviceHas and not against what was refused.
+func TestTheDiffIsAgainstWhatTheDeviceHas(t *testing.T) {
+	s := newStage(t, module("pump", "running", nil))
+	good := `{"schemaVersion":"1.1","modules":{"pump":{"startupOrder":3,"settings":{"image":"edged.local/demo:1"}}}}`
+	refused := `{"schemaVersion":"1.1","modules":{"valve":{"settings":{"image":"edged.local/valve:1"}}}}`
+	s.remember(refused, good)
+	require.NoError(t, os.WriteFile(filepath.Join(s.folders.Desired, deployment.ManifestFile), []byte(refused), 0o640))
+	s.say(deployment.Status{Revision: deployment.Revision([]byte(refused)), Phase: deployment.RolledBack, LastGood: deployment.Revision([]byte(good))})
+	got := s.run("apply", "-f", s.file(strings.Replace(good, "3", "4", 1)), "--dry-run")
+	require.Equal(t, result{0, "~ pump\n    startup order: 3 -> 4\n", ""}, got)
+}
+
+// TestAnotherDeploymentMeanwhileEndsTheWaiting and is not taken for the failure of this one.
+func TestAnotherDeploymentMeanwhileEndsTheWaiting(t *testing.T) {
+	s := newStage(t)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			if _, err := s.folders.Manifest(); err == nil {
+				break
+			}
+			time.Sleep(time.Millisecond)
+		}
+		_ = s.folders.Write([]byte("another"), nil)
+	}()
+	got := s.run("apply", "-f", s.file(pumpManifest), "--yes")
+	<-done
+	require.Equal(t, applyFailed, got.code)
+	require.Contains(t, got.err, "another deployment has replaced it meanwhile")
+}
+
 // TestAnOldWordOfTheAgentIsNotTakenForTheNew is the second apply of what failed before.
 func TestAnOldWordOfTheAgentIsNotTakenForTheNew(t *testing.T) {
 	s := newStage(t)

@@ -78,8 +78,12 @@ func explain(err error) string {
 		return err.Error() + ": edged refused this caller; its audit log says why. Modules are made, changed and removed by the module edgeAgent alone; deployments are given to it, and images pulled and removed, by root and group edged; " +
 			"everything else may be asked by root and members of the group edged, from a process of the host itself and not of another container"
 	}
+	text := err.Error()
 	// The class says what the text says already.
-	return strings.TrimSuffix(err.Error(), ": "+errdefs.ErrInvalidArgument.Error())
+	for _, class := range []error{errdefs.ErrInvalidArgument, errdefs.ErrFailedPrecondition, errdefs.ErrNotFound, errdefs.ErrDataLoss, errdefs.ErrUnavailable} {
+		text = strings.TrimSuffix(text, ": "+class.Error())
+	}
+	return text
 }
 
 // each does something for every name, prints what fails and goes on.

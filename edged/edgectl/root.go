@@ -40,15 +40,10 @@ func (a *app) root() *cobra.Command {
 			if len(args) == 0 {
 				return nil
 			}
-			err := fmt.Errorf("unknown command %q", args[0])
-			if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
-				err = fmt.Errorf("unknown command %q, did you mean %q?", args[0], near[0])
-			}
-			return usageError{err}
+			return unknownCommand(cmd, args[0])
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	root.SuggestionsMinimumDistance = 2
 	root.PersistentFlags().StringVarP(&a.host, "host", "H", "", "management socket, `unix:///path` or a path (default: EDGED_HOST, else "+client.DefaultHost+")")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.AddCommand(a.apply(), a.deployment(), a.backup(), a.restore(), a.factoryReset(), a.recover(), a.initialise(), a.wait(), a.events(), a.system(), a.check(), a.list(), a.inspect(), a.logs(), a.stats(), a.images(), a.pull(), a.volume(), a.network(), a.ca(), a.secret(), a.supportBundle(), a.version())
@@ -66,13 +61,25 @@ func (a *app) client() (*client.Client, error) {
 	return c, nil
 }
 
-// usage makes what a check of arguments finds a usage error.
+// unknownCommand says which one may have been meant.
+func unknownCommand(cmd *cobra.Command, name string) error {
+	cmd.SuggestionsMinimumDistance = 2
+	if near := cmd.SuggestionsFor(name); len(near) > 0 {
+		return usageError{fmt.Errorf("unknown command %q, did you mean %q?", name, near[0])}
+	}
+	return usageError{fmt.Errorf("unknown command %q", name)}
+}
+
+// usage makes what a check of arguments finds a usage error, in words that help.
 func usage(check cobra.PositionalArgs) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
-		if err := check(cmd, args); err != nil {
-			return usageError{err}
+		switch {
+		case check(cmd, args) == nil:
+			return nil
+		case cmd.HasSubCommands() && len(args) > 0:
+			return unknownCommand(cmd, args[0])
 		}
-		return nil
+		return usageError{fmt.Errorf("wrong number of arguments: use it as %s", cmd.UseLine())}
 	}
 }
 
