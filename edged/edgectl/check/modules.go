@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -100,6 +101,9 @@ func (d *device) deployment(ctx context.Context) outcome {
 
 func short(revision string) string { return revision[:min(len(revision), 12)] }
 
+// archive is what edged takes for an image archive.
+var archive = regexp.MustCompile(`\.(tar|tar\.gz|tgz|tar\.zst)$`)
+
 // preload compares what edged is to import with what came of it.
 func (d *device) preload(ctx context.Context) outcome {
 	archives, unreadable := 0, []string{}
@@ -109,7 +113,7 @@ func (d *device) preload(ctx context.Context) outcome {
 			continue
 		}
 		for _, e := range entries {
-			if !strings.HasSuffix(e.Name(), ".tar") {
+			if !archive.MatchString(e.Name()) {
 				continue
 			}
 			archives++
