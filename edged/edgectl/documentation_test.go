@@ -15,6 +15,7 @@ import (
 	"github.com/edged/edged/edged/agent/manifest"
 	"github.com/edged/edged/edged/edgectl/check"
 	"github.com/edged/edged/pkg/config"
+	"github.com/edged/edged/pkg/deployment"
 )
 
 // top is the repository's.
@@ -108,6 +109,12 @@ func TestTheAgentInTheDocumentationIsTheOneThatIsRun(t *testing.T) {
 	program, err := os.ReadFile(filepath.Join(top, "docs", "examples", "agent", "main.go"))
 	require.NoError(t, err)
 	require.Equal(t, []string{string(program)}, blocks(documents(t)["docs/agent.md"], "go"))
+}
+
+// TestTheQuickStartShowsWhatItsManifestMakes: its revision is the hash of the text.
+func TestTheQuickStartShowsWhatItsManifestMakes(t *testing.T) {
+	page := documents(t)["docs/quick-start.md"]
+	require.Contains(t, page, "\n"+short(deployment.Revision([]byte(blocks(page, "json")[0])))+" is applied\n")
 }
 
 func TestConfigurationsAndManifestsInTheDocumentsAreValid(t *testing.T) {

@@ -180,7 +180,6 @@ func TestNothingIsLeftOfAQuestion(t *testing.T) {
 	now, err := filepath.Glob(r.path("run/*/*"))
 	require.NoError(t, err)
 	require.Equal(t, files, now)
-
 }
 
 func FuzzServers(f *testing.F) {
