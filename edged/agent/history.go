@@ -10,6 +10,7 @@ import (
 	"slices"
 
 	"github.com/edged/edged/pkg/deployment"
+	"github.com/edged/edged/pkg/file"
 )
 
 // history is the deployments that were tried, and their texts. The text of the last
@@ -39,7 +40,7 @@ func (h *history) keep(revision string, text []byte) error {
 	if had, err := h.text(revision); err == nil && string(had) == string(text) {
 		return nil
 	}
-	return writeFile(h.path(revision), text, 0o640)
+	return file.Write(h.path(revision), text, 0o640, -1)
 }
 
 // text returns a text that was kept. One that is no longer what its name says is none.

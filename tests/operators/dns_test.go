@@ -7,36 +7,17 @@ import (
 	"golang.org/x/net/dns/dnsmessage"
 
 	"github.com/edged/edged/tests/device"
+	"github.com/edged/edged/tests/device/names"
 )
 
 // serveNames is a name server on the machine beside the device that knows one host.
 func (o *operator) serveNames(host string) {
-	conn := o.PacketNeighbour("udp", device.NeighbourAddress+":53")
-	done := make(chan struct{})
-	o.t.Cleanup(func() {
-		_ = conn.Close()
-		<-done
-	})
-	go func() {
-		defer close(done)
-		b := make([]byte, 512)
-		for {
-			n, from, err := conn.ReadFrom(b)
-			if err != nil {
-				return
-			}
-			var m dnsmessage.Message
-			if m.Unpack(b[:n]) != nil {
-				continue
-			}
-			if m.Response = true; m.Questions[0].Name.String() != host+"." {
-				m.RCode = dnsmessage.RCodeNameError
-			}
-			if b, err := m.Pack(); err == nil {
-				_, _ = conn.WriteTo(b, from)
-			}
+	o.t.Cleanup(names.Serve(o.PacketNeighbour("udp", device.NeighbourAddress+":53"), func(name string) (dnsmessage.RCode, bool) {
+		if name == host {
+			return dnsmessage.RCodeSuccess, true
 		}
-	}()
+		return dnsmessage.RCodeNameError, true
+	}))
 }
 
 // TestTheChecksOfTheNetworkLookFromInsideOfAModule at a device with a line of its own.

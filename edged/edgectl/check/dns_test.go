@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/edged/edged/pkg/network/netns"
+	"github.com/edged/edged/tests/device/names"
 )
 
 // runs is a module that runs on a network: edged's note, its network namespace, in which
@@ -52,43 +53,19 @@ func (r *rig) runs(module, resolv string) (ns string) {
 
 // serveNames answers on an address of a network namespace with a code for each name,
 // dnsmessage.RCodeNameError for those that are not listed; nil is a server that hears and says nothing.
-func (r *rig) serveNames(ns, address string, names map[string]dnsmessage.RCode) {
+func (r *rig) serveNames(ns, address string, known map[string]dnsmessage.RCode) {
 	r.t.Helper()
 	var conn net.PacketConn
 	require.NoError(r.t, netns.Inside(ns, func() (err error) {
 		conn, err = net.ListenPacket("udp", address+":53")
 		return err
 	}))
-	done := make(chan struct{})
-	r.t.Cleanup(func() {
-		_ = conn.Close()
-		<-done
-	})
-	go func() {
-		defer close(done)
-		b := make([]byte, 512)
-		for {
-			n, from, err := conn.ReadFrom(b)
-			if err != nil {
-				return
-			}
-			var m dnsmessage.Message
-			if names == nil || m.Unpack(b[:n]) != nil {
-				continue
-			}
-			m.Response, m.RCode = true, dnsmessage.RCodeNameError
-			if code, ok := names[strings.TrimSuffix(m.Questions[0].Name.String(), ".")]; ok {
-				m.RCode = code
-			}
-			other := m
-			other.ID++
-			for _, one := range []dnsmessage.Message{other, m} {
-				if b, err := one.Pack(); err == nil {
-					_, _ = conn.WriteTo(b, from)
-				}
-			}
+	r.t.Cleanup(names.Serve(conn, func(name string) (dnsmessage.RCode, bool) {
+		if code, listed := known[name]; listed {
+			return code, true
 		}
-	}()
+		return dnsmessage.RCodeNameError, known != nil
+	}))
 }
 
 func resolvConf(servers ...string) string {
