@@ -164,17 +164,8 @@ A template is once a deployment, with the fields .Revision .Phase .Error .Module
 					return err
 				case len(d.History) == 0 && d.Problem != "":
 					return errors.New(d.Problem)
-				case p.template == nil && format == "json":
-					return a.json(orEmpty(d.History))
-				case p.template == nil:
-					return a.historyTable(d.History)
 				}
-				for i := range d.History {
-					if err := p.execute(&d.History[i]); err != nil {
-						return err
-					}
-				}
-				return nil
+				return show(p, format, d.History, a.historyTable)
 			})
 		},
 	}

@@ -94,7 +94,7 @@ func TestLinksInTheDocumentsLeadSomewhere(t *testing.T) {
 
 // TestEachCheckHasItsSection and each section is about a check.
 func TestEachCheckHasItsSection(t *testing.T) {
-	ids, _ := check.IDs()
+	ids := check.IDs()
 	var sections []string
 	for _, m := range regexp.MustCompile(`(?m)^## (.+)$`).FindAllStringSubmatch(documents(t)["docs/troubleshooting.md"], -1) {
 		sections = append(sections, m[1])
@@ -136,7 +136,7 @@ func TestConfigurationsAndManifestsInTheDocumentsAreValid(t *testing.T) {
 
 // TestCommandsInTheDocumentsExist with all their flags.
 func TestCommandsInTheDocumentsExist(t *testing.T) {
-	ids, _ := check.IDs()
+	ids := check.IDs()
 	seen := map[string]bool{}
 	for name, page := range documents(t) {
 		var lines []string
