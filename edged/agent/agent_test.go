@@ -209,6 +209,27 @@ func TestAFailureIsTriedAgainMoreAndMoreSeldom(t *testing.T) {
 	})
 }
 
+// TestTheSameManifestAgainGetsAnAnswerOfItsOwn: who wrote it tells the new word from the
+// old one by its time.
+func TestTheSameManifestAgainGetsAnAnswerOfItsOwn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t)
+		f.run()
+		defer f.stop()
+		for _, text := range []string{strings.Replace(oneModule, `"image":"i"`, `"image":""`, 1), twoModules} {
+			f.write(deployment.ManifestFile, text)
+			f.pass(settled)
+			first := f.read()
+			f.write(deployment.ManifestFile, text)
+			f.pass(settled)
+			second := f.read()
+			require.NotEqual(t, first.Time, second.Time, first.Phase)
+			second.Time = first.Time
+			require.Equal(t, first, second)
+		}
+	})
+}
+
 // TestWhatWentWrongBeforeIsNotTheNextOnesDoing: an operator watches the new revision.
 func TestWhatWentWrongBeforeIsNotTheNextOnesDoing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

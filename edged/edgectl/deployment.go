@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"text/tabwriter"
+	"time"
 
 	"github.com/containerd/errdefs"
 	"github.com/spf13/cobra"
@@ -111,7 +112,7 @@ func (a *app) deploymentText(s *deployment.Status) error {
 	fmt.Fprintf(a.out, "%-11s%s\n", "phase", a.colour(phaseColour(s.Phase), printable(string(s.Phase))))
 	line("error", s.Error)
 	line("last good", s.LastGood)
-	line("since", s.Time)
+	line("since", seconds(s.Time))
 	for i, notice := range s.Notices {
 		line([]string{"notes", ""}[min(i, 1)], notice)
 	}
@@ -126,6 +127,15 @@ func (a *app) deploymentText(s *deployment.Status) error {
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", printable(name), printable(m.State), printable(dash(m.Health)), printable(dash(m.Progress)), shorten(printable(m.Error), maxDescription))
 	}
 	return w.Flush()
+}
+
+// seconds is a time as exact as people want it.
+func seconds(s string) string {
+	t, err := time.Parse(time.RFC3339, s)
+	if err != nil {
+		return s
+	}
+	return t.Format(time.RFC3339)
 }
 
 func dash(s string) string {
@@ -208,7 +218,7 @@ before the present one. Values of variables are those that were given last.
 				if err != nil {
 					return err
 				}
-				fmt.Fprintf(a.err, "back to %s of %s\n", short(e.Revision), printable(e.Time))
+				fmt.Fprintf(a.err, "back to %s of %s\n", short(e.Revision), printable(seconds(e.Time)))
 				return a.roll(cmd.Context(), c, &r, text, nil)
 			})
 		},
@@ -266,7 +276,7 @@ func (a *app) completeRevisions(_ *cobra.Command, args []string, _ string) ([]co
 			return err
 		}
 		for _, e := range d.History {
-			all = append(all, cobra.CompletionWithDesc(printable(short(e.Revision)), printable(string(e.Phase)+", "+e.Time)))
+			all = append(all, cobra.CompletionWithDesc(printable(short(e.Revision)), printable(string(e.Phase)+", "+seconds(e.Time))))
 		}
 		return nil
 	})

@@ -13,8 +13,8 @@ import (
 const about = `edgectl shows and steers the modules that edged runs on this device.
 
 It speaks to edged's management socket, for which the caller has to be root or a
-member of the group edged. What the device shall run is decided by its module
-edgeAgent alone: edgectl starts and stops modules, it neither makes nor removes them.
+member of the group edged. Modules are made and removed by the module edgeAgent alone:
+edgectl starts and stops them, and gives edgeAgent the manifest of what there shall be.
 
 Environment:
   EDGED_HOST  the management socket, unix:///path or a path; --host wins
@@ -24,7 +24,7 @@ Exit codes:
   0  done
   1  the operation failed; edged's reason is on stderr
   2  the command line is wrong
-  3  there is no such module or volume
+  3  there is no such module, volume or deployment
   4  forbidden: the socket may not be opened, or edged refused this caller
   5  edged cannot be reached
 Of several modules the first that fails decides; the others are tried all the same.
