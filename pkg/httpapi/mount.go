@@ -55,9 +55,11 @@ type Request struct {
 	Module string
 	// Volume is the volume that the path names; its handler sets it, for the audit log.
 	Volume string
-	Query  url.Values
-	limits Limits
-	w      http.ResponseWriter
+	// Revision is of the manifest that the body has; its handler sets it, for the audit log.
+	Revision string
+	Query    url.Values
+	limits   Limits
+	w        http.ResponseWriter
 }
 
 // resource is the routes of one path.
@@ -173,7 +175,7 @@ func (res *resource) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		m.fail(answer, err)
 	}
 	if route.Change && answer.status < 400 {
-		m.Audit.Change(audit.Event{Caller: req.Caller, Method: route.Method, Route: route.Path, Module: req.Module, Volume: req.Volume, Status: answer.status})
+		m.Audit.Change(audit.Event{Caller: req.Caller, Method: route.Method, Route: route.Path, Module: req.Module, Volume: req.Volume, Revision: req.Revision, Status: answer.status})
 	}
 }
 
