@@ -78,13 +78,6 @@ func (e *Engine) Create(ctx context.Context, c module.Container) (err error) {
 		return err
 	}
 	// gofail: var engineAfterSnapshot struct{}
-
-	// Only now: the snapshot of a try that a crash cut is removed with its folder of files.
-	files, err := e.networkFiles(c.ID, plan.Hostname)
-	if err != nil {
-		e.removeSnapshot(whole, c.ID)
-		return err
-	}
 	undo, err := e.makeVolumes(leases.WithLease(whole, opLease+c.ID), &c, o, image)
 	defer func() {
 		if err != nil {
