@@ -216,6 +216,7 @@ func (d *daemon) serve(ctx context.Context) error {
 		Secrets:       d.box,
 		SetLogLevel:   d.setLogLevel,
 		Further:       d.uploadMounts(limits),
+		Deployments:   d.deployments(),
 	}), limits, d.log))
 	d.sockets.handle(listen.Workload, httpapi.NewServer(workload.New(workload.Config{
 		Supervisor: d.supervisor, Identities: d.identities, Keys: identity.NewKeys(d.keys), Certificates: d.certificates(), Trust: d.ca, Views: views, Decider: d.decider, Audit: d.audit, Limits: limits,

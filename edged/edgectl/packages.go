@@ -58,18 +58,13 @@ A template is once a package, with the fields of the API: .UID .ModuleName .Sema
 				if err != nil {
 					return err
 				}
-				switch {
-				case quiet:
+				if quiet {
 					for i := range all {
 						fmt.Fprintln(a.out, printable(all[i].UID))
 					}
 					return nil
-				case p.template == nil && format == "table":
-					return a.packageTable(all)
-				case p.template == nil:
-					return a.json(append([]wire.PackageModule{}, all...))
 				}
-				return executeAll(p, all)
+				return show(p, format, all, a.packageTable)
 			})
 		},
 	}
@@ -77,15 +72,6 @@ A template is once a package, with the fields of the API: .UID .ModuleName .Sema
 	cmd.Flags().BoolVarP(&quiet, "quiet", "q", false, "uids alone")
 	complete(cmd, "format", "table", "json")
 	return cmd
-}
-
-func executeAll(p *printer, all []wire.PackageModule) error {
-	for i := range all {
-		if err := p.execute(&all[i]); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 func (a *app) packageTable(all []wire.PackageModule) error {
@@ -195,17 +181,12 @@ A template is once a package, with the fields that "edgectl package list --help"
 					}
 					return err
 				})
-				switch {
-				case len(found) == 0:
-				case p.template == nil:
-					err = a.json(found)
-				default:
-					err = executeAll(p, found)
+				if len(found) > 0 {
+					if err := show(p, format, found, nil); err != nil {
+						return err
+					}
 				}
-				if err == nil {
-					err = missing
-				}
-				return err
+				return missing
 			})
 		},
 	}

@@ -41,6 +41,8 @@ type Event struct {
 	Volume string
 	// Package is the uid of the one that came or went.
 	Package string
+	// Revision is of the manifest that the request brought.
+	Revision string
 	// Status is what was answered.
 	Status int
 	// Rule and Reason say why a request was refused; empty for changes.
@@ -185,7 +187,7 @@ func fields(e Event, kind string, repeated int) map[string]string {
 		"caller": e.Caller.Kind.String(), "caller_uid": fmt.Sprint(e.Caller.UID), "caller_pid": fmt.Sprint(e.Caller.PID),
 		"proof": string(e.Caller.Proof), "listener": e.Caller.Listener,
 	}
-	optional := map[string]string{"module": e.Module, "volume": e.Volume, "package": e.Package, "rule": e.Rule, "reason": e.Reason, "caller_module": e.Caller.Module()}
+	optional := map[string]string{"module": e.Module, "volume": e.Volume, "package": e.Package, "revision": e.Revision, "rule": e.Rule, "reason": e.Reason, "caller_module": e.Caller.Module()}
 	if e.Caller.Instance != nil {
 		optional["caller_container"] = e.Caller.Instance.ContainerID
 	}

@@ -63,6 +63,12 @@ func Deadline(w http.ResponseWriter) {
 // 422 not JSON of this shape.
 func (req *Request) JSON(v any) error { return req.decode(v, false) }
 
+// LongJSON is JSON for what may be longer than the limit of other bodies.
+func (req *Request) LongJSON(v any, limit int64) error {
+	req.limits.Body = max(req.limits.Body, limit)
+	return req.decode(v, false)
+}
+
 // OptionalJSON is JSON where no body is one too, and leaves v as it is.
 func (req *Request) OptionalJSON(v any) error { return req.decode(v, true) }
 

@@ -55,9 +55,11 @@ type Request struct {
 	Module string
 	// Volume and Package are what the path or the body names; handlers set them, for the audit log.
 	Volume, Package string
-	Query           url.Values
-	limits          Limits
-	w               http.ResponseWriter
+	// Revision is of the manifest that the body has; its handler sets it, for the audit log.
+	Revision string
+	Query    url.Values
+	limits   Limits
+	w        http.ResponseWriter
 	// streamed says that the body was begun to be read.
 	streamed bool
 }
@@ -175,7 +177,7 @@ func (res *resource) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		m.fail(answer, err)
 	}
 	if route.Change && answer.status < 400 {
-		m.Audit.Change(audit.Event{Caller: req.Caller, Method: route.Method, Route: route.Path, Module: req.Module, Volume: req.Volume, Package: req.Package, Status: answer.status})
+		m.Audit.Change(audit.Event{Caller: req.Caller, Method: route.Method, Route: route.Path, Module: req.Module, Volume: req.Volume, Package: req.Package, Revision: req.Revision, Status: answer.status})
 	}
 }
 

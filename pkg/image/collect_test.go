@@ -74,6 +74,22 @@ func TestWhatIsNeverRemoved(t *testing.T) {
 	}
 }
 
+// TestTheAgentsOfEarlierVersionsGo: each upgrade brings another.
+func TestTheAgentsOfEarlierVersionsGo(t *testing.T) {
+	d := newDevice()
+	for _, version := range []string{"1", "2", "3"} {
+		d.have("edged.local/agent:"+version, 8*day)
+	}
+	brought := d.images["edged.local/agent:2"]
+	brought.Preloaded = true // while an agent of one's own takes its place
+	d.images[brought.Name] = brought
+	k := keeper(t, d, "edged.local/agent:3")
+	removed, err := k.Prune(t.Context(), false)
+	require.NoError(t, err)
+	require.Len(t, removed, 1)
+	require.Equal(t, []string{"edged.local/agent:2", "edged.local/agent:3"}, d.left())
+}
+
 func TestImagesGoByTheirAge(t *testing.T) {
 	d := newDevice()
 	d.have("r.example/old:1", 8*day)

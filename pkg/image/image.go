@@ -22,6 +22,10 @@ import (
 // registry is ever asked for them, and so nothing could bring one back.
 const LocalPrefix = "edged.local/"
 
+// agentPrefix is of the images that packages bring along, one a version of edged: those of
+// versions that are gone would else add up over the years.
+const agentPrefix = LocalPrefix + "agent:"
+
 // Normalize gives a reference the form under which images are kept: with its
 // registry, and with a tag or a digest. The error is errdefs.InvalidArgument.
 func Normalize(ref string) (reference.Named, error) {

@@ -135,7 +135,7 @@ func (k *Keeper) entry(im *Image, named []Named, uses map[string]time.Time) Entr
 		e.Kept = KeptConfig
 	case im.Package:
 		e.Kept = KeptPackage
-	case strings.HasPrefix(im.Name, LocalPrefix):
+	case strings.HasPrefix(im.Name, LocalPrefix) && !strings.HasPrefix(im.Name, agentPrefix):
 		e.Kept = KeptLocal
 	case im.Preloaded:
 		e.Kept = KeptPreload

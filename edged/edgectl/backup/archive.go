@@ -41,6 +41,9 @@ type Source struct {
 	// Home and Config are folders; Database is the copy of the database that stands for
 	// the one in Home.
 	Home, Config, Database string
+	// ConfigFiles are the files and folders of Config that belong to the configuration:
+	// whatever else lies beside them is nobody's business here.
+	ConfigFiles []string
 }
 
 // Write writes an archive. A file that goes meanwhile is left out.
@@ -59,7 +62,9 @@ func Write(w io.Writer, s Source) error {
 		{s.Database, "home/edged.db"},
 		{filepath.Join(s.Home, "agent", "desired"), "home/agent/desired"},
 		{filepath.Join(s.Home, "agent", "status"), "home/agent/status"},
-		{s.Config, "config"},
+	}
+	for _, name := range s.ConfigFiles {
+		parts = append(parts, struct{ from, to string }{filepath.Join(s.Config, name), filepath.Join("config", name)})
 	}
 	if s.Info.Keys {
 		parts = append(parts, struct{ from, to string }{filepath.Join(s.Home, "keys"), "home/keys"})
