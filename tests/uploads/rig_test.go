@@ -196,6 +196,7 @@ func debianRedis(t testing.TB) []byte {
 		layer[as] = archive.File{Body: b, Mode: 0o755}
 	}
 	put(program, "/usr/bin/redis-server")
+	require.FileExists(t, redisearchFile, "make deps-test fetches it")
 	out, err := exec.Command("ldd", program, redisearchFile).Output()
 	require.NoError(t, err)
 	for _, m := range regexp.MustCompile(`(/\S+) \(0x`).FindAllStringSubmatch(string(out), -1) {
