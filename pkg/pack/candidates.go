@@ -77,7 +77,7 @@ func (all *members) legacy() ([]dockerEntry, error) {
 		return nil, nil
 	}
 	var list []dockerEntry
-	if err := json.Unmarshal(file.text, &list); err != nil {
+	if err := decode(file.text, &list); err != nil {
 		return nil, invalid("cannot read its manifest.json: %w", err)
 	}
 	return list, nil
@@ -86,7 +86,7 @@ func (all *members) legacy() ([]dockerEntry, error) {
 // fromIndex collects the images of an OCI layout.
 func (all *members) fromIndex(layout *member, legacy []dockerEntry) ([]candidate, error) {
 	var version ocispec.ImageLayout
-	if err := json.Unmarshal(layout.text, &version); err != nil || version.Version != ocispec.ImageLayoutVersion {
+	if err := decode(layout.text, &version); err != nil || version.Version != ocispec.ImageLayoutVersion {
 		return nil, invalid("its layout is of a version that is not known: %q", version.Version)
 	}
 	file := all.files[ocispec.ImageIndexFile]
@@ -94,10 +94,10 @@ func (all *members) fromIndex(layout *member, legacy []dockerEntry) ([]candidate
 		return nil, invalid("it has no index.json")
 	}
 	var index ocispec.Index
-	if err := json.Unmarshal(file.text, &index); err != nil {
+	if err := decode(file.text, &index); err != nil {
 		return nil, invalid("cannot read its index.json: %w", err)
 	}
-	w := &indexWalk{all: all}
+	w := &indexWalk{all: all, seen: map[digest.Digest]bool{}}
 	for _, d := range index.Manifests {
 		if err := w.visit(d, nameOf(d.Annotations), 1); err != nil {
 			return nil, err
@@ -169,6 +169,8 @@ type indexWalk struct {
 	found  []candidate
 	names  []string
 	visits int
+	// seen are those that were read: an index may name one a thousand times.
+	seen map[digest.Digest]bool
 }
 
 func (w *indexWalk) visit(d ocispec.Descriptor, name string, depth int) error {
@@ -191,17 +193,19 @@ func (w *indexWalk) visit(d ocispec.Descriptor, name string, depth int) error {
 		}
 		return nil
 	}
-	m, err := w.all.blob(d)
+	m, err := w.all.description(d)
 	if err != nil {
 		return err
 	}
-	if m.text == nil {
-		return invalid("%s is no JSON, or larger than %d bytes", d.Digest, maxDocument)
+	if w.seen[d.Digest] {
+		w.names = append(w.names, name)
+		return nil
 	}
+	w.seen[d.Digest] = true
 	switch d.MediaType {
 	case ocispec.MediaTypeImageIndex, dockerIndex:
 		var index ocispec.Index
-		if err := json.Unmarshal(m.text, &index); err != nil {
+		if err := decode(m.text, &index); err != nil {
 			return invalid("cannot read its index %s: %w", d.Digest, err)
 		}
 		for _, child := range index.Manifests {
@@ -217,8 +221,12 @@ func (w *indexWalk) visit(d ocispec.Descriptor, name string, depth int) error {
 }
 
 func (w *indexWalk) manifest(d ocispec.Descriptor, name string, text []byte) error {
-	var m ocispec.Manifest
-	if err := json.Unmarshal(text, &m); err != nil || m.SchemaVersion != 2 {
+	var m struct {
+		ocispec.Manifest
+		// What only other documents have: whoever took it for one would see another image.
+		Manifests, FSLayers json.RawMessage
+	}
+	if err := decode(text, &m); err != nil || m.SchemaVersion != 2 || m.Manifests != nil || m.FSLayers != nil {
 		return invalid("cannot read its manifest %s", d.Digest)
 	}
 	if m.MediaType != "" && m.MediaType != d.MediaType {
@@ -234,15 +242,11 @@ func (w *indexWalk) manifest(d ocispec.Descriptor, name string, text []byte) err
 	case d.Platform != nil:
 		c.platform = platforms.Normalize(*d.Platform)
 	default:
-		config, err := w.all.blob(m.Config)
+		p, err := w.all.platform(m.Config)
 		if err != nil {
 			return err
 		}
-		var p ocispec.Platform
-		if err := json.Unmarshal(config.text, &p); err != nil {
-			return invalid("cannot read its configuration %s: %w", m.Config.Digest, err)
-		}
-		c.platform = platforms.Normalize(p)
+		c.platform = platforms.Normalize(*p)
 	}
 	w.found, w.names = append(w.found, c), append(w.names, name)
 	return nil
@@ -266,7 +270,7 @@ func (all *members) fromLegacy(list []dockerEntry) ([]candidate, error) {
 		return nil, invalid("its configuration has a wrong digest: what is in %q has %s", e.Config, config.digest)
 	}
 	var p ocispec.Platform
-	if err := json.Unmarshal(config.text, &p); err != nil {
+	if err := decode(config.text, &p); err != nil {
 		return nil, invalid("cannot read its configuration: %w", err)
 	}
 	m := ocispec.Manifest{

@@ -2,7 +2,6 @@ package pack
 
 import (
 	"archive/tar"
-	"encoding/json"
 	"fmt"
 	"io"
 	"path"
@@ -30,8 +29,8 @@ type Image struct {
 	Config     ocispec.Descriptor
 	ConfigText []byte
 	Layers     []ocispec.Descriptor
-	// Unpacked is how many bytes the archive has unpacked.
-	Unpacked int64
+	// Size is what its layers have together, in bytes: packed as they are, and unpacked.
+	Size int64
 
 	// files is where in the archive the layers are.
 	files map[string]ocispec.Descriptor
@@ -58,9 +57,8 @@ func ReadImage(r io.Reader, size int64, platform platforms.MatchComparer, limits
 		return nil, err
 	}
 	if !platform.Match(im.Platform) {
-		return nil, foreign([]candidate{*c})
+		return nil, foreign([]candidate{{platform: im.Platform}})
 	}
-	im.Unpacked = count.count
 	return im, nil
 }
 
@@ -107,20 +105,17 @@ func (all *members) find(name string) *member {
 func (all *members) image(c *candidate) (*Image, error) {
 	im := &Image{Name: c.name, Manifest: bare(c.manifest), Text: c.text, files: map[string]ocispec.Descriptor{}}
 	var m ocispec.Manifest
-	if err := json.Unmarshal(c.text, &m); err != nil {
+	if err := decode(c.text, &m); err != nil {
 		return nil, invalid("cannot read its manifest: %w", err)
 	}
 	im.Config = bare(m.Config)
-	config, err := all.blob(m.Config)
+	config, err := all.description(m.Config)
 	if err != nil {
 		return nil, err
 	}
-	if config.text == nil {
-		return nil, invalid("its configuration %s is no JSON, or larger than %d bytes", m.Config.Digest, maxDocument)
-	}
 	im.ConfigText = config.text
 	var parsed ocispec.Image
-	if err := json.Unmarshal(config.text, &parsed); err != nil {
+	if err := decode(config.text, &parsed); err != nil {
 		return nil, invalid("cannot read its configuration: %w", err)
 	}
 	im.Platform = platforms.Normalize(parsed.Platform)
@@ -133,10 +128,19 @@ func (all *members) image(c *candidate) (*Image, error) {
 	if len(m.Layers) > maxLayers {
 		return nil, invalid("it has %d layers, %d at most can be stacked", len(m.Layers), maxLayers)
 	}
+	twice := map[digest.Digest]bool{}
 	for i, l := range m.Layers {
-		if err := all.checkLayer(l, parsed.RootFS.DiffIDs[i]); err != nil {
+		layer, err := all.checkLayer(l, parsed.RootFS.DiffIDs[i])
+		if err != nil {
 			return nil, err
 		}
+		if twice[l.Digest] {
+			if err := all.again(layer); err != nil {
+				return nil, err
+			}
+		}
+		twice[l.Digest] = true
+		im.Size += l.Size + max(layer.unpacked, layer.said)
 		im.Layers = append(im.Layers, bare(l))
 		im.files[all.digests[l.Digest]] = bare(l)
 	}
@@ -161,6 +165,31 @@ func (all *members) blob(d ocispec.Descriptor) (*member, error) {
 	return m, nil
 }
 
+// description is blob for what is read as JSON.
+func (all *members) description(d ocispec.Descriptor) (*member, error) {
+	m, err := all.blob(d)
+	if err == nil && m.text == nil {
+		return nil, invalid("%s is no JSON, or larger than %d bytes", d.Digest, maxDocument)
+	}
+	return m, err
+}
+
+// platform reads what a configuration is for, once for all the images that share it.
+func (all *members) platform(d ocispec.Descriptor) (*ocispec.Platform, error) {
+	config, err := all.description(d)
+	if err != nil {
+		return nil, err
+	}
+	if config.platform == nil {
+		var p ocispec.Platform
+		if err := decode(config.text, &p); err != nil {
+			return nil, invalid("cannot read its configuration %s: %w", d.Digest, err)
+		}
+		config.platform = &p
+	}
+	return config.platform, nil
+}
+
 func checkDigest(d ocispec.Descriptor) error {
 	if err := d.Digest.Validate(); err != nil || d.Digest.Algorithm() != digest.SHA256 {
 		return invalid("it names a blob by %q, which is no SHA-256", d.Digest)
@@ -169,23 +198,23 @@ func checkDigest(d ocispec.Descriptor) error {
 }
 
 // checkLayer holds a layer to what is said of it.
-func (all *members) checkLayer(d ocispec.Descriptor, diff digest.Digest) error {
+func (all *members) checkLayer(d ocispec.Descriptor, diff digest.Digest) (*member, error) {
 	how, ok := layerTypes[d.MediaType]
 	if !ok {
-		return invalid("its layer %s is of a kind that cannot be unpacked: %q", d.Digest, d.MediaType)
+		return nil, invalid("its layer %s is of a kind that cannot be unpacked: %q", d.Digest, d.MediaType)
 	}
 	m, err := all.blob(d)
 	switch {
 	case err != nil:
-		return err
+		return nil, err
 	case m.why != nil:
-		return invalid("its layer %s cannot be read: %w", d.Digest, m.why)
+		return nil, invalid("its layer %s cannot be read: %w", d.Digest, m.why)
 	case m.compression != how:
-		return invalid("its layer %s is not compressed as %q says", d.Digest, d.MediaType)
+		return nil, invalid("its layer %s is not compressed as %q says", d.Digest, d.MediaType)
 	case m.diff != diff:
-		return invalid("its layer %s has a wrong digest: uncompressed it is %s, and its configuration says %s", d.Digest, m.diff, diff)
+		return nil, invalid("its layer %s has a wrong digest: uncompressed it is %s, and its configuration says %s", d.Digest, m.diff, diff)
 	}
-	return nil
+	return m, nil
 }
 
 // bare is a descriptor without what it may say besides.

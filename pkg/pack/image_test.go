@@ -135,6 +135,8 @@ func TestArchivesInAllTheirForms(t *testing.T) {
 	nested.add("docker.io/library/app:1.2.3", nested.sub(nested.sub(nested.image("arm64", ocispec.MediaTypeImageLayerGzip, layer, aLayer), nested.image("amd64", ocispec.MediaTypeImageLayerGzip, layer, aLayer))))
 	small := newLayout()
 	small.add("app:1.2.3", small.image("amd64", ocispec.MediaTypeImageLayerZstd, zstdOf(aLayer), aLayer))
+	brace, braceLayer := newLayout(), packtest.Tar(packtest.Plain("{etc}", []byte("a layer, and no text")))
+	brace.add("app:1.2.3", brace.image("amd64", ocispec.MediaTypeImageLayer, braceLayer, braceLayer))
 	config := encode(ocispec.Image{Platform: ocispec.Platform{OS: "linux", Architecture: "amd64"}, RootFS: ocispec.RootFS{Type: "layers", DiffIDs: []digest.Digest{digest.FromBytes(aLayer), digest.FromBytes(aLayer)}}})
 	legacy := packtest.Tar(
 		packtest.File{Header: tar.Header{Name: "aa/", Typeflag: tar.TypeDir, Mode: 0o755}}, packtest.Plain("aa/json", []byte("{}")), packtest.Plain("aa/VERSION", []byte("1.0")), packtest.Plain("aa/layer.tar", aLayer),
@@ -152,6 +154,7 @@ func TestArchivesInAllTheirForms(t *testing.T) {
 		"OCI alone":                    {named.bytes(), "registry.example/app"},
 		"indexes in one another":       {nested.bytes(), "docker.io/library/app"},
 		"a layer in zstd":              {small.bytes(), "docker.io/library/app"},
+		"a layer that begins as JSON":  {brace.bytes(), "docker.io/library/app"},
 		"older ones of Docker":         {legacy, "docker.io/library/app"},
 		"older ones of Docker in gzip": {packtest.Gzip(legacy), "docker.io/library/app"},
 	} {
@@ -164,7 +167,7 @@ func TestArchivesInAllTheirForms(t *testing.T) {
 			require.Equal(t, tc.repo, im.Name.Name())
 			require.Equal(t, "1.2.3", im.Name.Tag())
 			require.Equal(t, "amd64", im.Platform.Architecture)
-			require.Positive(t, im.Unpacked)
+			require.Positive(t, im.Size)
 			if strings.HasPrefix(name, "older") {
 				require.Len(t, im.Layers, 2)
 				require.Equal(t, im.Layers[0], im.Layers[1])
@@ -208,6 +211,7 @@ func TestThisDevicesPlatformIsChosen(t *testing.T) {
 	_, err = readImage(liar.bytes())
 	reason, _ = ReasonOf(err)
 	require.Equal(t, Foreign, reason)
+	require.ErrorContains(t, err, "it is for linux/arm64")
 
 	// Attestations and other things that go with an image are none.
 	more := newLayout()
@@ -247,6 +251,10 @@ func TestArchivesThatAreNotSound(t *testing.T) {
 		many = append(many, wide.image("amd64", ocispec.MediaTypeImageLayerGzip, layer, aLayer))
 	}
 	wide.add("app:1", wide.sub(many...))
+	both := with(func(l *layout) {
+		l.index.Manifests = nil
+		l.add("app:1", l.blob(ocispec.MediaTypeImageManifest, []byte(`{"schemaVersion":2,"config":{"mediaType":"`+ocispec.MediaTypeImageConfig+`"},"manifests":[]}`)))
+	})
 	config := encode(ocispec.Image{Platform: ocispec.Platform{OS: "linux", Architecture: "amd64"}})
 	legacy := func(e ...dockerEntry) []byte {
 		return packtest.Tar(packtest.Plain("config.json", config), packtest.Plain("layer.tar", aLayer), packtest.Plain("manifest.json", encode(append([]dockerEntry{}, e...))))
@@ -283,6 +291,7 @@ func TestArchivesThatAreNotSound(t *testing.T) {
 		"a bomb of a layer":            {one(ocispec.MediaTypeImageLayerGzip, squeezed, zeros), "unpacks to more"},
 		"a bomb that nobody asks for":  {with(func(l *layout) { l.blob("", squeezed) }), "unpacks to more"},
 		"a bomb of an archive":         {packtest.Gzip(and(packtest.Plain("zeros", make([]byte, 80<<20)))), "unpacks to more"},
+		"a manifest and an index":      {both, "manifest"},
 		"indexes too deep":             {nested.bytes(), "deep"},
 		"an index too wide":            {wide.bytes(), "entries"},
 		"tar-slip":                     {and(packtest.Plain("../../etc/passwd", []byte("x"))), "leaves its folder"},

@@ -1,6 +1,10 @@
 package pack
 
 import (
+	"bytes"
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
 	"io"
 	"strings"
 	"unicode"
@@ -24,6 +28,18 @@ const (
 	// maxName is the longest name of a file in a package.
 	maxName = 1024
 )
+
+// maxValues bounds the values of a description: in memory the three bytes of "{}," become
+// hundreds.
+const maxValues = 20_000
+
+// decode reads a description. Commas in texts are taken for values; there are not so many.
+func decode(text []byte, into any) error {
+	if n := bytes.Count(text, []byte(",")); n > maxValues {
+		return fmt.Errorf("it has more than %d values", maxValues)
+	}
+	return json.Unmarshal(text, into)
+}
 
 // meter counts what comes out of a package.
 type meter struct{ count, limit int64 }
@@ -76,8 +92,20 @@ func (w *watched) ReadAt(p []byte, off int64) (int, error) {
 	if err != nil && err != io.EOF && w.err == nil {
 		w.err = err
 	}
+	if w.quota >= 0 && n >= zip64EndSize && bytes.HasPrefix(p[:n], zip64EndMagic) && binary.LittleEndian.Uint64(p[zip64EndFiles:]) > maxFiles {
+		return 0, invalid("it has more than %d files", maxFiles)
+	}
 	return n, err
 }
+
+// The record at the end of a large zip (APPNOTE.TXT, 4.3.14) says how many files there are, and
+// room is made for as many as could be in an archive of its size before one is looked at.
+var zip64EndMagic = []byte("PK\x06\x06")
+
+const (
+	zip64EndSize  = 56
+	zip64EndFiles = 32
+)
 
 // stream is watched for what is read from beginning to end.
 type stream struct {

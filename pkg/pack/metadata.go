@@ -110,7 +110,7 @@ func readMetadata(r io.Reader) (*Metadata, error) {
 		return nil, invalid("its module.json is larger than %d bytes", maxDocument/4)
 	}
 	var j moduleJSON
-	if err := json.Unmarshal(bytes.TrimPrefix(b, []byte("\xef\xbb\xbf")), &j); err != nil {
+	if err := decode(bytes.TrimPrefix(b, []byte("\xef\xbb\xbf")), &j); err != nil {
 		return nil, invalid("cannot read its module.json: %w", err)
 	}
 	m := &Metadata{

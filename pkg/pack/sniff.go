@@ -35,9 +35,12 @@ func Sniff(head []byte) (Format, error) {
 	switch {
 	case bytes.HasPrefix(head, zipMagic):
 		return RAMPFormat, nil
-	case bytes.HasPrefix(head, gzipMagic), bytes.HasPrefix(head, zstdMagic),
-		len(head) > tarMagicAt && bytes.HasPrefix(head[tarMagicAt:], tarMagic):
+	case bytes.HasPrefix(head, gzipMagic), bytes.HasPrefix(head, zstdMagic), isTar(head):
 		return ImageFormat, nil
 	}
 	return "", invalid("it is neither a RAMP package (zip) nor an image archive (tar, gzip, zstd)")
+}
+
+func isTar(head []byte) bool {
+	return len(head) > tarMagicAt && bytes.HasPrefix(head[tarMagicAt:], tarMagic)
 }

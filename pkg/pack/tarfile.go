@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
 // Limits of an image archive.
@@ -35,6 +36,17 @@ type member struct {
 	diff        digest.Digest
 	compression compression
 	why         error
+	// As a layer it has so many bytes and files, and files of so many bytes.
+	unpacked, said int64
+	files          int
+	// platform is what it says as a configuration, when somebody asked.
+	platform *ocispec.Platform
+}
+
+// Write counts what is unpacked.
+func (m *member) Write(p []byte) (int, error) {
+	m.unpacked += int64(len(p))
+	return len(p), nil
 }
 
 // members are all files of an archive, by their clean names.
@@ -155,12 +167,11 @@ func (all *members) read(body io.Reader, size int64) (*member, error) {
 	sum := sha256.New()
 	all.raw.Reset(io.TeeReader(body, sum))
 	m := &member{size: size}
-	head, err := all.raw.Peek(int(min(size, 16)))
+	head, err := all.raw.Peek(int(min(size, SniffSize)))
 	if err != nil {
 		return nil, err
 	}
-	trimmed := bytes.TrimLeft(head, " \t\r\n")
-	if size <= maxDocument && len(trimmed) > 0 && (trimmed[0] == '{' || trimmed[0] == '[') {
+	if size <= maxDocument && isText(head) {
 		if all.texts += size; all.texts > maxDocuments {
 			return nil, invalid("its archive has more than %d bytes of descriptions", maxDocuments)
 		}
@@ -181,6 +192,13 @@ func (all *members) read(body io.Reader, size int64) (*member, error) {
 	return m, nil
 }
 
+// isText says whether what begins so is meant as JSON. The first file of a layer may have a
+// name that begins as JSON does.
+func isText(head []byte) bool {
+	trimmed := bytes.TrimLeft(head, " \t\r\n")
+	return len(trimmed) > 0 && (trimmed[0] == '{' || trimmed[0] == '[') && !isTar(head)
+}
+
 // readLayer reads a file as a layer. That it is none is no error here: there are others
 // in archives, and nobody may ask for it.
 func (all *members) readLayer(m *member, raw io.Reader) error {
@@ -196,12 +214,13 @@ func (all *members) readLayer(m *member, raw io.Reader) error {
 	if how != "" || !all.compressed {
 		plain = io.TeeReader(plain, all.count)
 	}
+	plain = io.TeeReader(plain, m)
 	if how != "" {
 		diff = sha256.New()
 		plain = io.TeeReader(plain, diff)
 	}
 	all.in.Reset(plain)
-	if err := all.readLayerFiles(all.in); err != nil {
+	if err := all.readLayerFiles(m, all.in); err != nil {
 		return all.excuse(m, err)
 	}
 	if _, err := io.CopyBuffer(onlyWriter{io.Discard}, all.in, all.buffer); err != nil {
@@ -223,7 +242,7 @@ func (all *members) excuse(m *member, err error) error {
 	return nil
 }
 
-func (all *members) readLayerFiles(in io.Reader) error {
+func (all *members) readLayerFiles(m *member, in io.Reader) error {
 	files := tar.NewReader(in)
 	for {
 		h, err := files.Next()
@@ -233,11 +252,27 @@ func (all *members) readLayerFiles(in io.Reader) error {
 		if err != nil {
 			return err
 		}
-		if all.layerFiles++; all.layerFiles > maxLayerFiles {
-			return invalid("its layers have more than %d files", maxLayerFiles)
-		}
-		if err := all.layersSaid.add(h.Size); err != nil {
+		if err := all.add(1, h.Size); err != nil {
 			return err
 		}
+		m.files++
+		m.said += h.Size
 	}
+}
+
+// add counts files of layers and what they say they have.
+func (all *members) add(files int, size int64) error {
+	if all.layerFiles += files; all.layerFiles > maxLayerFiles {
+		return invalid("its layers have more than %d files", maxLayerFiles)
+	}
+	return all.layersSaid.add(size)
+}
+
+// again counts a layer that an image has once more: it is in the archive once, and on the
+// device as often as it is named.
+func (all *members) again(m *member) error {
+	if err := all.count.add(m.unpacked); err != nil {
+		return err
+	}
+	return all.add(m.files, m.said)
 }
