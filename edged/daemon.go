@@ -121,11 +121,15 @@ func newDaemon(ctx context.Context, file string, cfg *config.Config, activation 
 	if d.identities, err = identity.Open(ctx, d.store); err != nil {
 		return nil, err
 	}
+	restored, err := d.restored(ctx)
+	if err != nil {
+		return nil, err
+	}
 	if d.supervisor, err = module.Open(ctx, module.Config{
 		Store: d.store, Engine: d.engine, Recorder: d.kernel, Table: d.table, Sockets: d.sockets, Logs: d.logs, Identities: d.identities,
 		Images: d.images, Secrets: d.secrets,
 		Identity: module.IdentityEnv{DeviceID: deviceID(cfg), Hub: cfg.Device.Hub, Gateway: cfg.Device.Gateway, Hostname: hostname(cfg)},
-		Extra:    d.agentFolders, PowerCut: d.powerCut(), Log: log,
+		Extra:    d.agentFolders, PowerCut: d.powerCut(), Restored: restored, Log: log,
 	}); err != nil {
 		return nil, err
 	}
@@ -254,6 +258,9 @@ func (d *daemon) afterStart(ctx context.Context) {
 	d.trim()
 	if err := d.markBoot(); err != nil {
 		d.log.WithError(err).Warn("cannot note that this boot's modules were started")
+	}
+	if err := d.endRestore(ctx); err != nil {
+		d.log.WithError(err).Warn("cannot note that the restored modules were made anew")
 	}
 	tried := make(chan struct{})
 	d.goes(func() {

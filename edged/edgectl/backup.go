@@ -170,8 +170,8 @@ func (a *app) restore() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "restore FILE", Short: "Bring a backup back", Args: usage(cobra.ExactArgs(1)),
 		Long: `Bring back what "edgectl backup" wrote. edged has to be stopped. What is there before is
-kept in a folder of the home, before-restore-<time>; modules of which the backup does not
-know are removed at the next start. A backup of a newer edged is refused.`,
+kept in a folder of the home, before-restore-<time>. The next start makes all modules anew
+as the backup has them, and removes those of which it does not know. A backup of a newer edged is refused.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := onlyRoot("restore"); err != nil {
 				return err

@@ -2,6 +2,7 @@ package module
 
 import (
 	"fmt"
+	"maps"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -395,5 +396,51 @@ func TestADeleteThatFailsInTheMiddleIsFinishedLater(t *testing.T) {
 		after(2 * reconcileRetry)
 		require.Empty(t, d.store.records)
 		require.Empty(t, d.engine.containers)
+	})
+}
+
+// TestWhatABackupKnowsIsMadeAnew: the database is brought back, and the engine has what
+// has become of the modules since.
+func TestWhatABackupKnowsIsMadeAnew(t *testing.T) {
+	onDevice(t, func(t *testing.T, d *device) {
+		on, off, over := d.running("on", no), d.running("off", always), d.running("over", no)
+		require.NoError(t, d.s.Stop(t.Context(), "off", false))
+		records, instances := maps.Clone(d.store.records), maps.Clone(d.store.instances)
+		// Since then:
+		require.NoError(t, d.s.Start(t.Context(), "off"))
+		d.engine.die(over, 3)
+		late := d.running("late", always)
+		synctest.Wait()
+		d.shutDown()
+		d.store.records, d.store.instances = records, instances
+		pid := d.engine.tasks[on].pid
+
+		d.restored = true
+		d.boot(false)
+		require.NotEqual(t, pid, d.engine.tasks[on].pid, "what it has mounted is of before")
+		require.Equal(t, 2, d.j.count("create "+on))
+		require.Equal(t, Running, d.state("on").Status.Runtime)
+		require.False(t, d.engine.runs(off), "it did not run then")
+		require.Equal(t, 2, d.j.count("create "+off), "what it would run may be another's spec")
+		require.Equal(t, Running, d.state("over").Status.Runtime, "it ran then")
+		require.NotContains(t, d.engine.containers, late)
+		require.Equal(t, 2, d.table.Len())
+	})
+}
+
+func TestAStartBeforeTheComparisonStartsNothingOfAnotherTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDevice(t)
+		d.store.records["temp"] = Record{Name: "temp", Phase: PhaseReady, Current: *d.place("temp", 1, "made")}
+		d.engine.set("events", fmt.Errorf("no events: %w", errdefs.ErrUnavailable))
+		d.restored = true
+		d.boot(false)
+		defer d.shutDown()
+		require.NoError(t, d.s.Start(t.Context(), "temp"))
+		require.Equal(t, 1, d.j.count("create "+ContainerID("temp", 1)))
+		d.engine.set("events", nil)
+		after(5 * time.Second)
+		require.Equal(t, 1, d.j.count("create "+ContainerID("temp", 1)), "once")
+		require.Equal(t, Running, d.state("temp").Status.Runtime)
 	})
 }

@@ -39,6 +39,74 @@ func TestADeviceComesBackFromItsBackup(t *testing.T) {
 	require.Equal(t, ca, o.must("ca", "show", "--format", "{{.SHA256}}"))
 }
 
+// TestARestoreReachesWhatRunsOn: modules run on while edged is stopped, with the folders and
+// volumes of before the restore mounted, and of other specs than the backup's.
+func TestARestoreReachesWhatRunsOn(t *testing.T) {
+	o := newOperator(t)
+	counting := func(env string) string { // it writes on into the volume for as long as it runs
+		return `"count":{"imagePullPolicy":"never","env":{"WHO":{"value":"` + env + `"}},"settings":{"image":"` + device.Image + `","createOptions":` +
+			`{"Entrypoint":["/bin/sh","-c","trap exit TERM; while :; do echo $WHO >>/data/log; sleep 0.1; done"],"HostConfig":{"NetworkMode":"none","Binds":["counts:/data"]},"Healthcheck":{"Test":["CMD-SHELL","exit 0"],"Interval":200000000}}}}`
+	}
+	o.apply(0, o.manifest(waiting("pump", "one")+","+counting("one")))
+	log := filepath.Join(o.Home, "volumes", "counts", "_data", "log")
+	archive := filepath.Join(t.TempDir(), "b.tar.gz")
+	o.must("backup", "--volumes", "--config", o.config(), "-o", archive)
+	o.apply(0, o.manifest(waiting("valve", "two")+","+counting("two")))
+	o.apply(0, o.manifest(waiting("pump", "three")+","+waiting("valve", "two")+","+counting("two")))
+
+	o.Edged.Signal(syscall.SIGTERM)
+	o.must("restore", "--config", o.config(), "--yes", archive)
+	written, err := os.ReadFile(log)
+	require.NoError(t, err)
+	require.NotContains(t, string(written), "two", "what runs writes elsewhere")
+	o.StartEdged()
+	o.WaitFor("pump", "running")
+	o.WaitFor("count", "running")
+	o.Eventually("the module of later is gone", func() bool { return len(o.Containers("valve")) == 0 })
+	m, _ := o.Get("pump")
+	require.Equal(t, "one", m.Config.Env[0].Value)
+	require.Equal(t, "one", o.environment("pump", "WHO"), "what runs is what edged says")
+	o.Eventually("what runs has the restored volume", func() bool {
+		now, err := os.ReadFile(log)
+		return err == nil && len(now) > len(written) && !strings.Contains(string(now), "two")
+	})
+	require.Contains(t, o.EdgedLog(), `RESTORE`)
+	o.apply(0, o.manifest(waiting("pump", "four")))
+	require.Equal(t, "four", o.environment("pump", "WHO"))
+
+	// Said once: the next start leaves all as it is.
+	before := o.process("pump")
+	o.Edged.Signal(syscall.SIGTERM)
+	o.StartEdged()
+	o.WaitFor("pump", "running")
+	require.Equal(t, before, o.process("pump"))
+}
+
+// process is the number of the first process of a module, as containerd has it.
+func (o *operator) process(module string) string {
+	o.t.Helper()
+	for line := range strings.Lines(o.Ctr("tasks", "ls")) {
+		if f := strings.Fields(line); len(f) == 3 && strings.HasPrefix(f[0], module+"-") {
+			return f[1]
+		}
+	}
+	o.t.Fatalf("%s does not run", module)
+	return ""
+}
+
+// environment is a variable of that process.
+func (o *operator) environment(module, name string) string {
+	o.t.Helper()
+	b, err := os.ReadFile(filepath.Join("/proc", o.process(module), "environ"))
+	require.NoError(o.t, err)
+	for one := range strings.SplitSeq(string(b), "\x00") {
+		if value, ok := strings.CutPrefix(one, name+"="); ok {
+			return value
+		}
+	}
+	return ""
+}
+
 // TestRecoverBringsThePackagedAgentBack is the device whose agent replaced itself by
 // something that does nothing.
 func TestRecoverBringsThePackagedAgentBack(t *testing.T) {
