@@ -35,12 +35,16 @@ func TestWhatStandsInAFilesPlaceIsRefused(t *testing.T) {
 	require.NoError(t, os.Symlink("/etc", filepath.Join(dir, "folder")))
 	require.NoError(t, syscall.Mkfifo(filepath.Join(dir, "pipe"), 0o666))
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "large"), make([]byte, 11), 0o600))
+	// No driver has it: to open it would be another error.
+	require.NoError(t, syscall.Mknod(filepath.Join(dir, "device"), syscall.S_IFCHR|0o666, 250<<8|250))
+	_, err := ReadIn(dir, "device", 10)
+	require.True(t, errdefs.IsFailedPrecondition(err), "%v", err)
 	for _, name := range []string{"link", "folder/passwd", "pipe", "large", "../" + filepath.Base(dir) + "/large"} {
 		_, err := ReadIn(dir, name, 10)
 		require.Error(t, err, name)
 		require.NotErrorIs(t, err, fs.ErrNotExist, name)
 	}
-	_, err := ReadIn(dir, "large", 10)
+	_, err = ReadIn(dir, "large", 10)
 	require.True(t, errdefs.IsFailedPrecondition(err))
 	_, err = ReadIn(dir, "none", 10)
 	require.ErrorIs(t, err, fs.ErrNotExist)
