@@ -17,6 +17,7 @@ import (
 	"github.com/edged/edged/mgmt"
 	"github.com/edged/edged/pkg/access"
 	"github.com/edged/edged/pkg/audit"
+	"github.com/edged/edged/pkg/backup"
 	"github.com/edged/edged/pkg/ca"
 	"github.com/edged/edged/pkg/client/wire"
 	"github.com/edged/edged/pkg/config"
@@ -83,6 +84,10 @@ func newDaemon(ctx context.Context, file string, cfg *config.Config, activation 
 			d.close()
 		}
 	}()
+	// Before anything in the home is made or read.
+	if err := backup.Settle(cfg.Home); err != nil {
+		return nil, err
+	}
 	if err := d.makeFolders(); err != nil {
 		return nil, err
 	}

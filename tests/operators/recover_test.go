@@ -2,6 +2,7 @@ package operators
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -39,6 +40,30 @@ func TestADeviceComesBackFromItsBackup(t *testing.T) {
 	require.Equal(t, ca, o.must("ca", "show", "--format", "{{.SHA256}}"))
 }
 
+// TestABackupThatIsInterruptedLeavesNothing: keys and environments would be in it.
+func TestABackupThatIsInterruptedLeavesNothing(t *testing.T) {
+	o := newOperator(t)
+	huge := filepath.Join(o.Home, "volumes", "huge", "_data", "file")
+	require.NoError(t, os.MkdirAll(filepath.Dir(huge), 0o755))
+	require.NoError(t, os.WriteFile(huge, nil, 0o600))
+	require.NoError(t, os.Truncate(huge, 1<<40))
+	folder := t.TempDir()
+	cmd := exec.Command(filepath.Join(device.Repository(), "bin", "edgectl"), "backup", "--volumes", "--config", o.config(), "-o", filepath.Join(folder, "b.tar.gz"))
+	require.NoError(t, cmd.Start())
+	left := func() int {
+		beside, err := os.ReadDir(folder)
+		require.NoError(t, err)
+		within, err := filepath.Glob(filepath.Join(o.Home, ".backup-*"))
+		require.NoError(t, err)
+		return len(beside) + len(within)
+	}
+	o.Eventually("it writes", func() bool { return left() == 2 })
+	require.NoError(t, cmd.Process.Signal(syscall.SIGTERM))
+	require.Error(t, cmd.Wait())
+	require.Equal(t, 1, cmd.ProcessState.ExitCode())
+	require.Zero(t, left())
+}
+
 // TestARestoreReachesWhatRunsOn: modules run on while edged is stopped, with the folders and
 // volumes of before the restore mounted, and of other specs than the backup's.
 func TestARestoreReachesWhatRunsOn(t *testing.T) {
@@ -59,6 +84,14 @@ func TestARestoreReachesWhatRunsOn(t *testing.T) {
 	written, err := os.ReadFile(log)
 	require.NoError(t, err)
 	require.NotContains(t, string(written), "two", "what runs writes elsewhere")
+	// As if the power had gone before the last rename: without its keys edged would not start.
+	aside, err := filepath.Glob(filepath.Join(o.Home, "before-restore-*"))
+	require.NoError(t, err)
+	require.Len(t, aside, 1)
+	unpacked := filepath.Join(o.Home, ".restoring", "home")
+	require.NoError(t, os.MkdirAll(unpacked, 0o700))
+	require.NoError(t, os.Rename(filepath.Join(o.Home, "keys"), filepath.Join(unpacked, "keys")))
+	require.NoError(t, os.WriteFile(filepath.Join(o.Home, ".restoring", "plan.json"), []byte(`{"aside":"`+filepath.Base(aside[0])+`","entries":["agent","edged.db","keys","volumes"]}`), 0o600))
 	o.StartEdged()
 	o.WaitFor("pump", "running")
 	o.WaitFor("count", "running")
