@@ -69,6 +69,8 @@ type daemon struct {
 	sockets    *sockets
 	supervisor *module.Supervisor
 
+	// archives is closed when those of the start are imported.
+	archives  chan struct{}
 	cancel    context.CancelFunc
 	wg        sync.WaitGroup
 	reloading sync.Mutex
@@ -77,7 +79,7 @@ type daemon struct {
 
 // newDaemon starts edged and returns once it answers.
 func newDaemon(ctx context.Context, file string, cfg *config.Config, activation *listen.Activation, notifier *listen.Notifier, log *logrus.Logger) (_ *daemon, err error) {
-	d := &daemon{file: file, cfg: cfg, log: log, notifier: notifier, activation: activation, failed: make(chan error, 1)}
+	d := &daemon{file: file, cfg: cfg, log: log, notifier: notifier, activation: activation, failed: make(chan error, 1), archives: make(chan struct{})}
 	ctx, d.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	defer func() {
 		if err != nil {
@@ -193,6 +195,7 @@ func (d *daemon) newEngine() (*engine.Engine, error) {
 		AgentFolders: []string{d.desiredFolder(), d.statusFolder()},
 		Volumes:      volume.NewStore(filepath.Join(d.cfg.Home, "volumes")),
 		Networks:     d.networks,
+		Imported:     d.archives,
 		Log:          d.log,
 	})
 }
@@ -270,6 +273,7 @@ func (d *daemon) afterStart(ctx context.Context) {
 	tried := make(chan struct{})
 	d.goes(func() {
 		d.preload(ctx, d.engine.Preload, func() { close(tried) }, func() { d.imported(ctx) })
+		close(d.archives)
 		// Not before the archives are in: what they have is not for removal.
 		d.images.Run(ctx)
 	})
