@@ -342,4 +342,8 @@ func TestDeploymentsAreShown(t *testing.T) {
 	var h []deployment.Entry
 	require.NoError(t, json.Unmarshal([]byte(s.run("deployment", "history", "--format", "json").out), &h))
 	require.Len(t, h, 1)
+
+	require.NotContains(t, got.err, "taken it up")
+	require.NoError(t, os.WriteFile(filepath.Join(s.folders.Desired, deployment.ManifestFile), []byte("newer"), 0o640))
+	require.Contains(t, s.run("deployment", "show").err, short(deployment.Revision([]byte("newer")))+" was given to the agent since", "what is shown is not of it")
 }

@@ -63,7 +63,7 @@ goes into the audit log.`,
 			if err := os.MkdirAll(folder, 0o750); err != nil {
 				return fmt.Errorf("cannot recover: %w", err)
 			}
-			if err := file.Write(filepath.Join(folder, "zz-recover.toml"), []byte(recoverConfig), 0o640, -1); err != nil {
+			if err := file.Write(filepath.Join(folder, "zz-recover.toml"), []byte(recoverConfig), 0o640, groupOf(folder)); err != nil {
 				return err
 			}
 			fmt.Fprintln(a.out, "edgeAgent will be the packaged agent")
