@@ -21,6 +21,7 @@ import (
 	"github.com/edged/edged/pkg/ca"
 	"github.com/edged/edged/pkg/client/wire"
 	"github.com/edged/edged/pkg/config"
+	"github.com/edged/edged/pkg/deployment"
 	"github.com/edged/edged/pkg/engine"
 	"github.com/edged/edged/pkg/httpapi"
 	"github.com/edged/edged/pkg/identity"
@@ -99,6 +100,10 @@ func newDaemon(ctx context.Context, file string, cfg *config.Config, activation 
 	}
 	if err := d.auditRecovery(ctx); err != nil {
 		return nil, err
+	}
+	// Behind the database's lock: nobody else writes there.
+	if err := deployment.FoldersOf(cfg.Home).Sweep(); err != nil {
+		log.WithError(err).Warn("cannot remove what a manifest that was cut has left")
 	}
 	if err := d.openKeys(ctx); err != nil {
 		return nil, err

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/containerd/errdefs"
 	"github.com/spf13/cobra"
@@ -124,6 +125,9 @@ func (a *app) roll(ctx context.Context, c *client.Client, r *rollout, text []byt
 	case err != nil:
 		return err
 	}
+	if err := textual(vars.Used()); err != nil {
+		return err
+	}
 	for _, notice := range next.Notices {
 		fmt.Fprintln(a.err, "note:", printable(notice))
 	}
@@ -145,6 +149,16 @@ func (a *app) roll(ctx context.Context, c *client.Client, r *rollout, text []byt
 		return nil
 	}
 	return a.await(ctx, c, r.timeout, put.Revision, have.Status)
+}
+
+// textual refuses values that JSON, in which they are handed over, would change.
+func textual(values map[string]string) error {
+	for _, name := range slices.Sorted(maps.Keys(values)) {
+		if !utf8.ValidString(values[name]) {
+			return usageError{fmt.Errorf("the value of %s is not UTF-8", name)}
+		}
+	}
+	return nil
 }
 
 // invalid lists the problems of a manifest, one a line.

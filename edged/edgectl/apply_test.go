@@ -277,6 +277,10 @@ func TestSecretsGoIntoAFileOfTheirOwn(t *testing.T) {
 	require.Equal(t, exitUsage, got.code)
 	require.Contains(t, got.err, "line 1 is not NAME=value")
 	require.NotContains(t, got.err, "hunter2")
+	// JSON would make other bytes of it, and the registry refuse them.
+	got = s.run("apply", "-f", s.file(one), "--yes", "--env-file", s.file("PW_OF_ONE=h\xfcnter"))
+	require.Equal(t, exitUsage, got.code)
+	require.Contains(t, got.err, "the value of PW_OF_ONE is not UTF-8")
 }
 
 // remember puts deployments into the agent's history, newest first.

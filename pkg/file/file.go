@@ -108,6 +108,20 @@ func Write(path string, content []byte, mode fs.FileMode, gid int) error {
 	return SyncFolder(filepath.Dir(path))
 }
 
+// Sweep removes what a Write of this file left that was killed: it may hold a secret. Nobody
+// else may be writing the file.
+func Sweep(path string) error {
+	left, err := filepath.Glob(filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+".[0-9]*"))
+	if err != nil {
+		return fmt.Errorf("cannot sweep folder: %w", err)
+	}
+	var errs []error
+	for _, name := range left {
+		errs = append(errs, os.Remove(name))
+	}
+	return errors.Join(errs...)
+}
+
 // SyncFolder puts the names in a folder on the disk.
 func SyncFolder(folder string) error {
 	d, err := os.Open(folder)

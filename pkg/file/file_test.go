@@ -28,6 +28,21 @@ func TestAFileIsReplacedWithItsModeAndGroup(t *testing.T) {
 	require.Error(t, Write(filepath.Join(path, "x"), nil, 0o600, -1))
 }
 
+func TestWhatAKilledWriteLeftGoes(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "f")
+	left, err := os.CreateTemp(filepath.Dir(path), ".f.*")
+	require.NoError(t, err)
+	require.NoError(t, left.Close())
+	for _, name := range []string{"f", ".f.mine", ".g.1"} {
+		require.NoError(t, os.WriteFile(filepath.Join(filepath.Dir(path), name), nil, 0o600))
+	}
+	require.NoError(t, Sweep(path))
+	names, err := filepath.Glob(filepath.Join(filepath.Dir(path), "*"))
+	require.NoError(t, err)
+	require.Len(t, names, 3)
+	require.NoFileExists(t, left.Name())
+}
+
 // TestWhatStandsInAFilesPlaceIsRefused is what a module may do that owns the folder.
 func TestWhatStandsInAFilesPlaceIsRefused(t *testing.T) {
 	dir := t.TempDir()

@@ -109,7 +109,7 @@ func TestNamesAreAskedForFromInsideOfModules(t *testing.T) {
 			r.serveNames("/proc/self/ns/net", "127.0.0.77", known)
 			r.runs("pump", resolvConf("127.0.0.77"))
 		}, Warning, "no name server answers (127.0.0.77: connection refused): they are its own loopback's"},
-		"no way there":   {func(r *rig) { r.runs("pump", resolvConf("192.0.2.53")) }, Warning, "192.0.2.53: network is unreachable"},
+		"no way there": {func(r *rig) { r.runs("pump", resolvConf("192.0.2.53")) }, Warning, "192.0.2.53: network is unreachable"},
 		"no way to a hub": {func(r *rig) {
 			r.configure(hub("hub.example"))
 			r.runs("pump", resolvConf("192.0.2.53"))
