@@ -53,6 +53,10 @@ func TestApplyMakesTheDeviceMatchTheManifest(t *testing.T) {
 
 	got = o.apply(2, o.manifest(`"pump":{"settings":{"image":""}}`))
 	require.Contains(t, got.err, "modules.pump.settings.image")
+	for _, more := range []string{"--dry-run", "--no-wait"} {
+		got = o.apply(2, o.manifest(strings.ReplaceAll(waiting("valve", "two"), `\"NetworkMode\"`, `\"Links\":[\"a:b\"],\"NetworkMode\"`)), more)
+		require.Contains(t, got.err, "module valve: createOptions.HostConfig.Links is not supported")
+	}
 	got = o.apply(1, o.manifest(waiting("pump", "two")+`,"none":{"imagePullPolicy":"never","settings":{"image":"edged.local/none:1"}}`))
 	require.Contains(t, got.err, "edged.local/none:1")
 	o.WaitFor("pump", "running")
