@@ -101,7 +101,7 @@ func Write(path string, content []byte, mode fs.FileMode, gid int) error {
 	if err != nil {
 		_ = os.Remove(f.Name())
 		if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
-			err = errors.Join(err, errdefs.ErrResourceExhausted)
+			err = fmt.Errorf("%w: %w", err, errdefs.ErrResourceExhausted)
 		}
 		return fmt.Errorf("cannot write %s: %w", path, err)
 	}

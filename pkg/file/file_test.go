@@ -28,6 +28,20 @@ func TestAFileIsReplacedWithItsModeAndGroup(t *testing.T) {
 	require.Error(t, Write(filepath.Join(path, "x"), nil, 0o600, -1))
 }
 
+func TestAFullDiskLeavesWhatWasThere(t *testing.T) {
+	dir := t.TempDir()
+	require.NoError(t, syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=8k"), "the tests run as root")
+	t.Cleanup(func() { _ = syscall.Unmount(dir, syscall.MNT_DETACH) })
+	path := filepath.Join(dir, "f")
+	require.NoError(t, Write(path, []byte("old"), 0o640, -1))
+	err := Write(path, make([]byte, 8<<10), 0o640, -1)
+	require.True(t, errdefs.IsResourceExhausted(err), "%v", err)
+	require.Regexp(t, "no space left on device: resource exhausted$", err.Error(), "the class is at the end, where it is taken off for people")
+	names, err := filepath.Glob(filepath.Join(dir, "*"))
+	require.NoError(t, err)
+	require.Equal(t, []string{path}, names)
+}
+
 func TestWhatAKilledWriteLeftGoes(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "f")
 	left, err := os.CreateTemp(filepath.Dir(path), ".f.*")
