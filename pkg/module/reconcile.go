@@ -420,11 +420,18 @@ func (w *worker) compareRun(ctx context.Context, cut bool) error {
 }
 
 // makeAgain makes a container that should be there and is not: the engine's own
-// data was lost. It works offline when the image is there.
+// data was lost, or the device is another than it was. It works offline when the image is
+// there; one that is not is fetched meanwhile, for the next try.
 func (w *worker) makeAgain(ctx context.Context) error {
 	err := w.makeContainer(ctx, &w.rec.Current)
 	w.broken = err != nil
-	if err != nil {
+	switch {
+	case err == nil:
+		w.fetching.wait = 0
+	case errdefs.IsNotFound(err):
+		w.fetch(w.rec.Current.Spec)
+		fallthrough
+	default:
 		w.note = "its container is gone and cannot be made again: " + err.Error()
 	}
 	w.publish()

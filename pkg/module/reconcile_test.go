@@ -1,8 +1,10 @@
 package module
 
 import (
+	"context"
 	"fmt"
 	"maps"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -442,5 +444,54 @@ func TestAStartBeforeTheComparisonStartsNothingOfAnotherTime(t *testing.T) {
 		after(5 * time.Second)
 		require.Equal(t, 1, d.j.count("create "+ContainerID("temp", 1)), "once")
 		require.Equal(t, Running, d.state("temp").Status.Runtime)
+	})
+}
+
+// TestTheImageOfAContainerThatIsGoneIsFetched: a device that takes another's place has the
+// database and nothing else.
+func TestTheImageOfAContainerThatIsGoneIsFetched(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDevice(t)
+		id := ContainerID("temp", 1)
+		var pulls atomic.Int32
+		var away atomic.Bool
+		away.Store(true)
+		rec := Record{Name: "temp", Phase: PhaseReady, Wanted: true, Current: *d.place("temp", 1, "absent"), Exit: &Exit{Resume: true, Lost: true, Code: 255}}
+		rec.Current.Spec.PullPolicy = PullOnCreate
+		d.store.records["temp"] = rec
+		d.engine.fail["create "+id] = fmt.Errorf("no such image: %w", errdefs.ErrNotFound)
+		d.engine.pull = func(context.Context, string) error {
+			if pulls.Add(1); away.Load() {
+				return fmt.Errorf("the registry is away: %w", errdefs.ErrUnavailable)
+			}
+			d.engine.set("create "+id, nil)
+			return nil
+		}
+		d.boot(true)
+		defer d.shutDown()
+		require.Equal(t, Dead, d.state("temp").Status.Runtime)
+		after(time.Hour)
+		require.Less(t, pulls.Load(), int32(15), "a registry that is away is not asked all the time")
+		require.Greater(t, pulls.Load(), int32(5))
+		require.Equal(t, Dead, d.state("temp").Status.Runtime)
+		away.Store(false)
+		after(fetchMost + time.Second)
+		require.Equal(t, Running, d.state("temp").Status.Runtime)
+	})
+}
+
+func TestAnImageThatNothingMayFetchIsNotFetched(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDevice(t)
+		d.store.records["temp"] = Record{Name: "temp", Phase: PhaseReady, Wanted: true, Current: *d.place("temp", 1, "absent")}
+		d.engine.fail["create"] = fmt.Errorf("no such image: %w", errdefs.ErrNotFound)
+		d.engine.pull = func(context.Context, string) error {
+			t.Error("it was asked for")
+			return nil
+		}
+		d.boot(false)
+		defer d.shutDown()
+		after(time.Minute)
+		require.Equal(t, Dead, d.state("temp").Status.Runtime)
 	})
 }

@@ -166,3 +166,25 @@ func TestRecoverBringsThePackagedAgentBack(t *testing.T) {
 	require.Equal(t, "edged.local/agent:"+version, m.Config.Settings.Image)
 	require.Contains(t, o.EdgedLog(), `RECOVER`)
 }
+
+// TestANewDeviceTakesTheOldOnesPlace has nothing of it but the backup: images are fetched with
+// the credentials that are in it.
+func TestANewDeviceTakesTheOldOnesPlace(t *testing.T) {
+	old := newOperator(t)
+	registry := device.NewRegistry(t)
+	registry.Push(old.Device, "pump:1", 1)
+	pump := strings.ReplaceAll(strings.ReplaceAll(waiting("pump", "one"), device.Image, registry.Address+"/pump:1"), `"imagePullPolicy":"never",`, "")
+	values := old.put("values.env", "USER_OF_REGISTRY="+device.RegistryUser+"\nPASSWORD="+device.RegistryPassword+"\n")
+	manifest := old.put("manifest.json", `{"schemaVersion":"1.1","runtime":{"settings":{"registryCredentials":{"r":{"address":"`+registry.Address+`","username":"${USER_OF_REGISTRY}","password":"${PASSWORD}"}}}},"modules":{`+pump+`}}`)
+	old.apply(0, manifest, "--env-file", values)
+	archive := filepath.Join(t.TempDir(), "b.tar.gz")
+	old.must("backup", "--config", old.config(), "-o", archive)
+	old.Edged.Signal(syscall.SIGTERM)
+
+	o := newOperator(t)
+	o.Edged.Signal(syscall.SIGTERM)
+	o.must("restore", "--config", o.config(), "--yes", archive)
+	o.StartEdged()
+	o.WaitFor("pump", "running")
+	require.Contains(t, o.must("deployment", "show"), "phase      applied")
+}
