@@ -338,7 +338,17 @@ func (w *worker) removeStale(ctx context.Context) error {
 	if !w.stale {
 		return nil
 	}
-	if err := w.deleteContainer(ctx, ContainerID(w.name, w.rec.Current.Number)); err != nil {
+	id := ContainerID(w.name, w.rec.Current.Number)
+	if exit, err := w.s.Engine.Exited(ctx, id); err == nil && exit == nil {
+		// Its volumes may be those that the next run has. What does not stop is killed below.
+		if err = w.s.Engine.Signal(ctx, id, false); err == nil {
+			_, err = w.awaitExit(ctx, id, w.life.StopTimeout)
+		}
+		if err != nil {
+			w.s.Log.WithError(err).WithField("module", w.name).Warn("cannot stop a container of before the restore in peace")
+		}
+	}
+	if err := w.deleteContainer(ctx, id); err != nil {
 		return fmt.Errorf("cannot remove a container of before the restore: %w", err)
 	}
 	w.stale = false
@@ -404,8 +414,10 @@ func (w *worker) compareRun(ctx context.Context, cut bool) error {
 	if err := w.ended(ctx, &Exit{Time: time.Now().UTC(), Code: 255, Lost: true, Resume: cut}, "ended while edged or its engine was away"); err != nil {
 		return err
 	}
-	if err := w.deleteTask(ctx, id); err != nil {
-		return err
+	if !w.stale { // else it may run, and is asked to stop: removeStale
+		if err := w.deleteTask(ctx, id); err != nil {
+			return err
+		}
 	}
 	switch {
 	case cut && w.stale:

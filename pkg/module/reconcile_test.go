@@ -418,7 +418,10 @@ func TestWhatABackupKnowsIsMadeAnew(t *testing.T) {
 		pid := d.engine.tasks[on].pid
 
 		d.restored = true
+		d.engine.deaf[off] = true
 		d.boot(false)
+		after(time.Minute)
+		require.Equal(t, 1, d.j.count("signal "+on+" kill=false"), "it can put its volumes in order")
 		require.NotEqual(t, pid, d.engine.tasks[on].pid, "what it has mounted is of before")
 		require.Equal(t, 2, d.j.count("create "+on))
 		require.Equal(t, Running, d.state("on").Status.Runtime)
