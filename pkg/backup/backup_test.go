@@ -8,8 +8,10 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/containerd/errdefs"
 	"github.com/stretchr/testify/require"
@@ -348,4 +350,42 @@ func TestKeysOnAnotherDiskAreInTheBackup(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "key", read(t, filepath.Join(home, "keys", "master")))
 	require.Equal(t, "version = 1\n", read(t, filepath.Join(config, "config.toml")))
+}
+
+// TestNothingThatAModuleMakesOfItsVolumeSpoilsABackup: names, times, owners, links, and paths
+// longer than any that a program may name.
+func TestNothingThatAModuleMakesOfItsVolumeSpoilsABackup(t *testing.T) {
+	s := aDevice(t)
+	volume := filepath.Join("volumes", "data", "_data")
+	long := strings.Repeat("n", 255)
+	for _, name := range []string{"caf\xe9\n\x01", long, "old"} {
+		put(t, filepath.Join(s.Home, volume, name), "x", 0o600)
+	}
+	old := time.Unix(-1_000_000_000, 0)
+	require.NoError(t, os.Chtimes(filepath.Join(s.Home, volume, "old"), old, old))
+	require.NoError(t, os.Chown(filepath.Join(s.Home, volume, "old"), 1<<31-2, 1<<31-2))
+	require.NoError(t, os.Symlink(strings.Repeat("/x", 2000), filepath.Join(s.Home, volume, "link-of-4000")))
+	fd, err := unix.Open(filepath.Join(s.Home, volume), unix.O_DIRECTORY, 0)
+	require.NoError(t, err)
+	for range 30 {
+		require.NoError(t, unix.Mkdirat(fd, long[1:], 0o755))
+		below, err := unix.Openat(fd, long[1:], unix.O_DIRECTORY, 0)
+		require.NoError(t, err)
+		require.NoError(t, unix.Close(fd))
+		fd = below
+	}
+	require.NoError(t, unix.Close(fd))
+
+	var archive bytes.Buffer
+	require.NoError(t, Write(&archive, s))
+	home := t.TempDir()
+	_, err = Restore(&archive, Target{home, "", 3, -1, "1"})
+	require.NoError(t, err)
+	for _, name := range []string{"caf\xe9\n\x01", long, "old"} {
+		require.Equal(t, "x", read(t, filepath.Join(home, volume, name)))
+	}
+	st, err := os.Stat(filepath.Join(home, volume, "old"))
+	require.NoError(t, err)
+	require.True(t, st.ModTime().Equal(old), st.ModTime())
+	require.EqualValues(t, 1<<31-2, st.Sys().(*syscall.Stat_t).Uid)
 }
