@@ -389,3 +389,19 @@ func TestNothingThatAModuleMakesOfItsVolumeSpoilsABackup(t *testing.T) {
 	require.True(t, st.ModTime().Equal(old), st.ModTime())
 	require.EqualValues(t, 1<<31-2, st.Sys().(*syscall.Stat_t).Uid)
 }
+
+// TestABackupThatIsLargerThanTheDiskFillsNothing while modules run on.
+func TestABackupThatIsLargerThanTheDiskFillsNothing(t *testing.T) {
+	home := t.TempDir()
+	require.NoError(t, syscall.Mount("tmpfs", home, "tmpfs", 0, "size=4m"), "the tests run as root")
+	t.Cleanup(func() { _ = syscall.Unmount(home, syscall.MNT_DETACH) })
+	put(t, filepath.Join(home, "edged.db"), "old", 0o600)
+	archive := made(t, &tar.Header{Name: "home/edged.db", Size: 1, Mode: 0o600}, &tar.Header{Name: "home/volumes/v/_data/bomb", Size: 3900 << 10, Mode: 0o600})
+	_, err := Restore(bytes.NewReader(archive), Target{home, "", 9, -1, "1"})
+	require.True(t, errdefs.IsResourceExhausted(err), "%v", err)
+	require.Equal(t, map[string]string{"edged.db": "old"}, look(t, home))
+	// A little less is fine.
+	archive = made(t, &tar.Header{Name: "home/edged.db", Size: 1, Mode: 0o600}, &tar.Header{Name: "home/volumes/v/_data/file", Size: 3 << 20, Mode: 0o600})
+	_, err = Restore(bytes.NewReader(archive), Target{home, "", 9, -1, "1"})
+	require.NoError(t, err)
+}

@@ -145,7 +145,27 @@ func unpack(t *tar.Reader, folder string, group int) error {
 	return nil
 }
 
+// floor is what a restore leaves of a disk, or a twentieth of a small one: modules run on
+// meanwhile, and a few kilobytes can unpack to anything.
+const floor = 64 << 20
+
+// room is errdefs.ResourceExhausted where a file would leave less than that.
+func room(folder string, size int64) error {
+	var s unix.Statfs_t
+	if err := unix.Statfs(folder, &s); err != nil {
+		return err
+	}
+	block := uint64(s.Bsize) //nolint:gosec,unconvert // positive; 32 bits wide on arm
+	if s.Bavail*block < uint64(size)+min(floor, s.Blocks*block/20) {
+		return fmt.Errorf("the backup needs more room than there is: %w", errdefs.ErrResourceExhausted)
+	}
+	return nil
+}
+
 func unpackFile(t *tar.Reader, root *os.Root, h *tar.Header) error {
+	if err := room(root.Name(), h.Size); err != nil {
+		return err
+	}
 	f, err := root.OpenFile(h.Name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
