@@ -49,7 +49,7 @@ func (w *worker) fetch(spec Spec) {
 		}
 		done, err := w.s.submit(spec.Name, false, func(ctx context.Context, w *worker, _ func(error)) error { return w.observeAgain(ctx, false) })
 		if err == nil {
-			<-done // the image is held until a generation of the engine's has it
+			<-done //nolint:errcheck // it was logged; until then the image is held
 		}
 	}) {
 		f.busy.Store(false) // edged is stopping
