@@ -13,9 +13,13 @@ import (
 	"github.com/containerd/errdefs"
 )
 
+// RestoredNote is a note that a backup has and the database does not: whoever finds it knows
+// that the database is of another time than the rest of the device.
+const RestoredNote = "restored"
+
 // BackUp writes a consistent copy of <home>/edged.db to a file that is not there yet,
-// also while edged runs, and returns the copy's schema. The sealed columns stay sealed.
-// Errors: errdefs.NotFound without a database, errdefs.AlreadyExists, else the disk's.
+// also while edged runs, and returns the copy's schema. The sealed columns stay sealed, and
+// the copy has RestoredNote. Errors: errdefs.NotFound without a database, errdefs.AlreadyExists, else the disk's.
 func BackUp(ctx context.Context, home, to string) (schema int64, err error) {
 	file := filepath.Join(home, "edged.db")
 	if _, err := os.Stat(file); err != nil {
@@ -32,7 +36,23 @@ func BackUp(ctx context.Context, home, to string) (schema int64, err error) {
 	if schema, err = schemaOf(ctx, db); err != nil {
 		return 0, err
 	}
-	return schema, backUp(ctx, db, to)
+	if err := backUp(ctx, db, to); err != nil {
+		return 0, err
+	}
+	return schema, mark(ctx, to)
+}
+
+// mark writes RestoredNote into a copy, and leaves one file behind.
+func mark(ctx context.Context, file string) (err error) {
+	db, err := connect(file, 1, false)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	if _, err := db.ExecContext(ctx, `INSERT INTO notes (key, value) VALUES (?, '1') ON CONFLICT DO UPDATE SET value = '1'`, RestoredNote); err != nil {
+		return fmt.Errorf("cannot mark backup: %w", err)
+	}
+	return nil
 }
 
 func schemaOf(ctx context.Context, db *sql.DB) (version int64, err error) {
