@@ -155,27 +155,45 @@ func (e *Engine) unpack(ctx context.Context, record images.Image) (unpacked, err
 // unpackSlowly is unpack for whoever has given ctx a namespace and a deadline.
 func (e *Engine) unpackSlowly(ctx context.Context, record images.Image) (unpacked, error) {
 	if u, ok := e.images.get(record.Target.Digest); ok {
-		if u.chainID == "" {
-			return u, nil
-		}
-		if _, err := e.client.SnapshotService(e.Snapshotter).Stat(ctx, u.chainID); err == nil {
+		if here, err := e.haveLayers(ctx, u); err == nil && here {
 			return u, nil
 		}
 	}
+	return e.unpackAnew(ctx, record)
+}
+
+// unpackAnew is unpackSlowly for an image that was just written. Where the layers were here
+// already they are another image's, with which they would go: what keeps them for this one is
+// a label of its configuration, and Unpack is who writes it. It reads no layer that is a
+// snapshot.
+func (e *Engine) unpackAnew(ctx context.Context, record images.Image) (unpacked, error) {
 	whole := client.NewImage(e.client, record)
-	ok, err := whole.IsUnpacked(ctx, e.Snapshotter)
-	if err == nil && !ok {
-		err = whole.Unpack(ctx, e.Snapshotter)
-	}
-	if err != nil {
+	if err := whole.Unpack(ctx, e.Snapshotter); err != nil {
 		return unpacked{}, e.unpackError(record.Name, err)
 	}
 	u, err := e.readConfig(ctx, whole)
 	if err != nil {
 		return unpacked{}, e.unpackError(record.Name, err)
 	}
+	here, err := e.haveLayers(ctx, u)
+	if err == nil && !here {
+		// The other image went in between. From here on nobody takes them away.
+		err = whole.Unpack(ctx, e.Snapshotter)
+	}
+	if err != nil {
+		return unpacked{}, e.unpackError(record.Name, err)
+	}
 	e.images.put(record.Target.Digest, u)
 	return u, nil
+}
+
+// haveLayers says whether an image's layers are snapshots.
+func (e *Engine) haveLayers(ctx context.Context, u unpacked) (bool, error) {
+	if u.chainID == "" {
+		return true, nil
+	}
+	_, err := e.client.SnapshotService(e.Snapshotter).Stat(ctx, u.chainID)
+	return err == nil, ignoreNotFound(err)
 }
 
 func (e *Engine) unpackError(name string, err error) error {

@@ -111,7 +111,7 @@ func (e *Engine) keepPackage(ctx context.Context, uid string, im images.Image) e
 		return fmt.Errorf("cannot name image: %w", err)
 	}
 	// gofail: var uploadAfterImageNamed struct{}
-	if _, err := e.unpackSlowly(ctx, record); err != nil {
+	if _, err := e.unpackAnew(ctx, record); err != nil {
 		if err = classify(err); !errdefs.IsUnavailable(err) {
 			e.unmake(ctx, uid, im.Name, im.Target.Digest.String())
 		}
@@ -160,7 +160,7 @@ func (e *Engine) HavePackage(ctx context.Context, uid, name, d string) (bool, er
 		return false, classify(err)
 	}
 	im := images.Image{Name: name, Target: target, Labels: map[string]string{labelOwner: owner, labelPackage: uid}}
-	if _, err := e.unpackSlowly(ctx, im); errors.Is(err, errNotWhole) {
+	if _, err := e.unpackAnew(ctx, im); errors.Is(err, errNotWhole) {
 		return false, nil
 	} else if err != nil {
 		return false, classify(err)

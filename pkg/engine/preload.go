@@ -146,7 +146,7 @@ func (e *Engine) importArchive(ctx context.Context, file string) ([]string, erro
 	}
 	var names []string
 	for _, image := range found {
-		if _, err := e.unpack(ctx, image); err != nil {
+		if _, err := e.unpackAnew(ctx, image); err != nil {
 			return nil, err
 		}
 		names = append(names, image.Name)

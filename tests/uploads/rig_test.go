@@ -163,14 +163,17 @@ func names(t testing.TB, folder string) []string {
 }
 
 // busybox is an archive of an image that modules are made of.
-func busybox(t testing.TB, ref string) []byte {
+func busybox(t testing.TB, ref string) []byte { return busyboxWith(t, ref, ref) }
+
+// busyboxWith has a layer that is the same where the marker is.
+func busyboxWith(t testing.TB, ref, marker string) []byte {
 	t.Helper()
 	program, err := os.ReadFile("/bin/busybox")
 	require.NoError(t, err, "busybox-static is installed by make deps")
 	return imageArchive(t, archive.Image{
 		Ref: ref, Platform: ocispec.Platform{OS: "linux", Architecture: runtime.GOARCH}, Compress: true,
-		Config: ocispec.ImageConfig{Cmd: []string{"/bin/busybox", "sleep", "1000"}, StopSignal: "SIGKILL"},
-		Layers: []archive.Layer{{"/bin/busybox": {Body: program, Mode: 0o755}, "/etc/marker": {Body: []byte(ref)}}},
+		Config: ocispec.ImageConfig{Cmd: []string{"/bin/busybox", "sleep", "1000"}, StopSignal: "SIGKILL", Env: []string{"REF=" + ref}},
+		Layers: []archive.Layer{{"/bin/busybox": {Body: program, Mode: 0o755}, "/etc/marker": {Body: []byte(marker)}}},
 	})
 }
 

@@ -25,7 +25,39 @@ func TestPackagesBecomeModules(t *testing.T) {
 	clean := tracesOf(t, d)
 	t.Run("a Redis module is loaded", func(t *testing.T) { redisModule(t, d.For(t)) })
 	t.Run("an image is side-loaded", func(t *testing.T) { sideLoaded(t, d.For(t)) })
+	t.Run("images share layers", func(t *testing.T) { sharedLayers(t, d.For(t)) })
 	require.Equal(t, clean, tracesOf(t, d), "nothing is left of it")
+}
+
+// sharedLayers: an image goes, and another one that was found unpacked because of it stays whole.
+func sharedLayers(t *testing.T, d *device.Device) {
+	const one, two = "registry.example/one:1", "registry.example/two:1"
+	runs := func(image string) {
+		d.CreateAndStart(module(d, "box", image))
+		d.WaitFor("box", "running")
+		d.Delete("box")
+	}
+	first := pushed(t, d, busyboxWith(t, one, "same"))
+	second := pushed(t, d, busyboxWith(t, two, "same"))
+	require.NotEqual(t, first.SHA256, second.SHA256)
+	removed(t, d, first.UID)
+	runs(two)
+	// One that was here before is known to edged, and containerd has lost what it knew of it.
+	first = pushed(t, d, busyboxWith(t, one, "same"))
+	removed(t, d, second.UID)
+	runs(one)
+	removed(t, d, first.UID)
+	library := redisearch(t)
+	library.Fields["module_name"] = "first"
+	base, a := pushed(t, d, debianRedis(t)), pushed(t, d, library.Bytes())
+	library.Fields["module_name"] = "second"
+	b := pushed(t, d, library.Bytes())
+	removed(t, d, a.UID)
+	removed(t, d, base.UID)
+	d.CreateAndStart(module(d, "search", b.Edged.Image))
+	require.Contains(t, redis(t, d, "search", "MODULE LIST"), "ft")
+	d.Delete("search")
+	removed(t, d, b.UID)
 }
 
 func redisModule(t *testing.T, d *device.Device) {
