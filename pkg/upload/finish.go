@@ -16,24 +16,20 @@ func (p *Packages) finish(ctx context.Context, j *job, report func(percent int))
 	if report == nil {
 		report = func(int) {}
 	}
+	// Until it is all there nobody removes it, and brings another under its name: what is made
+	// and taken back here is this one's.
+	defer p.lock(j.pkg.UID)()
 	if err := p.keep(ctx, j, report); err != nil {
 		p.undo(ctx, j)
 		return nil, err
 	}
 	report(90)
 	j.upload.release()
-	pkg, err := p.make(ctx, j.pkg.UID, j.image)
-	switch {
-	case pkg == nil: // somebody removed it at once
-		return &j.pkg, nil
-	case err == nil, j.image == nil, errdefs.IsUnavailable(err), ctx.Err() != nil:
+	pkg, err := p.make(ctx, &j.pkg, j.image)
+	if err == nil || j.image == nil || errdefs.IsUnavailable(err) || ctx.Err() != nil {
 		return pkg, nil // an image that is missing is made when it can be
 	}
 	// An archive that is no image here is of no use.
-	defer p.lock(j.pkg.UID)()
-	if _, gone := p.Get(j.pkg.UID); gone != nil {
-		return &j.pkg, nil
-	}
 	p.undo(ctx, j)
 	if errdefs.IsResourceExhausted(err) {
 		return nil, refuse(InsufficientStorage, "there is no room for the image: %v", err)

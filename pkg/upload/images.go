@@ -10,16 +10,25 @@ import (
 	"github.com/edged/edged/pkg/pack"
 )
 
-// make makes the image of a package, if it is to have one and has none. im is what its
-// archive was found to be, nil where it has to be read again.
-func (p *Packages) make(ctx context.Context, uid string, im *pack.Image) (*Package, error) {
+// makeAgain makes the image of a package that had to wait for it.
+func (p *Packages) makeAgain(ctx context.Context, uid string) error {
 	defer p.lock(uid)()
+	pkg, err := p.Get(uid)
+	if err == nil {
+		_, err = p.make(ctx, pkg, nil)
+	}
+	return err
+}
+
+// make makes the image of a package, if it is to have one and has none. im is what its
+// archive was found to be, nil where it has to be read again. The caller has the package's lock.
+func (p *Packages) make(ctx context.Context, pkg *Package, im *pack.Image) (*Package, error) {
 	p.making.Lock()
 	defer p.making.Unlock()
-	pkg, err := p.Get(uid)
-	if err != nil || pkg.Image.Name == "" || pkg.Image.Made() {
-		return pkg, err
+	if pkg.Image.Name == "" || pkg.Image.Made() {
+		return pkg, nil
 	}
+	var err error
 	made := *pkg
 	made.Image.Pending = ""
 	if pkg.Format == pack.RAMPFormat {
@@ -42,7 +51,7 @@ func (p *Packages) make(ctx context.Context, uid string, im *pack.Image) (*Packa
 	if pkg.Kept && !made.Kept {
 		p.warn(p.blobs.drop(ctx, pkg.Digest), "cannot remove the bytes of an image that is in containerd; the next start will")
 	}
-	p.Log.WithField("package", uid).Infof("made image %s", made.Image.Name)
+	p.Log.WithField("package", pkg.UID).Infof("made image %s", made.Image.Name)
 	p.poke() // others may have waited for it as their base
 	return &made, nil
 }

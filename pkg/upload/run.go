@@ -162,7 +162,7 @@ func (p *Packages) makeEach(ctx context.Context) (baseless bool) {
 		if pkg.Image.Name == "" || pkg.Image.Made() {
 			continue
 		}
-		_, err := p.make(ctx, pkg.UID, nil)
+		err := p.makeAgain(ctx, pkg.UID)
 		if err != nil {
 			p.Log.WithError(err).WithField("package", pkg.UID).Debug("an image is not made yet")
 		}
