@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 
 	"github.com/edged/edged/pkg/pack/packtest"
 )
@@ -86,4 +87,25 @@ func TestTrustIsAFolderThatNobodyElseMayChange(t *testing.T) {
 		require.Error(t, err, name)
 		require.Contains(t, err.Error(), "c.pub")
 	}
+	require.NoError(t, os.Remove(filepath.Join(folder, "c.pub")))
+	for name, tc := range map[string]func(path string) error{
+		"a pipe":            func(path string) error { return unix.Mkfifo(path, 0o644) },
+		"a folder":          func(path string) error { return os.Mkdir(path, 0o755) },
+		"a link to nothing": func(path string) error { return os.Symlink("nothing", path) },
+	} {
+		require.NoError(t, tc(filepath.Join(folder, "c.pub")))
+		_, err = ReadTrust(folder)
+		require.ErrorContains(t, err, "c.pub", name)
+		require.NoError(t, os.Remove(filepath.Join(folder, "c.pub")))
+	}
+	// What is a key none the less.
+	require.NoError(t, os.Symlink("nobody@here.1234", filepath.Join(folder, ".#a.pub")), "as an editor does")
+	require.NoError(t, os.Symlink("a.pub", filepath.Join(folder, "again.pub")))
+	put("c.pub", bytes.ReplaceAll(append(packtest.NewSigner().Public, '\n'), []byte("\n"), []byte("\r\n")), 0o644)
+	keys, err = ReadTrust(folder)
+	require.NoError(t, err)
+	require.Len(t, keys, 4)
+	require.NoError(t, os.Chmod(folder, 0o775))
+	_, err = ReadTrust(folder)
+	require.ErrorContains(t, err, folder)
 }

@@ -2,6 +2,7 @@ package upload
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/edged/edged/pkg/pack"
@@ -28,12 +29,15 @@ func (p *Packages) verify(ctx context.Context, s *staged, format pack.Format, si
 		return nil, nil
 	}
 	signed, err := p.verified(ctx, s, signature)
-	if err == nil || policy == Require || CodeOf(err) == "" {
+	if err == nil || policy == Require || CodeOf(err) == "" && !errors.Is(err, errTrust) {
 		return signed, err
 	}
 	p.Log.WithError(err).Warn("a package is taken that would be refused if signatures were required")
 	return nil, nil
 }
+
+// errTrust is of keys that cannot be read.
+var errTrust = errors.New("cannot verify signatures")
 
 func (p *Packages) verified(ctx context.Context, s *staged, signature []byte) (*pack.Signed, error) {
 	if len(signature) == 0 {
@@ -42,7 +46,7 @@ func (p *Packages) verified(ctx context.Context, s *staged, signature []byte) (*
 	keys, err := p.Trust()
 	if err != nil {
 		// Not the client's: it does not matter what is signed while nobody knows who is trusted.
-		return nil, fmt.Errorf("cannot verify signatures: %w", err)
+		return nil, fmt.Errorf("%w: %w", errTrust, err)
 	}
 	signed, err := pack.Verify(s.until(ctx).whole(), signature, keys)
 	return signed, ofPack(err)

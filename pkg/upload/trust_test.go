@@ -64,4 +64,7 @@ func TestSignaturesByPolicy(t *testing.T) {
 	_, err = add(r, b, signer.Sign(b, "counter:9"))
 	require.ErrorContains(t, err, "others may write it")
 	r.nothingLeft()
+	warned.Trust = r.Trust
+	_, err = add(warned, b, signer.Sign(b, "counter:9"))
+	require.NoError(t, err, "a warning refuses nothing")
 }
