@@ -76,6 +76,8 @@ func (p *Packages) removeAll(ctx context.Context, pkg *Package) error {
 	// gofail: var uploadDeleteAfterIntent struct{}
 	if err := p.Images.RemovePackage(ctx, pkg.UID, pkg.Image.Name, pkg.Image.Digest); err != nil {
 		// It may be half gone, and is made again then.
+		defer p.poke()
+		p.unsure.Store(true)
 		ctx, cancel := cleanly(ctx)
 		defer cancel()
 		p.warn(p.Store.SavePackage(ctx, &Record{*pkg, Ready}, nil), "cannot take a removal back; the next start ends it")

@@ -99,6 +99,9 @@ type fakeImages struct {
 	base    bool
 	fetched int
 	fail    error
+	// failHalf fails removals that have removed.
+	failHalf error
+	imports  int
 }
 
 func newImages() *fakeImages {
@@ -108,6 +111,7 @@ func newImages() *fakeImages {
 func (f *fakeImages) ImportPackage(_ context.Context, a *Archive) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.imports++
 	if f.fail != nil {
 		return f.fail
 	}
@@ -144,7 +148,10 @@ func (f *fakeImages) HavePackage(_ context.Context, uid, _, _ string) (bool, err
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	_, ok := f.kept[uid]
-	return ok, f.fail
+	if errdefs.IsUnavailable(f.fail) {
+		return false, f.fail
+	}
+	return ok, nil
 }
 
 func (f *fakeImages) PackageImages(context.Context) ([]PackageImage, error) {
@@ -159,7 +166,7 @@ func (f *fakeImages) RemovePackage(_ context.Context, uid, _, _ string) error {
 	if f.fail == nil {
 		delete(f.kept, uid)
 	}
-	return f.fail
+	return errors.Join(f.fail, f.failHalf)
 }
 
 func (f *fakeImages) FetchBase(context.Context, string) error {

@@ -37,7 +37,13 @@ func (p *Packages) make(ctx context.Context, pkg *Package, im *pack.Image) (*Pac
 	} else {
 		made.Image.Digest = "sha256:" + pkg.SHA256
 		made.Kept = false
-		err = p.importArchive(ctx, pkg, im)
+		if im == nil {
+			// Reading the archive again takes long: not while containerd is away.
+			_, err = p.Images.HavePackage(ctx, pkg.UID, pkg.Image.Name, made.Image.Digest)
+		}
+		if err == nil {
+			err = p.importArchive(ctx, pkg, im)
+		}
 	}
 	if err != nil {
 		err = fmt.Errorf("cannot make image %s: %w", pkg.Image.Name, err)

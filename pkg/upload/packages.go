@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/containerd/errdefs"
@@ -68,9 +69,11 @@ type Packages struct {
 	closed   bool
 
 	locks  map[string]*uidLock
-	saving sync.Mutex    // one counter is compared and written at a time
-	making sync.Mutex    // one image is made at a time
-	wake   chan struct{} // what is pending may be made now
+	saving sync.Mutex         // one counter is compared and written at a time
+	making sync.Mutex         // one image is made at a time
+	wake   chan struct{}      // what is pending may be made now
+	unsure atomic.Bool        // containerd may have less than is recorded
+	failed map[string]attempt // by uid; Run's alone
 }
 
 // Snapshot is all packages that are whole, by name and then by version. It does not change.

@@ -10,8 +10,12 @@ import (
 	"github.com/edged/edged/pkg/pack"
 )
 
-// again is how often what is pending is tried again.
-const again = time.Minute
+// again is how often what is pending is tried again, and seldom how often at least what
+// failed although all was there for it: each try may write gigabytes.
+const (
+	again  = time.Minute
+	seldom = time.Hour
+)
 
 // Run compares packages with containerd, ends removals that a crash cut, and makes images
 // that are missing, until ctx ends. It is for after edged knows which modules there are.
@@ -20,6 +24,9 @@ func (p *Packages) Run(ctx context.Context) {
 	defer tick.Stop()
 	compared, said := false, false
 	for {
+		if p.unsure.Swap(false) {
+			compared = false
+		}
 		if !compared || p.removing() {
 			err := p.compare(ctx)
 			compared = err == nil
@@ -153,8 +160,17 @@ func (p *Packages) makeMissing(ctx context.Context) {
 	}
 }
 
+// attempt is one that failed.
+type attempt struct {
+	created time.Time // of the package: another may have its uid
+	wait    time.Duration
+	next    time.Time
+}
+
 // makeEach says whether the base of one is not here.
 func (p *Packages) makeEach(ctx context.Context) (baseless bool) {
+	failed := map[string]attempt{}
+	defer func() { p.failed = failed }()
 	for _, pkg := range p.List().Packages {
 		if ctx.Err() != nil {
 			return false
@@ -162,11 +178,26 @@ func (p *Packages) makeEach(ctx context.Context) (baseless bool) {
 		if pkg.Image.Name == "" || pkg.Image.Made() {
 			continue
 		}
+		last, ok := p.failed[pkg.UID]
+		if ok = ok && last.created.Equal(pkg.Created); ok && time.Now().Before(last.next) {
+			failed[pkg.UID] = last
+			continue
+		}
 		err := p.makeAgain(ctx, pkg.UID)
 		if err != nil {
 			p.Log.WithError(err).WithField("package", pkg.UID).Debug("an image is not made yet")
 		}
-		baseless = baseless || errdefs.IsNotFound(err) && CodeOf(err) == ""
+		switch {
+		case err == nil, errdefs.IsUnavailable(err), CodeOf(err) != "":
+		case errdefs.IsNotFound(err):
+			baseless = true
+		default:
+			wait := again
+			if ok {
+				wait = min(2*last.wait, seldom)
+			}
+			failed[pkg.UID] = attempt{pkg.Created, wait, time.Now().Add(wait)}
+		}
 	}
 	return baseless
 }

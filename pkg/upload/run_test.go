@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"testing"
+	"time"
 
 	"github.com/containerd/errdefs"
 	"github.com/stretchr/testify/require"
@@ -59,6 +60,51 @@ func TestWithoutContainerdBytesComeInAndNothingGoes(t *testing.T) {
 		require.True(t, p.Image.Made())
 		require.NoError(t, r.Delete(t.Context(), p.UID))
 	}
+	r.nothingLeft()
+}
+
+func TestARemovalThatContainerdCutIsTakenBack(t *testing.T) {
+	r := newRig(t, nil)
+	p := r.added(packtest.RAMP{}.Bytes())
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() { r.Run(ctx); close(done) }()
+	defer func() { cancel(); <-done }()
+	r.images.mu.Lock()
+	r.images.failHalf = errdefs.ErrUnavailable
+	r.images.mu.Unlock()
+	require.ErrorIs(t, r.Delete(t.Context(), p.UID), errdefs.ErrUnavailable)
+	require.Eventually(t, func() bool { return len(r.images.names()) == 1 }, waitAtMost, tick, "its image is made again")
+}
+
+func TestWhatCannotBeMadeIsNotWrittenEveryMinute(t *testing.T) {
+	r := newRig(t, nil)
+	r.images.fail = errdefs.ErrUnavailable
+	p := r.added(anImage(t, "app:1", runtime.GOARCH))
+	require.Equal(t, 1, r.images.imports)
+	r.makeMissing(t.Context())
+	require.Equal(t, 1, r.images.imports, "while containerd is away the archive is not read")
+	r.images.fail = errdefs.ErrResourceExhausted
+	for wait := again; wait < 2*seldom; wait *= 2 {
+		r.images.imports = 0
+		for range 3 {
+			r.makeMissing(t.Context())
+		}
+		require.Equal(t, 1, r.images.imports)
+		last := r.failed[p.UID]
+		require.Equal(t, min(wait, seldom), last.wait)
+		last.next = time.Now()
+		r.failed[p.UID] = last
+	}
+	// What is brought anew is another.
+	r.failed[p.UID] = attempt{time.Now(), seldom, time.Now().Add(seldom)}
+	r.images.fail = nil
+	r.makeMissing(t.Context())
+	p, err := r.Get(p.UID)
+	require.NoError(t, err)
+	require.True(t, p.Image.Made())
+	require.Empty(t, r.failed)
+	require.NoError(t, r.Delete(t.Context(), p.UID))
 	r.nothingLeft()
 }
 
