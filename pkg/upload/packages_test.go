@@ -128,6 +128,7 @@ func TestImagesOfNamesThatDifferByCase(t *testing.T) {
 	require.Equal(t, "edged.local/ramp/a-b-UID8:1.2.3", name("a  b!", nil))
 	require.Equal(t, "edged.local/ramp/UID8:1.2.3", name("数据", nil))
 	require.Equal(t, "edged.local/ramp/tag:1.0.0-rc.1-build", name("tag", map[string]any{"semantic_version": "1.0.0-rc.1+build"}))
+	require.Equal(t, "edged.local/ramp/a-sha256-UID8:"+strings.Repeat("1", 64), name("a@sha256", map[string]any{"semantic_version": strings.Repeat("1", 64)}), "no digest")
 	require.Equal(t, "edged.local/ramp/words:1.2.3", name("words", map[string]any{"semantic_version": "one two"}))
 }
 

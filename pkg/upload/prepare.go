@@ -150,7 +150,9 @@ func rampName(pkg *Package) string {
 		tag = pack.SemanticVersion(pkg.Version)
 	}
 	name := image.LocalPrefix + "ramp/" + strings.ToLower(pkg.Name) + ":" + tag
-	if _, err := reference.ParseDockerRef(name); err == nil {
+	named, err := reference.ParseDockerRef(name)
+	// "a@sha256" with a version that could be one would be a digest, and not its own.
+	if _, digested := named.(reference.Digested); err == nil && !digested {
 		return name
 	}
 	plain := strings.Trim(notInRepository.ReplaceAllString(strings.ToLower(pkg.Name), "-"), "-")
