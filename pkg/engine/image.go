@@ -168,16 +168,16 @@ func (e *Engine) unpackSlowly(ctx context.Context, record images.Image) (unpacke
 // snapshot.
 func (e *Engine) unpackAnew(ctx context.Context, record images.Image) (unpacked, error) {
 	whole := client.NewImage(e.client, record)
-	if err := whole.Unpack(ctx, e.Snapshotter); err != nil {
-		return unpacked{}, e.unpackError(record.Name, err)
-	}
 	u, err := e.readConfig(ctx, whole)
-	if err != nil {
-		return unpacked{}, e.unpackError(record.Name, err)
-	}
-	here, err := e.haveLayers(ctx, u)
-	if err == nil && !here {
-		// The other image went in between. From here on nobody takes them away.
+	// Twice, because the other image may go before the label is there.
+	for range 2 {
+		var kept bool
+		if err == nil {
+			kept, err = e.keepsLayers(ctx, whole, u)
+		}
+		if err != nil || kept {
+			break
+		}
 		err = whole.Unpack(ctx, e.Snapshotter)
 	}
 	if err != nil {
@@ -185,6 +185,22 @@ func (e *Engine) unpackAnew(ctx context.Context, record images.Image) (unpacked,
 	}
 	e.images.put(record.Target.Digest, u)
 	return u, nil
+}
+
+// keepsLayers says whether an image's layers are snapshots that stay as long as it does.
+func (e *Engine) keepsLayers(ctx context.Context, im client.Image, u unpacked) (bool, error) {
+	if u.chainID == "" {
+		return true, nil
+	}
+	config, err := im.Config(ctx)
+	if err != nil {
+		return false, err
+	}
+	info, err := im.ContentStore().Info(ctx, config.Digest)
+	if err != nil || info.Labels["containerd.io/gc.ref.snapshot."+e.Snapshotter] != u.chainID {
+		return false, err
+	}
+	return e.haveLayers(ctx, u)
 }
 
 // haveLayers says whether an image's layers are snapshots.

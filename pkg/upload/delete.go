@@ -75,8 +75,7 @@ func (p *Packages) removeAll(ctx context.Context, pkg *Package) error {
 	}
 	// gofail: var uploadDeleteAfterIntent struct{}
 	if err := p.Images.RemovePackage(ctx, pkg.UID, pkg.Image.Name, pkg.Image.Digest); err != nil {
-		// It may be half gone, and is made again then.
-		defer p.poke()
+		// It may be half gone, which Run looks at.
 		p.unsure.Store(true)
 		ctx, cancel := cleanly(ctx)
 		defer cancel()

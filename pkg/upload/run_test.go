@@ -74,6 +74,7 @@ func TestARemovalThatContainerdCutIsTakenBack(t *testing.T) {
 	r.images.failHalf = errdefs.ErrUnavailable
 	r.images.mu.Unlock()
 	require.ErrorIs(t, r.Delete(t.Context(), p.UID), errdefs.ErrUnavailable)
+	r.poke() // a minute later
 	require.Eventually(t, func() bool { return len(r.images.names()) == 1 }, waitAtMost, tick, "its image is made again")
 }
 
