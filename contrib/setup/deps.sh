@@ -47,6 +47,7 @@ if [ "${1:-}" = test ]; then
 	# Debian's redis-server is a link to this; the package of that name would start one here.
 	need redis-tools command_exists redis-check-rdb
 	need minisign command_exists minisign
+	need e2fsprogs any_command mkfs.ext4 /usr/sbin/mkfs.ext4
 fi
 if [ "${1:-}" = test ] || [ "${1:-}" = clients ]; then
 	need python3-requests-unixsocket /usr/bin/python3 -c 'import requests_unixsocket'

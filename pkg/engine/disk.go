@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"fmt"
+	"os"
 	"sync"
 
 	"github.com/containerd/errdefs"
@@ -56,4 +57,26 @@ func (e *Engine) snapshotRoot(ctx context.Context) (string, error) {
 		}
 	}
 	return "", fmt.Errorf("containerd names no folder of snapshotter %s: %w", e.Snapshotter, errdefs.ErrNotFound)
+}
+
+// settleLayers brings layers that were just unpacked to the disk. containerd leaves that to
+// the kernel, which takes its time, and brings its database there at once: after a power cut
+// the layers were whole by its word, and their files empty.
+func (e *Engine) settleLayers(ctx context.Context) error {
+	root, err := e.snapshotRoot(ctx)
+	if errdefs.IsNotFound(err) {
+		return nil // a snapshotter that keeps them somewhere else
+	}
+	if err != nil {
+		return err
+	}
+	f, err := os.Open(root) // #nosec G304 -- containerd's
+	if err != nil {
+		return fmt.Errorf("cannot bring layers to the disk: %w", err)
+	}
+	defer f.Close()
+	if err := unix.Syncfs(int(f.Fd())); err != nil {
+		return fmt.Errorf("cannot bring layers to the disk: %w", os.NewSyscallError("syncfs", err))
+	}
+	return nil
 }

@@ -178,7 +178,9 @@ func (e *Engine) unpackAnew(ctx context.Context, record images.Image) (unpacked,
 		if err != nil || kept {
 			break
 		}
-		err = whole.Unpack(ctx, e.Snapshotter)
+		if err = whole.Unpack(ctx, e.Snapshotter); err == nil {
+			err = e.settleLayers(ctx)
+		}
 	}
 	if err != nil {
 		return unpacked{}, e.unpackError(record.Name, err)

@@ -68,11 +68,17 @@ func (e *Engine) underLease(ctx context.Context, uid string, fn func(ctx context
 		delete(e.making, id)
 	}()
 	m := e.client.LeasesService()
+	// What a crash left goes first: by containerd's word it may be unpacked, and its layers may not
+	// have come to the disk.
+	for _, left := range []string{opLease + id, packageLease + uid} {
+		if err := ignoreNotFound(m.Delete(ctx, leases.Lease{ID: left}, leases.SynchronousDelete)); err != nil {
+			return classify(err)
+		}
+	}
 	lease, err := m.Create(ctx, leases.WithID(opLease+id), leases.WithExpiration(packageTimeout), leases.WithLabels(map[string]string{labelOwner: owner}))
-	if err != nil && !errdefs.IsAlreadyExists(err) {
+	if err != nil {
 		return classify(err)
 	}
-	lease.ID = opLease + id
 	err = classify(fn(leases.WithLease(ctx, lease.ID)))
 	if err != nil && isFull(err) {
 		err = fmt.Errorf("%w: %w", err, errdefs.ErrResourceExhausted)
@@ -86,7 +92,8 @@ func (e *Engine) underLease(ctx context.Context, uid string, fn func(ctx context
 	return err
 }
 
-// keepPackage names an image whose blobs are here, unpacks it, and keeps it for a package.
+// keepPackage unpacks an image whose blobs are here, keeps it for a package, and names it: what
+// has a name is whole, whenever the power goes.
 func (e *Engine) keepPackage(ctx context.Context, uid string, im images.Image) error {
 	store := e.client.ContentStore()
 	label := images.SetChildrenMappedLabels(store, images.ChildrenHandler(store), images.ChildGCLabelsFilterLayers)
@@ -101,22 +108,23 @@ func (e *Engine) keepPackage(ctx context.Context, uid string, im images.Image) e
 		return err
 	}
 	im.Labels = map[string]string{labelOwner: owner, labelPackage: uid}
-	service := e.client.ImageService()
-	record, err := service.Create(ctx, im)
-	if errdefs.IsAlreadyExists(err) {
-		// What had the name goes on for whoever runs it. Labels are replaced: the package is who keeps it now.
-		record, err = service.Update(ctx, im, "target", "labels")
-	}
-	if err != nil {
-		return fmt.Errorf("cannot name image: %w", err)
-	}
-	// gofail: var uploadAfterImageNamed struct{}
-	if _, err := e.unpackAnew(ctx, record); err != nil {
+	if _, err := e.unpackAnew(ctx, im); err != nil {
 		if err = classify(err); !errdefs.IsUnavailable(err) {
 			e.unmake(ctx, uid, im.Name, im.Target.Digest.String())
 		}
 		return err
 	}
+	// gofail: var uploadAfterUnpack struct{}
+	service := e.client.ImageService()
+	_, err = service.Create(ctx, im)
+	if errdefs.IsAlreadyExists(err) {
+		// What had the name goes on for whoever runs it. Labels are replaced: the package is who keeps it now.
+		_, err = service.Update(ctx, im, "target", "labels")
+	}
+	if err != nil {
+		return fmt.Errorf("cannot name image: %w", err)
+	}
+	// gofail: var uploadAfterImageNamed struct{}
 	return nil
 }
 

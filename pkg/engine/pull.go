@@ -84,6 +84,9 @@ func (e *Engine) fetch(ctx context.Context, f *flight) (images.Image, error) {
 			client.WithImageHandlerWrapper(f.progress.watch),
 			client.WithChildLabelMap(images.ChildGCLabelsFilterLayers))
 		if err == nil {
+			if err := e.settleLayers(ctx); err != nil {
+				log.WithError(err).Warn("after a power cut the image may not be whole")
+			}
 			// gofail: var pullBeforeRelease struct{}
 			release()
 			got, _ := f.progress.bytes()

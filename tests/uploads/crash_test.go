@@ -26,7 +26,7 @@ import (
 var crashes = map[string][]string{
 	"uploadAfterIntent": {"ramp", "image"}, "uploadAfterBlob": {"ramp", "image"}, "uploadAfterRow": {"ramp", "image"},
 	"uploadAfterDependency": {"dependency"}, "uploadAfterLayer": {"ramp"}, "uploadAfterBlobsImported": {"image"},
-	"uploadAfterImageNamed": {"ramp", "image"}, "uploadAfterImage": {"ramp", "image"}, "uploadAfterImageRow": {"ramp", "image"},
+	"uploadAfterUnpack": {"ramp", "image"}, "uploadAfterImageNamed": {"image"}, "uploadAfterImage": {"ramp", "image"}, "uploadAfterImageRow": {"ramp", "image"},
 	"uploadDeleteAfterIntent": {"remove ramp", "remove image"}, "uploadDeleteAfterImage": {"remove ramp", "remove image"}, "uploadDeleteAfterBlobs": {"remove ramp", "remove image"},
 }
 
