@@ -3,8 +3,13 @@ package pack
 import (
 	"bytes"
 	"io"
+	"maps"
+	"slices"
 	"testing"
+	"testing/iotest"
 
+	"github.com/klauspost/compress/gzip"
+	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/edged/edged/contrib/imagetar/archive"
@@ -54,26 +59,102 @@ func FuzzImage(f *testing.F) {
 	l := newLayout()
 	l.add("app:1", l.sub(l.image("amd64", ocispec.MediaTypeImageLayer, aLayer, aLayer)))
 	f.Add(l.bytes())
-	f.Fuzz(func(t *testing.T, b []byte) {
-		im, err := ReadImage(bytes.NewReader(b), int64(len(b)), amd64, small)
-		if err != nil {
-			if _, ok := ReasonOf(err); !ok {
-				t.Fatalf("no reason: %v", err)
-			}
-			return
+	f.Fuzz(tryImage)
+}
+
+// tryImage reads an archive, and its layers when it is taken.
+func tryImage(t *testing.T, b []byte) {
+	im, err := ReadImage(bytes.NewReader(b), int64(len(b)), amd64, small)
+	if err != nil {
+		if _, ok := ReasonOf(err); !ok {
+			t.Fatalf("no reason: %v", err)
 		}
-		n := 0
-		if err := im.Blobs(bytes.NewReader(b), func(d ocispec.Descriptor, r io.Reader) error {
-			n++
-			blob, err := io.ReadAll(r)
-			if err == nil && int64(len(blob)) != d.Size {
-				t.Fatalf("%s has %d bytes", d.Digest, len(blob))
-			}
-			return err
-		}); err != nil || n > len(im.Layers) {
-			t.Fatalf("taken, and its layers are not there: %v", err)
+		return
+	}
+	if digest.FromBytes(im.Text) != im.Manifest.Digest || digest.FromBytes(im.ConfigText) != im.Config.Digest {
+		t.Fatal("taken, and its descriptions are others")
+	}
+	all := map[digest.Digest]bool{}
+	if err := im.Blobs(bytes.NewReader(b), func(d ocispec.Descriptor, r io.Reader) error {
+		all[d.Digest] = true
+		blob, err := io.ReadAll(r)
+		if err == nil && (int64(len(blob)) != d.Size || digest.FromBytes(blob) != d.Digest) {
+			t.Fatalf("%s has %d bytes", d.Digest, len(blob))
 		}
+		return err
+	}); err != nil {
+		t.Fatalf("taken, and its layers are not there: %v", err)
+	}
+	for _, l := range im.Layers {
+		if !all[l.Digest] {
+			t.Fatalf("taken, and its layer %s is not there", l.Digest)
+		}
+	}
+}
+
+// FuzzDescriptions: the documents of an archive whose digests are right. Where a text has "@0" to
+// "@3" there is the descriptor of the layer, the configuration, the manifest and the index.
+func FuzzDescriptions(f *testing.F) {
+	index := []byte(`{"schemaVersion":2,"manifests":[@3,@2]}`)
+	nested := []byte(`{"schemaVersion":2,"manifests":[@2]}`)
+	manifest := []byte(`{"schemaVersion":2,"config":@1,"layers":[@0,@0]}`)
+	config := []byte(`{"os":"linux","architecture":"amd64","rootfs":{"type":"layers","diff_ids":["@d","@d"]}}`)
+	legacy := []byte(`[{"Config":"@c","RepoTags":["app:1"],"Layers":["@l","@l"]}]`)
+	f.Add(index, nested, manifest, config, []byte(nil), aLayer)
+	f.Add([]byte(nil), nested, manifest, config, legacy, packtest.Gzip(aLayer))
+	f.Fuzz(func(t *testing.T, index, nested, manifest, config, legacy, layer []byte) {
+		l := newLayout()
+		plain := layer
+		if out, err := io.ReadAll(gunzip(layer)); err == nil {
+			plain = out
+		}
+		layerKind := ocispec.MediaTypeImageLayer
+		if bytes.HasPrefix(layer, gzipMagic) {
+			layerKind = ocispec.MediaTypeImageLayerGzip
+		}
+		filled := func(text []byte) []byte { return text }
+		put := func(word, kind string, text []byte) {
+			text = filled(text)
+			d := l.blob(kind, text)
+			last := filled
+			name := map[string]string{ocispec.MediaTypeImageConfig: "@c", layerKind: "@l"}[kind]
+			filled = func(text []byte) []byte {
+				if name != "" {
+					text = bytes.ReplaceAll(text, []byte(name), []byte("blobs/sha256/"+d.Digest.Encoded()))
+				}
+				return bytes.ReplaceAll(last(text), []byte(word), encode(named(d)))
+			}
+		}
+		put("@0", layerKind, layer)
+		config = bytes.ReplaceAll(config, []byte("@d"), []byte(digest.FromBytes(plain)))
+		put("@1", ocispec.MediaTypeImageConfig, config)
+		put("@2", ocispec.MediaTypeImageManifest, manifest)
+		put("@3", ocispec.MediaTypeImageIndex, nested)
+		if len(legacy) > 0 {
+			l.files["manifest.json"] = filled(legacy)
+		}
+		if len(index) == 0 {
+			delete(l.files, "oci-layout")
+		}
+		var files []packtest.File
+		for _, name := range slices.Sorted(maps.Keys(l.files)) {
+			files = append(files, packtest.Plain(name, l.files[name]))
+		}
+		tryImage(t, packtest.Tar(append(files, packtest.Plain("index.json", filled(index)))...))
 	})
+}
+
+func named(d ocispec.Descriptor) ocispec.Descriptor {
+	d.Annotations = map[string]string{ocispec.AnnotationRefName: "app:1"}
+	return d
+}
+
+func gunzip(b []byte) io.Reader {
+	r, err := gzip.NewReader(bytes.NewReader(b))
+	if err != nil {
+		return iotest.ErrReader(err)
+	}
+	return io.LimitReader(r, 1<<20)
 }
 
 // FuzzMetadata: no text of a module.json does more than be refused.
