@@ -64,6 +64,24 @@ func TestADescriptionDoesNotGrowAHundredfoldInMemory(t *testing.T) {
 	require.ErrorContains(t, err, "values")
 }
 
+// Go reads no JSON that is nested more than 10,000 times: what just passes is not read any more in the
+// row of the package, without which edged does not start.
+func TestWhatIsKeptAsItIsGivenIsNotDeep(t *testing.T) {
+	with := func(deep int) []byte {
+		crdb := `{"crdb":{"a":` + strings.Repeat("[", deep-1) + strings.Repeat("]", deep-1) + `},`
+		return packtest.RAMP{Files: map[string][]byte{"module.json": bytes.Replace(packtest.RAMP{}.Metadata(), []byte("{"), []byte(crdb), 1)}}.Bytes()
+	}
+	for _, b := range [][]byte{with(9999), with(maxDepth + 1)} {
+		_, err := OpenRAMP(bytes.NewReader(b), int64(len(b)), Limits{Unpacked: 1 << 20})
+		reason, _ := ReasonOf(err)
+		require.Equal(t, Invalid, reason)
+		require.ErrorContains(t, err, "nested")
+	}
+	b := with(maxDepth)
+	_, err := OpenRAMP(bytes.NewReader(b), int64(len(b)), Limits{Unpacked: 1 << 20})
+	require.NoError(t, err)
+}
+
 func TestWhatAnIndexNamesOftenIsReadOnce(t *testing.T) {
 	padding := map[string]string{"padding": strings.Repeat("x", 200_000)}
 	l := newLayout()

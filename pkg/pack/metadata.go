@@ -17,6 +17,7 @@ const (
 	maxModuleName   = 128
 	maxList         = 256
 	maxDependencies = 32
+	maxDepth        = 32
 )
 
 // Metadata is module.json of a RAMP package as far as anything here asks for it. Texts
@@ -191,11 +192,31 @@ func (m *Metadata) check() error {
 	if len(m.CRDB) == 0 || m.CRDB[0] != '{' {
 		m.CRDB = json.RawMessage("{}")
 	}
-	if len(m.CRDB) > maxText {
-		return invalid("its crdb is longer than %d bytes", maxText)
+	// What is kept as it is given is read again inside of other documents.
+	if len(m.CRDB) > maxText || nesting(m.CRDB) > maxDepth {
+		return invalid("its crdb is longer than %d bytes, or nested deeper than %d times", maxText, maxDepth)
 	}
 	_, err := Arguments(m.CommandLineArgs)
 	return err
+}
+
+// nesting is how deep a document goes.
+func nesting(text []byte) int {
+	tokens := json.NewDecoder(bytes.NewReader(text))
+	depth, deepest := 0, 0
+	for {
+		t, err := tokens.Token()
+		if err != nil {
+			return deepest
+		}
+		switch t {
+		case json.Delim('{'), json.Delim('['):
+			depth++
+			deepest = max(deepest, depth)
+		case json.Delim('}'), json.Delim(']'):
+			depth--
+		}
+	}
 }
 
 // readDependencies reads {"name": {"url": ..., "sha256": ...}}, or a list whose entries
