@@ -34,7 +34,9 @@ func canonicalOptions(raw json.RawMessage) (json.RawMessage, error) {
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
 		return nil, optionsError(fmt.Errorf("there is text behind the object"))
 	}
-	dropNulls(object)
+	if err := dropNulls(object, maxOptionDepth); err != nil {
+		return nil, fmt.Errorf("invalid settings.createOptions: %w: %w", err, errdefs.ErrInvalidArgument)
+	}
 	return json.Marshal(object)
 }
 
@@ -42,21 +44,34 @@ func optionsError(err error) error {
 	return fmt.Errorf("invalid settings.createOptions: it is not a JSON object: %w: %w", err, errdefs.ErrInvalidArgument)
 }
 
+// maxOptionDepth bounds how often createOptions may be nested. What they are kept in is
+// deeper, and Go reads no JSON of more than 10,000: edged would not start again.
+const maxOptionDepth = 64
+
 // dropNulls removes members that are null. An element of a list stays: its place counts.
-func dropNulls(value any) {
+// What is nested deeper than depth is an error.
+func dropNulls(value any, depth int) error {
+	if depth < 0 {
+		return fmt.Errorf("it is nested deeper than %d times", maxOptionDepth)
+	}
 	switch v := value.(type) {
 	case map[string]any:
 		for key, member := range v {
 			if member == nil {
 				delete(v, key)
 			}
-			dropNulls(member)
+			if err := dropNulls(member, depth-1); err != nil {
+				return err
+			}
 		}
 	case []any:
 		for _, element := range v {
-			dropNulls(element)
+			if err := dropNulls(element, depth-1); err != nil {
+				return err
+			}
 		}
 	}
+	return nil
 }
 
 // withoutEnv is createOptions for those who are not shown environments.

@@ -2,6 +2,7 @@ package mgmt
 
 import (
 	"encoding/json"
+	"strings"
 	"testing"
 
 	"github.com/containerd/errdefs"
@@ -29,6 +30,20 @@ func TestCreateOptionsAreKeptAsAnObject(t *testing.T) {
 		require.True(t, errdefs.IsInvalidArgument(err), given)
 		require.ErrorContains(t, err, "invalid settings.createOptions: it is not a JSON object", given)
 	}
+}
+
+// What just passes Go's limit of 10,000 is deeper in the row of the module, and edged would not start.
+func TestCreateOptionsAreNotDeep(t *testing.T) {
+	deep := func(n int) json.RawMessage {
+		return json.RawMessage(`{"Unknown":` + strings.Repeat("[", n-1) + strings.Repeat("]", n-1) + `}`)
+	}
+	for _, n := range []int{9999, maxOptionDepth + 2} {
+		_, err := canonicalOptions(deep(n))
+		require.ErrorContains(t, err, "nested deeper")
+		require.ErrorIs(t, err, errdefs.ErrInvalidArgument)
+	}
+	_, err := canonicalOptions(deep(maxOptionDepth))
+	require.NoError(t, err)
 }
 
 func TestCreateOptionsMayComeInPieces(t *testing.T) {
