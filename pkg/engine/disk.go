@@ -2,14 +2,20 @@ package engine
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"sync"
 
 	"github.com/containerd/errdefs"
+	"github.com/opencontainers/image-spec/identity"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"golang.org/x/sys/unix"
 
 	"github.com/edged/edged/pkg/image"
+	"github.com/edged/edged/pkg/upload"
 )
 
 // diskRoot is the folder in which the snapshotter keeps file systems; it is asked for once.
@@ -71,12 +77,44 @@ func (e *Engine) settleLayers(ctx context.Context) error {
 		return err
 	}
 	f, err := os.Open(root) // #nosec G304 -- containerd's
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // containerd has other file systems than edged
+	}
 	if err != nil {
 		return fmt.Errorf("cannot bring layers to the disk: %w", err)
 	}
 	defer f.Close()
 	if err := unix.Syncfs(int(f.Fd())); err != nil {
 		return fmt.Errorf("cannot bring layers to the disk: %w", os.NewSyscallError("syncfs", err))
+	}
+	return nil
+}
+
+// room says whether the disk has what an archive's layers take, packed and then unpacked,
+// besides what has to stay free. Those that are here already take nothing more. Errors:
+// ResourceExhausted, Unavailable.
+func (e *Engine) room(ctx context.Context, a *upload.Archive) error {
+	disk, err := e.ImageDisk(ctx)
+	if errdefs.IsUnavailable(err) {
+		return err
+	}
+	if err != nil {
+		e.Log.WithError(err).Debug("cannot say whether there is room for an image")
+		return nil // it goes on until the disk is full
+	}
+	var config ocispec.Image
+	if err := json.Unmarshal(a.ConfigText, &config); err != nil {
+		return fmt.Errorf("cannot read image configuration: %w: %w", err, errdefs.ErrInvalidArgument)
+	}
+	snapshots, need := e.client.SnapshotService(e.Snapshotter), a.FreeFloor
+	for i, chain := range identity.ChainIDs(config.RootFS.DiffIDs) {
+		need += a.Layers[i].Size
+		if _, err := snapshots.Stat(ctx, chain.String()); errdefs.IsNotFound(err) {
+			need += a.Unpacked[i]
+		}
+	}
+	if disk.Free < uint64(need) { // #nosec G115 -- sizes that were counted
+		return fmt.Errorf("the disk of images has %d bytes free, and %d are needed, with what has to stay free ([uploads] free_floor): %w", disk.Free, need, errdefs.ErrResourceExhausted)
 	}
 	return nil
 }

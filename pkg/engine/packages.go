@@ -29,11 +29,14 @@ const (
 )
 
 // ImportPackage makes an image of blobs that were verified. Errors: InvalidArgument (it
-// cannot be unpacked), Unavailable.
+// cannot be unpacked), ResourceExhausted, Unavailable.
 func (e *Engine) ImportPackage(ctx context.Context, a *upload.Archive) error {
 	ctx, done := e.callFor(ctx, packageTimeout)
 	defer done()
 	return e.underLease(ctx, a.UID, func(ctx context.Context) error {
+		if err := e.room(ctx, a); err != nil {
+			return err
+		}
 		store := e.client.ContentStore()
 		write := func(d ocispec.Descriptor, r io.Reader) error {
 			if err := content.WriteBlob(ctx, store, packageLease+a.UID+"-"+d.Digest.String(), r, d); err != nil {

@@ -29,8 +29,8 @@ type Image struct {
 	Config     ocispec.Descriptor
 	ConfigText []byte
 	Layers     []ocispec.Descriptor
-	// Size is what its layers have together, in bytes: packed as they are, and unpacked.
-	Size int64
+	// Unpacked is how many bytes each of them has unpacked.
+	Unpacked []int64
 
 	// files is where in the archive the layers are.
 	files map[string]ocispec.Descriptor
@@ -140,7 +140,7 @@ func (all *members) image(c *candidate) (*Image, error) {
 			}
 		}
 		twice[l.Digest] = true
-		im.Size += l.Size + max(layer.unpacked, layer.said)
+		im.Unpacked = append(im.Unpacked, max(layer.unpacked, layer.said))
 		im.Layers = append(im.Layers, bare(l))
 		im.files[all.digests[l.Digest]] = bare(l)
 	}

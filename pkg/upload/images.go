@@ -98,6 +98,7 @@ func (p *Packages) importArchive(ctx context.Context, pkg *Package, im *pack.Ima
 	}
 	return p.Images.ImportPackage(ctx, &Archive{
 		UID: pkg.UID, Name: pkg.Image.Name, Manifest: im.Manifest, Config: im.Config, Text: im.Text, ConfigText: im.ConfigText,
+		Layers: im.Layers, Unpacked: im.Unpacked, FreeFloor: p.FreeFloor,
 		Blobs: func(each func(d ocispec.Descriptor, r io.Reader) error) error {
 			return im.Blobs(blob.whole(), each)
 		},

@@ -62,6 +62,11 @@ type Archive struct {
 	Manifest, Config ocispec.Descriptor
 	// Text and ConfigText are those blobs.
 	Text, ConfigText []byte
+	// Layers are the others, from the lowest on, and Unpacked how many bytes each has then.
+	Layers   []ocispec.Descriptor
+	Unpacked []int64
+	// FreeFloor is how many bytes of the disk have to stay free.
+	FreeFloor int64
 	// Blobs gives all others, in any order.
 	Blobs func(each func(ocispec.Descriptor, io.Reader) error) error
 }
