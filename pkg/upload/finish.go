@@ -16,10 +16,14 @@ func (p *Packages) finish(ctx context.Context, j *job, report func(percent int))
 	if report == nil {
 		report = func(int) {}
 	}
+	if err := p.fetchAll(ctx, j, report); err != nil {
+		p.undo(ctx, j)
+		return nil, err
+	}
 	// Until it is all there nobody removes it, and brings another under its name: what is made
 	// and taken back here is this one's.
 	defer p.lock(j.pkg.UID)()
-	if err := p.keep(ctx, j, report); err != nil {
+	if err := p.keep(ctx, j); err != nil {
 		p.undo(ctx, j)
 		return nil, err
 	}
@@ -38,10 +42,7 @@ func (p *Packages) finish(ctx context.Context, j *job, report func(percent int))
 }
 
 // keep brings blobs and row to the disk.
-func (p *Packages) keep(ctx context.Context, j *job, report func(percent int)) error {
-	if err := p.fetchAll(ctx, j, report); err != nil {
-		return err
-	}
+func (p *Packages) keep(ctx context.Context, j *job) error {
 	j.hold(j.pkg.Digest)
 	if err := j.upload.staged.commit(ctx); err != nil {
 		return err
