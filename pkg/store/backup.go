@@ -2,53 +2,17 @@ package store
 
 import (
 	"context"
-	"database/sql"
-	"errors"
-	"fmt"
-	"os"
 	"path/filepath"
-	"strconv"
-	"strings"
 
-	"github.com/containerd/errdefs"
+	"github.com/edged/edged/pkg/store/sqlite"
 )
 
 // BackUp writes a consistent copy of <home>/edged.db to a file that is not there yet,
 // also while edged runs, and returns the copy's schema. The sealed columns stay sealed.
 // Errors: errdefs.NotFound without a database, errdefs.AlreadyExists, else the disk's.
 func BackUp(ctx context.Context, home, to string) (schema int64, err error) {
-	file := filepath.Join(home, "edged.db")
-	if _, err := os.Stat(file); err != nil {
-		return 0, fmt.Errorf("cannot back up database: %w: %w", err, errdefs.ErrNotFound)
-	}
-	if _, err := os.Lstat(to); err == nil {
-		return 0, fmt.Errorf("cannot back up database: %s is there already: %w", to, errdefs.ErrAlreadyExists)
-	}
-	db, err := connect(file, 1, false)
-	if err != nil {
-		return 0, err
-	}
-	defer func() { err = errors.Join(err, db.Close()) }()
-	if schema, err = schemaOf(ctx, db); err != nil {
-		return 0, err
-	}
-	return schema, backUp(ctx, db, to)
-}
-
-func schemaOf(ctx context.Context, db *sql.DB) (version int64, err error) {
-	err = db.QueryRowContext(ctx, `SELECT coalesce(max(version_id), 0) FROM goose_db_version WHERE is_applied`).Scan(&version)
-	if err != nil {
-		return 0, fmt.Errorf("cannot read schema version: %w", err)
-	}
-	return version, nil
+	return sqlite.BackUp(ctx, filepath.Join(home, "edged.db"), to)
 }
 
 // Schema is the newest schema that this program knows.
-func Schema() (int64, error) {
-	entries, err := migrations.ReadDir("migrations")
-	if err != nil || len(entries) == 0 {
-		return 0, fmt.Errorf("cannot read migrations: %w", err)
-	}
-	number, _, _ := strings.Cut(entries[len(entries)-1].Name(), "_")
-	return strconv.ParseInt(number, 10, 64)
-}
+func Schema() (int64, error) { return schema().Newest() }
