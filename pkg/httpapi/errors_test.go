@@ -31,7 +31,7 @@ func TestEveryClassHasItsStatus(t *testing.T) {
 		{errdefs.ErrDataLoss, 500},
 		{errors.New("no class"), 500},
 		{BadRequest("x"), 400},
-		{tooLarge(1), 413},
+		{TooLarge(1), 413},
 	} {
 		for _, err := range []error{tc.err, fmt.Errorf("cannot do: %w", tc.err), errors.Join(tc.err, errors.New("and more"))} {
 			require.Equal(t, tc.want, Status(err), "%v", err)
@@ -42,7 +42,7 @@ func TestEveryClassHasItsStatus(t *testing.T) {
 func TestWhatMayPassWinsOverWhatTheClientWouldHaveToMend(t *testing.T) {
 	require.Equal(t, 503, Status(fmt.Errorf("pull: %w: %w", errdefs.ErrNotFound, errdefs.ErrUnavailable)))
 	require.Equal(t, 400, Status(fmt.Errorf("pull: %w: %w", errdefs.ErrNotFound, errdefs.ErrInvalidArgument)))
-	require.Equal(t, 413, Status(fmt.Errorf("%w: %w", errdefs.ErrUnavailable, tooLarge(1))))
+	require.Equal(t, 413, Status(fmt.Errorf("%w: %w", errdefs.ErrUnavailable, TooLarge(1))))
 }
 
 func TestMessagesKeepTheirCauseAndLoseTheirClass(t *testing.T) {

@@ -28,11 +28,11 @@ type Limits struct {
 const bodyGrace = 5 * time.Second
 
 // body reads the request's body within the limits.
-func (req *Request) body() io.Reader {
+func (req *Request) body(limit int64) io.Reader {
 	return http.MaxBytesReader(req.w, &pacedBody{
 		ReadCloser: req.Body, begun: time.Now(), rate: req.limits.BodyRate,
 		deadline: http.NewResponseController(req.w).SetReadDeadline,
-	}, req.limits.Body)
+	}, limit)
 }
 
 // pacedBody moves the read deadline on as bytes come in: a body may be slow, but

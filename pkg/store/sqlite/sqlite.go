@@ -28,6 +28,9 @@ type Pool struct {
 	ReadOnly bool
 	// CacheKiB bounds the pages that each connection keeps.
 	CacheKiB int
+	// NoCheckpoint leaves the write-ahead log to somebody who calls Checkpoint, so that no
+	// commit waits for it.
+	NoCheckpoint bool
 }
 
 // Connect opens a pool. A writing transaction takes its lock when it begins: a lock that
@@ -40,6 +43,10 @@ func Connect(file string, p Pool) (*sql.DB, error) {
 	} {
 		q.Add("_pragma", pragma)
 	}
+	if p.NoCheckpoint {
+		q.Add("_pragma", "wal_autocheckpoint(0)")
+		q.Add("_pragma", "temp_store(2)")
+	}
 	if p.ReadOnly {
 		q.Add("_pragma", "query_only(1)")
 	}
@@ -50,6 +57,16 @@ func Connect(file string, p Pool) (*sql.DB, error) {
 	db.SetMaxOpenConns(p.Conns)
 	db.SetMaxIdleConns(1)
 	return db, nil
+}
+
+// Checkpoint brings what is in the write-ahead log into the database's file, as far as
+// nobody reads an older state, and waits for nobody.
+func Checkpoint(ctx context.Context, db *sql.DB) error {
+	var busy, log, done int
+	if err := db.QueryRowContext(ctx, "PRAGMA wal_checkpoint(PASSIVE)").Scan(&busy, &log, &done); err != nil {
+		return fmt.Errorf("cannot move the write-ahead log: %w", err)
+	}
+	return nil
 }
 
 // MakePrivate makes a file that root alone may read, if there is none, and takes it from

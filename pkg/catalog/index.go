@@ -1,0 +1,298 @@
+package catalog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/containerd/errdefs"
+	"github.com/sirupsen/logrus"
+
+	"github.com/edged/edged/pkg/catalog/modulemd"
+)
+
+// Package is something that is on this device and worth a row: an image, or a package
+// that was uploaded.
+type Package struct {
+	// Key is what it is known by over restarts, unique within its Source.
+	Key string
+	// Name, of which only what is behind the last slash is the row's; Tag of an image or
+	// version of a package, as it says itself.
+	Name, Tag string
+	// Version is the row's, a number; 0 when there is nothing to make one of.
+	Version uint64
+	// Digest is "sha256:" and 64 hex digits: of the manifest, or of the package's bytes.
+	Digest    string
+	MediaType string
+	// Arch as Go names it, or empty.
+	Arch string
+	// Reference is an image's name, empty for packages.
+	Reference string
+	// Deps are what it needs to run.
+	Deps []Dep
+	// Active says that a module's current generation uses it.
+	Active bool
+	// Known says that it has a row only when it has one already: an image that modules
+	// used, and none does now.
+	Known bool
+	// Contents lists what is inside; nil when nothing can be. Errors: errdefs.Unavailable
+	// is for later, any other says that what is inside cannot be read.
+	Contents func(ctx context.Context) ([]RPM, error)
+}
+
+// Source lists all packages of one kind that are on the device: the row of one that is
+// not in the list any more goes.
+type Source interface {
+	// Kind begins the keys of its rows: "image" or "package".
+	Kind() string
+	// Packages lists them all. Errors: Unavailable, and all rows stay as they are.
+	Packages(ctx context.Context) ([]Package, error)
+}
+
+// IndexStore is what the index needs of a Store, beside what all need.
+type IndexStore interface {
+	// Indexed lists the rows of the index: ID, UID, Active and Source of each.
+	Indexed(ctx context.Context) ([]Row, error)
+}
+
+// indexVersion is of how rows are made: when a newer edged makes them otherwise, it
+// makes all of them anew.
+const indexVersion = 1
+
+const (
+	// settle is how long changes are gathered before they are looked at.
+	settle = time.Second
+	// lookEvery is how often the index looks by itself, for what nobody told it.
+	lookEvery = time.Hour
+	retry     = time.Minute
+)
+
+// Indexer keeps the rows of what is on the device. It changes no row of the API.
+type Indexer struct {
+	store   Store
+	sources []Source
+	log     logrus.FieldLogger
+	wake    chan struct{}
+}
+
+// NewIndexer returns one that does nothing until Run.
+func NewIndexer(store Store, log logrus.FieldLogger, sources ...Source) *Indexer {
+	return &Indexer{store: store, sources: sources, log: log, wake: make(chan struct{}, 1)}
+}
+
+// Wake makes it look again, soon.
+func (x *Indexer) Wake() {
+	select {
+	case x.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Run keeps the index until ctx ends.
+func (x *Indexer) Run(ctx context.Context) {
+	for {
+		next := lookEvery
+		if err := x.Look(ctx); err != nil && ctx.Err() == nil {
+			x.log.WithError(err).Debug("the index of what is on the device is not complete")
+			next = retry
+		}
+		timer := time.NewTimer(next)
+		select {
+		case <-timer.C:
+		case <-x.wake:
+			timer.Reset(settle)
+			select {
+			case <-timer.C:
+			case <-ctx.Done():
+			}
+		case <-ctx.Done():
+		}
+		timer.Stop()
+		if ctx.Err() != nil {
+			return
+		}
+	}
+}
+
+// Look compares what is on the device with the rows, once. Errors are of what is to be
+// looked at again.
+func (x *Indexer) Look(ctx context.Context) error {
+	rows, err := x.store.Indexed(ctx)
+	if err != nil {
+		return err
+	}
+	bySource := map[string]*Row{}
+	for i := range rows {
+		bySource[rows[i].Source] = &rows[i]
+	}
+	var errs []error
+	for _, s := range x.sources {
+		packages, err := s.Packages(ctx)
+		if err == nil {
+			err = x.compare(ctx, s.Kind(), packages, bySource)
+		}
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
+
+func (x *Indexer) compare(ctx context.Context, kind string, packages []Package, rows map[string]*Row) error {
+	var errs []error
+	here := map[string]*Package{}
+	for i := range packages {
+		here[fmt.Sprintf("%s/%d:%s", kind, indexVersion, packages[i].Key)] = &packages[i]
+	}
+	// What goes first: a row that is made otherwise now may have the uid of its predecessor.
+	for source, r := range rows {
+		if here[source] == nil && strings.HasPrefix(source, kind+"/") {
+			errs = append(errs, x.change(ctx, r, func(tx Tx, full *Row) error { return tx.Delete(full) }))
+		}
+	}
+	for _, source := range slices.Sorted(maps.Keys(here)) {
+		p := here[source]
+		switch r := rows[source]; {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case r == nil && p.Known:
+		case r == nil:
+			errs = append(errs, x.add(ctx, source, p))
+		case r.Active != p.Active:
+			errs = append(errs, x.change(ctx, r, func(tx Tx, full *Row) error {
+				full.Active = p.Active
+				return tx.Save(full, Parts{})
+			}))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// change does something with a row of the index, if it still is one.
+func (x *Indexer) change(ctx context.Context, r *Row, do func(Tx, *Row) error) error {
+	return x.store.Write(ctx, func(tx Tx) error {
+		full, err := tx.Find(r.UID, nil)
+		if errdefs.IsNotFound(err) || err == nil && full.Source != r.Source {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		return do(tx, full)
+	})
+}
+
+// add makes the row of a package. What is inside is read first: that takes a while.
+func (x *Indexer) add(ctx context.Context, source string, p *Package) error {
+	r, err := newIndexRow(source, p)
+	if err != nil {
+		x.log.WithError(err).WithField("source", source).Warn("cannot put into the catalog what is on the device")
+		return nil // the next look would find the same
+	}
+	var contents []RPM
+	unread := ""
+	if p.Contents != nil {
+		switch contents, err = p.Contents(ctx); {
+		case errdefs.IsUnavailable(err) || ctx.Err() != nil:
+			return err
+		case err != nil:
+			unread = short(err.Error())
+			x.log.WithError(err).WithField("build", r.UID).Warn("cannot read which packages are installed in it")
+		}
+	}
+	if r.ModuleMD, err = describe(r, p, contents, unread); err != nil {
+		return err
+	}
+	return x.store.Write(ctx, func(tx Tx) error {
+		taken, err := tx.Has(r.UID)
+		if err != nil {
+			return err
+		}
+		if taken {
+			x.log.WithField("build", r.UID).Warn("the catalog has a row of this uid, which somebody wrote; it stays, and what is on the device gets none")
+			return nil
+		}
+		parts := Parts{RuntimeDeps: &p.Deps, BuildDeps: &[]Dep{}, RPMs: &[]int64{}}
+		nevras := make([]NEVRA, len(contents))
+		for i := range contents {
+			id, err := tx.SeenRPM(&contents[i])
+			if err != nil {
+				return err
+			}
+			nevras[i] = contents[i].NEVRA
+			*parts.RPMs = append(*parts.RPMs, id)
+		}
+		r.RuntimeDeps, r.BuildDeps, r.RPMs = encodeDeps(p.Deps), encodeDeps(nil), encodeRPMs(nevras)
+		return tx.Add(r, parts)
+	})
+}
+
+// newIndexRow names the row of a package.
+func newIndexRow(source string, p *Package) (*Row, error) {
+	_, hex, ok := strings.Cut(p.Digest, ":")
+	if !ok || len(hex) < 16 {
+		return nil, fmt.Errorf("its digest is %q", p.Digest)
+	}
+	name := p.Name[strings.LastIndexByte(p.Name, '/')+1:]
+	r := &Row{
+		Name: name, Stream: stream(p.Tag), Version: fmt.Sprint(p.Version), Context: hex[:8], KojiTag: "module-" + hex[:16],
+		Active: p.Active, Source: source,
+	}
+	for _, f := range []struct {
+		value *string
+		text  text
+	}{{&r.Name, text{max: maxName, path: true}}, {&r.Stream, text{max: maxPart, path: true}}} {
+		s, problem := f.text.read(*f.value)
+		if problem != "" {
+			return nil, fmt.Errorf("%q: %s", *f.value, problem)
+		}
+		*f.value = s
+	}
+	r.SetUID()
+	return r, nil
+}
+
+// stream is major.minor of a version that has them, and else the whole tag. What has
+// none, as an image that is named by its digest, is in the stream "none".
+func stream(tag string) string {
+	if tag == "" {
+		return "none"
+	}
+	parts := strings.SplitN(strings.TrimPrefix(tag, "v"), ".", 3)
+	if len(parts) < 3 {
+		return tag
+	}
+	for _, part := range parts[:2] {
+		if part == "" || strings.Trim(part, "0123456789") != "" {
+			return tag
+		}
+	}
+	return parts[0] + "." + parts[1]
+}
+
+// describe writes the modulemd of a row of the index.
+func describe(r *Row, p *Package, contents []RPM, unread string) (string, error) {
+	m := modulemd.Made{
+		Name: r.Name, Stream: r.Stream, Context: r.Context, Arch: p.Arch, Version: p.Version, Requires: map[string]string{},
+		Edge: modulemd.Edge{
+			Digest: p.Digest, MediaType: p.MediaType, Arch: p.Arch, Reference: p.Reference, Components: map[string][]string{}, Unread: unread,
+		},
+	}
+	m.Summary = "Package " + p.Name
+	if p.Reference != "" {
+		m.Summary = "Image " + p.Reference
+	} else {
+		m.Edge.PackageVersion = p.Tag
+	}
+	m.Description = "Written by edged, of what is on this device."
+	for _, d := range p.Deps {
+		m.Requires[d.Dependency] = d.Stream
+	}
+	for i := range contents {
+		c := &contents[i]
+		m.Edge.Components[c.SRPMName] = append(m.Edge.Components[c.SRPMName], strings.TrimSuffix(c.String(), ".rpm"))
+	}
+	return modulemd.Write(&m)
+}

@@ -1,0 +1,271 @@
+package builds
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/edged/edged/pkg/catalog"
+	"github.com/edged/edged/pkg/store/sqlite"
+)
+
+// tuning is where one way to find rows gives way to another.
+type tuning struct {
+	// near is how many rows SQLite may pass over before a page; what is further behind is
+	// found by positions or in a list of all ids.
+	near int
+	// few is up to how many rows a filter may find for these to be looked up and sorted;
+	// beyond, rows are looked at in their order until there are enough.
+	few int
+}
+
+// search is a query on its way to SQL.
+type search struct {
+	conditions []condition
+	order      string
+	plain      bool // in the order of uids
+	slow       bool // the order takes a look at every row's lists
+	key        string
+	where      string
+	args       []any
+}
+
+// Page finds the rows of a page.
+func (s *Store) Page(ctx context.Context, q *catalog.Query) (catalog.Page, error) {
+	version := s.version.Load()
+	sr := newSearch(q)
+	for _, c := range sr.conditions {
+		if c.none {
+			return paged(q, 0)
+		}
+	}
+	if err := s.plan(ctx, sr); err != nil {
+		return catalog.Page{}, failed(err)
+	}
+	if q.Size == 0 {
+		ids, err := s.all(ctx, sr, version)
+		if err != nil {
+			return catalog.Page{}, failed(err)
+		}
+		return catalog.Page{Count: len(ids), Number: 1, Last: 1, IDs: long(ids)}, nil
+	}
+	if at := (q.Page - 1) * q.Size; q.Page > 0 && at <= s.tune.near && !sr.slow {
+		return s.nearPage(ctx, q, sr, version)
+	}
+	count, err := s.count(ctx, sr, version)
+	if err != nil {
+		return catalog.Page{}, failed(err)
+	}
+	page, err := paged(q, count)
+	if err != nil {
+		return page, err
+	}
+	page.IDs, err = s.far(ctx, sr, version, (page.Number-1)*q.Size, min(q.Size, count-(page.Number-1)*q.Size))
+	return page, failed(err)
+}
+
+func failed(err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("cannot read the catalog: %w", sqlite.Classify(err))
+}
+
+// paged says which page of how many it is.
+func paged(q *catalog.Query, count int) (catalog.Page, error) {
+	if q.Size == 0 {
+		return catalog.Page{Count: count, Number: 1, Last: 1}, nil
+	}
+	p := catalog.Page{Count: count, Number: q.Page, Last: max(1, (count+q.Size-1)/q.Size)}
+	if q.Page == catalog.LastPage {
+		p.Number = p.Last
+	}
+	if p.Number < 1 || p.Number > p.Last {
+		return catalog.Page{}, catalog.ErrNoPage
+	}
+	return p, nil
+}
+
+func newSearch(q *catalog.Query) *search {
+	sr := &search{order: orderBy(q.Order), plain: len(q.Order) == 0 || q.Order[0] == catalog.Order{Key: "uid"}}
+	if sr.plain {
+		sr.order = "b.uid"
+	}
+	sr.slow = strings.Contains(sr.order, "SELECT")
+	var key strings.Builder
+	for _, f := range q.Filters {
+		sr.conditions = append(sr.conditions, compile(f))
+		fmt.Fprintf(&key, "%d %t %q\n", f.Kind, f.Active, f.Values)
+	}
+	sr.key = key.String()
+	return sr
+}
+
+// plan decides from which conditions SQLite finds the rows, which it cannot well: how
+// many rows a value has differs from one value to the next. Where a few rows fit, those
+// are looked up; where many do, rows are looked at in the order of uids.
+func (s *Store) plan(ctx context.Context, sr *search) error {
+	if len(sr.conditions) == 1 && sr.conditions[0].sorted {
+		sr.from(sr.conditions[0].driving)
+		return nil
+	}
+	var sets, probes []clause
+	rest := []condition{}
+	for _, c := range sr.conditions {
+		n := 0
+		if err := s.read.QueryRowContext(ctx, fmt.Sprintf("SELECT count(*) FROM (%s LIMIT %d)", c.set.sql, s.tune.few+1), c.set.args...).Scan(&n); err != nil {
+			return err
+		}
+		if n <= s.tune.few {
+			sets = append(sets, c.set)
+		} else {
+			rest = append(rest, c)
+		}
+	}
+	for _, c := range rest {
+		if len(sets) == 0 && c.sorted && sr.where == "" {
+			sr.from(c.driving)
+			continue
+		}
+		probes = append(probes, c.probing)
+	}
+	if len(sets) > 0 {
+		all := clause{}
+		for i, set := range sets {
+			if i > 0 {
+				all.sql += " INTERSECT "
+			}
+			all.sql += set.sql
+			all.args = append(all.args, set.args...)
+		}
+		sr.from(clause{"b.id IN (" + all.sql + ")", all.args})
+	}
+	sr.from(probes...)
+	return nil
+}
+
+// from adds conditions.
+func (sr *search) from(clauses ...clause) {
+	for _, c := range clauses {
+		if sr.where == "" {
+			sr.where = " WHERE " + c.sql
+		} else {
+			sr.where += " AND " + c.sql
+		}
+		sr.args = append(sr.args, c.args...)
+	}
+}
+
+// nearPage lets SQLite find the page. When it is not full, or nothing is behind it, the
+// count is known too.
+func (s *Store) nearPage(ctx context.Context, q *catalog.Query, sr *search, version int64) (catalog.Page, error) {
+	at := (q.Page - 1) * q.Size
+	ids, err := s.ids(ctx, fmt.Sprintf("SELECT b.id FROM builds b%s ORDER BY %s LIMIT %d OFFSET %d", sr.where, sr.order, q.Size+1, at), sr.args)
+	if err != nil {
+		return catalog.Page{}, failed(err)
+	}
+	count := at + len(ids)
+	if len(ids) > q.Size || len(ids) == 0 {
+		ids = ids[:min(len(ids), q.Size)]
+		if count, err = s.count(ctx, sr, version); err != nil {
+			return catalog.Page{}, failed(err)
+		}
+		// What a write did between the two questions is not for this page to show.
+		count = max(count, at+len(ids))
+	}
+	page, err := paged(q, count)
+	page.IDs = ids
+	return page, err
+}
+
+// count is kept where there are no filters, and remembered until the next commit where
+// there are.
+func (s *Store) count(ctx context.Context, sr *search, version int64) (int, error) {
+	if len(sr.conditions) == 0 {
+		return int(s.counts[0].Load() + s.counts[1].Load()), nil
+	}
+	if c := sr.conditions[0]; len(sr.conditions) == 1 && c.driving.sql == "b.active = ?" {
+		return int(s.counts[c.driving.args[0].(int)].Load()), nil
+	}
+	if n, ok := s.memory.count(version, sr.key); ok {
+		return n, nil
+	}
+	n := 0
+	if err := s.read.QueryRowContext(ctx, "SELECT count(*) FROM builds b"+sr.where, sr.args...).Scan(&n); err != nil {
+		return 0, err
+	}
+	s.memory.setCount(version, sr.key, n)
+	return n, nil
+}
+
+// far finds a page far behind.
+func (s *Store) far(ctx context.Context, sr *search, version int64, at, size int) ([]int64, error) {
+	if sr.plain && len(sr.conditions) == 0 {
+		from, skip, err := s.positions.at(ctx, s.read, at)
+		if err != nil {
+			return nil, err
+		}
+		return s.ids(ctx, fmt.Sprintf("SELECT id FROM builds WHERE uid >= ? ORDER BY uid LIMIT %d OFFSET %d", size, skip), []any{from})
+	}
+	all, err := s.all(ctx, sr, version)
+	if err != nil {
+		return nil, err
+	}
+	at = min(at, len(all))
+	return long(all[at:min(at+size, len(all))]), nil
+}
+
+// all are the ids of all rows that fit, in their order, remembered until the next commit.
+func (s *Store) all(ctx context.Context, sr *search, version int64) ([]uint32, error) {
+	key := sr.key + sr.order
+	if ids, ok := s.memory.list(version, key); ok {
+		return ids, nil
+	}
+	rows, err := s.read.QueryContext(ctx, fmt.Sprintf("SELECT b.id FROM builds b%s ORDER BY %s", sr.where, sr.order), sr.args...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var ids []uint32
+	for rows.Next() {
+		var id int64
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		short, ok := short(id)
+		if !ok {
+			return nil, fmt.Errorf("there is no room for row %d", id)
+		}
+		ids = append(ids, short)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	s.memory.setList(version, key, ids)
+	return ids, nil
+}
+
+func (s *Store) ids(ctx context.Context, query string, args []any) ([]int64, error) {
+	rows, err := s.read.QueryContext(ctx, query, args...) // #nosec G701 -- what a client gives is among the arguments
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var ids []int64
+	for rows.Next() {
+		var id int64
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		ids = append(ids, id)
+	}
+	return ids, rows.Err()
+}
+
+func long(short []uint32) []int64 {
+	ids := make([]int64, len(short))
+	for i, id := range short {
+		ids[i] = int64(id)
+	}
+	return ids
+}

@@ -1,0 +1,87 @@
+package builds
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+)
+
+// statement is one that a transaction runs for each row, prepared once.
+type statement int
+
+const (
+	begin statement = iota
+	commit
+	rollback
+	findUID
+	addBuild
+	readBuild
+	saveBuild
+	deleteBuild
+	addCount
+	addFold
+	dropFolds
+	findDep
+	addDep
+	sweepDep
+	addNeed
+	readNeeds
+	dropNeeds
+	findRPM
+	addRPM
+	sweepRPM
+	addContent
+	readContents
+	dropContents
+	statementCount
+)
+
+var texts = [statementCount]string{
+	begin: `BEGIN IMMEDIATE`, commit: `COMMIT`, rollback: `ROLLBACK`,
+	findUID: `SELECT id FROM builds WHERE uid = ?`,
+	addBuild: `INSERT INTO builds (uid, name, stream, version, context, koji_tag, active, source, warning, runtime_deps, build_deps, rpms, modulemd)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+	readBuild: `SELECT uid, active FROM builds WHERE id = ?`,
+	saveBuild: `UPDATE builds SET uid = ?, name = ?, stream = ?, version = ?, context = ?, koji_tag = ?, active = ?, warning = ?,
+		runtime_deps = ?, build_deps = ?, rpms = ?, modulemd = ? WHERE id = ?`,
+	deleteBuild: `DELETE FROM builds WHERE id = ?`,
+	addCount:    `UPDATE counts SET n = n + ? WHERE active = ?`,
+	addFold:     `INSERT INTO folds (field, fold, build) VALUES (?, ?, ?)`,
+	dropFolds:   `DELETE FROM folds WHERE build = ?`,
+	findDep:     `SELECT id FROM deps WHERE dependency = ? AND stream = ?`,
+	addDep:      `INSERT INTO deps (dependency, stream) VALUES (?, ?)`,
+	sweepDep:    `DELETE FROM deps WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM needs WHERE dep = ?1)`,
+	addNeed:     `INSERT INTO needs (build, kind, dep) VALUES (?, ?, ?)`,
+	readNeeds:   `SELECT dep FROM needs WHERE build = ? AND kind = ?`,
+	dropNeeds:   `DELETE FROM needs WHERE build = ? AND kind = ?`,
+	findRPM:     `SELECT id FROM rpms WHERE name = ? AND epoch = ? AND version = ? AND release = ? AND arch = ? AND seen = ?`,
+	addRPM: `INSERT INTO rpms (name, epoch, version, release, arch, seen, srpm_name, srpm_nevra, filename, srpm_commit_hash, srpm_commit_branch)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+	sweepRPM:     `DELETE FROM rpms WHERE id = ?1 AND seen <> '' AND NOT EXISTS (SELECT 1 FROM contents WHERE rpm = ?1)`,
+	addContent:   `INSERT INTO contents (build, rpm) VALUES (?, ?)`,
+	readContents: `SELECT rpm FROM contents WHERE build = ?`,
+	dropContents: `DELETE FROM contents WHERE build = ?`,
+}
+
+// statements are prepared on the one connection that writes.
+type statements [statementCount]*sql.Stmt
+
+func (s *statements) prepare(ctx context.Context, conn *sql.Conn) (err error) {
+	for i, text := range texts {
+		if s[i], err = conn.PrepareContext(ctx, text); err != nil { //nolint:sqlclosecheck // close does
+			return fmt.Errorf("cannot prepare %q: %w", text, err)
+		}
+	}
+	return nil
+}
+
+func (s *statements) close() error {
+	var errs []error
+	for _, stmt := range s {
+		if stmt != nil {
+			errs = append(errs, stmt.Close())
+		}
+	}
+	return errors.Join(errs...)
+}
