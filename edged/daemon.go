@@ -65,6 +65,7 @@ type daemon struct {
 	decider    *access.Decider
 	identities *identity.Registry
 	images     *image.Keeper
+	catalog    builtCatalog
 	sockets    *sockets
 	supervisor *module.Supervisor
 
@@ -116,6 +117,7 @@ func newDaemon(ctx context.Context, file string, cfg *config.Config, activation 
 	}
 	d.logs = modulelog.NewStore(filepath.Join(cfg.Home, "logs"))
 	d.decider = access.New(d.grants(cfg))
+	d.openCatalog(ctx)
 	d.images = d.newImages()
 	d.sockets = newSockets(d)
 	if d.identities, err = identity.Open(ctx, d.store); err != nil {
@@ -140,6 +142,7 @@ func newDaemon(ctx context.Context, file string, cfg *config.Config, activation 
 	}
 	d.supervisor.Run()
 	d.goes(func() { d.afterStart(ctx) })
+	d.goes(func() { d.runIndex(ctx) })
 	d.goes(func() { d.ca.Run(ctx) })
 	d.goes(func() { notifier.Watchdog(ctx, d.probe) })
 	log.Infof("edged %s answers; callers are proven by %s", version, d.peers.Proof())
@@ -209,6 +212,7 @@ func (d *daemon) serve(ctx context.Context) error {
 		Networks:      d.listNetworks,
 		Secrets:       d.box,
 		SetLogLevel:   d.setLogLevel,
+		Further:       []mgmt.Mount{d.mountCatalog(limits)},
 	}), limits, d.log))
 	d.sockets.handle(listen.Workload, httpapi.NewServer(workload.New(workload.Config{
 		Supervisor: d.supervisor, Identities: d.identities, Keys: identity.NewKeys(d.keys), Certificates: d.certificates(), Trust: d.ca, Views: views, Decider: d.decider, Audit: d.audit, Limits: limits,
@@ -324,7 +328,7 @@ func (d *daemon) newImages() *image.Keeper {
 		}
 	}
 	return image.New(image.Config{
-		Engine: d.engine, Store: d.store, Keep: d.cfg.Images.Keep.Duration, DiskHigh: d.cfg.Images.DiskHigh, Protected: protected, Log: d.log,
+		Engine: d.engine, Store: d.store, Keep: d.cfg.Images.Keep.Duration, DiskHigh: d.cfg.Images.DiskHigh, Protected: protected, Removed: d.imageRemoved, Log: d.log,
 	})
 }
 
@@ -405,6 +409,7 @@ func (d *daemon) close() {
 	if d.keys != nil {
 		d.warn(d.keys.Close())
 	}
+	d.closeCatalog()
 	if d.store != nil {
 		d.warn(d.store.Close())
 	}

@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"time"
 
@@ -55,6 +54,12 @@ func edgedSays(ctx context.Context, args ...string) (string, error) {
 	return strings.TrimSpace(string(out)), err
 }
 
+// parseSchemas reads what edged says of its databases: a number each, the catalog's last.
+func parseSchemas(said string) (s backup.Schemas, err error) {
+	_, err = fmt.Sscan(said, &s.Database, &s.Catalog)
+	return s, err
+}
+
 func onlyRoot(what string) error {
 	if os.Getuid() != 0 {
 		return fmt.Errorf("%s has to be run by root", what)
@@ -67,7 +72,7 @@ func (a *app) backup() *cobra.Command {
 	var volumes, noKeys bool
 	cmd := &cobra.Command{
 		Use: "backup", Short: "Write what this device is into an archive", Args: usage(cobra.NoArgs), ValidArgsFunction: cobra.NoFileCompletions,
-		Long: `Write the database, the keys, the deployment and the configuration into an archive, also
+		Long: `Write the databases, the keys, the deployment and the configuration into an archive, also
 while edged runs. With --volumes the volumes are in it as well, as their files are at the
 moment: stop the modules that write to them first. Images and logs are not in it; keys in
 a TPM or a token cannot be.
@@ -93,16 +98,19 @@ Who has the archive can be this device: keep it as safe as the device itself.`,
 			if err != nil {
 				return err
 			}
-			schema, err := strconv.ParseInt(said, 10, 64)
+			schemas, err := parseSchemas(said)
 			if err != nil {
-				return fmt.Errorf("cannot read the schema of the copy: %w", err)
+				return fmt.Errorf("cannot read the schemas of the copies: %w", err)
 			}
 			src := backup.Source{
 				Home: cfg.Home, Config: filepath.Dir(file), Database: copied,
 				Info: backup.Info{
-					Format: backup.Format, Version: version, Schema: schema, Created: a.now().UTC().Format(time.RFC3339), Host: cfg.Hostname,
+					Format: backup.Format, Version: version, Schema: schemas.Database, CatalogSchema: schemas.Catalog, Created: a.now().UTC().Format(time.RFC3339), Host: cfg.Hostname,
 					Keys: !noKeys, Volumes: volumes,
 				},
+			}
+			if schemas.Catalog > 0 {
+				src.Catalog = filepath.Join(dir, "catalog.db") // beside the other, where edged put it
 			}
 			if out == "-" {
 				return backup.Write(a.out, src)
@@ -146,9 +154,9 @@ know are removed at the next start. A backup of a newer edged is refused.`,
 			if err != nil {
 				return err
 			}
-			schema, err := strconv.ParseInt(said, 10, 64)
+			schemas, err := parseSchemas(said)
 			if err != nil {
-				return fmt.Errorf("cannot read edged's schema: %w", err)
+				return fmt.Errorf("cannot read edged's schemas: %w", err)
 			}
 			f, err := os.Open(args[0])
 			if err != nil {
@@ -177,7 +185,7 @@ know are removed at the next start. A backup of a newer edged is refused.`,
 			if withConfig {
 				folder = filepath.Dir(file)
 			}
-			done, err := backup.Restore(f, cfg.Home, folder, schema, a.now().Format("20060102-150405"))
+			done, err := backup.Restore(f, cfg.Home, folder, schemas, a.now().Format("20060102-150405"))
 			if err != nil {
 				return err
 			}

@@ -39,9 +39,11 @@ type Package struct {
 	// Known says that it has a row only when it has one already: an image that modules
 	// used, and none does now.
 	Known bool
-	// Contents lists what is inside; nil when nothing can be. Errors: errdefs.Unavailable
-	// is for later, any other says that what is inside cannot be read.
-	Contents func(ctx context.Context) ([]RPM, error)
+	// Look is called before a row is made: it fills in what only a look at the package can
+	// say, Version, MediaType and Arch among it, and lists what is installed inside. Nil when
+	// there is nothing to look for. Errors: errdefs.Unavailable is for later, any other says
+	// that what is inside cannot be read.
+	Look func(ctx context.Context, p *Package) ([]RPM, error)
 }
 
 // Source lists all packages of one kind that are on the device: the row of one that is
@@ -186,21 +188,22 @@ func (x *Indexer) change(ctx context.Context, r *Row, do func(Tx, *Row) error) e
 
 // add makes the row of a package. What is inside is read first: that takes a while.
 func (x *Indexer) add(ctx context.Context, source string, p *Package) error {
-	r, err := newIndexRow(source, p)
-	if err != nil {
-		x.log.WithError(err).WithField("source", source).Warn("cannot put into the catalog what is on the device")
-		return nil // the next look would find the same
-	}
 	var contents []RPM
 	unread := ""
-	if p.Contents != nil {
-		switch contents, err = p.Contents(ctx); {
+	if p.Look != nil {
+		var err error
+		switch contents, err = p.Look(ctx, p); {
 		case errdefs.IsUnavailable(err) || ctx.Err() != nil:
 			return err
 		case err != nil:
 			unread = short(err.Error())
-			x.log.WithError(err).WithField("build", r.UID).Warn("cannot read which packages are installed in it")
+			x.log.WithError(err).WithField("source", source).Warn("cannot read which packages are installed in it")
 		}
+	}
+	r, err := newIndexRow(source, p)
+	if err != nil {
+		x.log.WithError(err).WithField("source", source).Warn("cannot put into the catalog what is on the device")
+		return nil // the next look would find the same
 	}
 	if r.ModuleMD, err = describe(r, p, contents, unread); err != nil {
 		return err

@@ -58,9 +58,15 @@ func (e *Error) Unwrap() []error {
 func readError(resp *http.Response) error {
 	e := &Error{Status: resp.StatusCode}
 	b, err := io.ReadAll(io.LimitReader(resp.Body, maxError))
-	var body wire.Error
+	var body struct {
+		wire.Error
+		Detail string `json:"detail"`
+	}
 	if err == nil && json.Unmarshal(b, &body) == nil {
 		e.Message = body.Message
+		if e.Message == "" {
+			e.Message = body.Detail // the catalog's shape
+		}
 	}
 	if e.Message == "" {
 		// Not edged's shape: what refuses a connection before it knows the contract has none.

@@ -44,25 +44,31 @@ func aDevice(t *testing.T) Source {
 	put(t, filepath.Join(config, "config.toml"), "version = 1\n", 0o640)
 	copied := filepath.Join(t.TempDir(), "edged.db")
 	put(t, copied, "the database", 0o600)
-	return Source{Home: home, Config: config, Database: copied, Info: Info{Format: Format, Version: "1", Schema: 3, Keys: true, Volumes: true}}
+	builds := filepath.Join(t.TempDir(), "catalog.db")
+	put(t, builds, "the catalog", 0o600)
+	return Source{Home: home, Config: config, Database: copied, Catalog: builds, Info: Info{Format: Format, Version: "1", Schema: 3, CatalogSchema: 1, Keys: true, Volumes: true}}
 }
 
 func TestWhatIsBackedUpComesBackAsItWas(t *testing.T) {
 	var archive bytes.Buffer
 	require.NoError(t, Write(&archive, aDevice(t)))
 	home, config := t.TempDir(), t.TempDir()
-	for name, text := range map[string]string{"edged.db": "old", "edged.db-wal": "old", "keys/master": "old", "keys/extra": "old"} {
+	for name, text := range map[string]string{"edged.db": "old", "edged.db-wal": "old", "catalog.db": "old", "catalog.db-wal": "old", "keys/master": "old", "keys/extra": "old"} {
 		put(t, filepath.Join(home, name), text, 0o600)
 	}
-	_, err := Restore(bytes.NewReader(archive.Bytes()), home, config, 2, "1")
+	_, err := Restore(bytes.NewReader(archive.Bytes()), home, config, Schemas{2, 1}, "1")
 	require.True(t, errdefs.IsFailedPrecondition(err), "a newer schema")
 	require.Equal(t, "old", read(t, filepath.Join(home, "edged.db")))
+	_, err = Restore(bytes.NewReader(archive.Bytes()), home, config, Schemas{3, 0}, "1")
+	require.True(t, errdefs.IsFailedPrecondition(err), "a newer schema of the catalog")
 
-	done, err := Restore(bytes.NewReader(archive.Bytes()), home, config, 3, "1")
+	done, err := Restore(bytes.NewReader(archive.Bytes()), home, config, Schemas{3, 1}, "1")
 	require.NoError(t, err)
 	require.Equal(t, "1", done.Info.Version)
 	require.Equal(t, "the database", read(t, filepath.Join(home, "edged.db")))
 	require.NoFileExists(t, filepath.Join(home, "edged.db-wal"), "it belongs to the old one")
+	require.Equal(t, "the catalog", read(t, filepath.Join(home, "catalog.db")))
+	require.NoFileExists(t, filepath.Join(home, "catalog.db-wal"))
 	require.Equal(t, "key", read(t, filepath.Join(home, "keys", "master")))
 	require.NoFileExists(t, filepath.Join(home, "keys", "extra"))
 	require.Equal(t, "old", read(t, filepath.Join(done.Aside, "keys", "extra")))
@@ -80,6 +86,22 @@ func TestWhatIsBackedUpComesBackAsItWas(t *testing.T) {
 	left, err := filepath.Glob(filepath.Join(home, ".restore-*"))
 	require.NoError(t, err)
 	require.Empty(t, left)
+}
+
+// TestABackupWithoutACatalogLeavesTheOneThatIsThere with all that belongs to it.
+func TestABackupWithoutACatalogLeavesTheOneThatIsThere(t *testing.T) {
+	s := aDevice(t)
+	s.Catalog, s.Info.CatalogSchema = "", 0
+	var archive bytes.Buffer
+	require.NoError(t, Write(&archive, s))
+	home := t.TempDir()
+	for _, name := range []string{"catalog.db", "catalog.db-wal"} {
+		put(t, filepath.Join(home, name), "old", 0o600)
+	}
+	_, err := Restore(bytes.NewReader(archive.Bytes()), home, "", Schemas{3, 1}, "1")
+	require.NoError(t, err)
+	require.Equal(t, "old", read(t, filepath.Join(home, "catalog.db")))
+	require.Equal(t, "old", read(t, filepath.Join(home, "catalog.db-wal")))
 }
 
 // made is an archive with these members behind its info.
@@ -119,7 +141,7 @@ func TestAHostileArchiveWritesNothingElsewhere(t *testing.T) {
 	} {
 		home := t.TempDir()
 		put(t, filepath.Join(home, "edged.db"), "old", 0o600)
-		_, err := Restore(bytes.NewReader(made(t, members...)), home, "", 9, "1")
+		_, err := Restore(bytes.NewReader(made(t, members...)), home, "", Schemas{9, 9}, "1")
 		require.Error(t, err, name)
 		entries, err := os.ReadDir(home)
 		require.NoError(t, err)
@@ -154,7 +176,7 @@ func FuzzRestore(f *testing.F) {
 	f.Add(made(f, &tar.Header{Name: "home/edged.db", Size: 1, Mode: 0o600}))
 	f.Fuzz(func(t *testing.T, archive []byte) {
 		home := t.TempDir()
-		if done, err := Restore(bytes.NewReader(archive), home, "", 9, "1"); err == nil {
+		if done, err := Restore(bytes.NewReader(archive), home, "", Schemas{9, 9}, "1"); err == nil {
 			require.DirExists(t, done.Aside)
 		}
 	})

@@ -36,18 +36,23 @@ type Restored struct {
 	Aside string
 }
 
+// Schemas are the newest that the installed edged knows, of its database and the catalog's.
+type Schemas struct{ Database, Catalog int64 }
+
 // Restore brings an archive back into a home, and with config not empty the
-// configuration into that folder. schema is the newest that the installed edged knows:
-// a newer database is refused, errdefs.FailedPrecondition. All is unpacked beside before
+// configuration into that folder. A newer database than known is refused,
+// errdefs.FailedPrecondition. All is unpacked beside before
 // anything is replaced, and what was there is kept in a folder named with stamp. The
 // caller holds the Lock.
-func Restore(r io.Reader, home, config string, schema int64, stamp string) (done Restored, err error) {
+func Restore(r io.Reader, home, config string, known Schemas, stamp string) (done Restored, err error) {
 	a, err := open(r)
 	if err != nil {
 		return done, err
 	}
-	if a.info.Schema > schema {
-		return done, fmt.Errorf("cannot restore: the backup is of edged %s with schema %d, the edged here knows up to %d; install the newer edged first: %w", a.info.Version, a.info.Schema, schema, errdefs.ErrFailedPrecondition)
+	for _, s := range []struct{ has, known int64 }{{a.info.Schema, known.Database}, {a.info.CatalogSchema, known.Catalog}} {
+		if s.has > s.known {
+			return done, fmt.Errorf("cannot restore: the backup is of edged %s with schema %d, the edged here knows up to %d; install the newer edged first: %w", a.info.Version, s.has, s.known, errdefs.ErrFailedPrecondition)
+		}
 	}
 	staged, err := os.MkdirTemp(home, ".restore-*")
 	if err != nil {
@@ -61,7 +66,12 @@ func Restore(r io.Reader, home, config string, schema int64, stamp string) (done
 		return done, fmt.Errorf("cannot restore: there is no database in the backup: %w", errdefs.ErrInvalidArgument)
 	}
 	done = Restored{Info: a.info, Aside: filepath.Join(home, "before-restore-"+stamp)}
-	if err := swap(filepath.Join(staged, "home"), home, done.Aside, "edged.db-wal", "edged.db-shm"); err != nil {
+	// What belongs to a database goes with it.
+	logs := []string{"edged.db-wal", "edged.db-shm"}
+	if _, err := os.Stat(filepath.Join(staged, "home", "catalog.db")); err == nil {
+		logs = append(logs, "catalog.db-wal", "catalog.db-shm")
+	}
+	if err := swap(filepath.Join(staged, "home"), home, done.Aside, logs...); err != nil {
 		return done, fmt.Errorf("cannot restore: %w", err)
 	}
 	if config != "" {

@@ -21,7 +21,7 @@ const Argument = "--read-packages"
 // writes (a copy in memory), open files. Reading the database of an image with two
 // thousand packages takes some megabytes and less than a second.
 const (
-	maxMemory = 512 << 20
+	maxMemory = 256 << 20
 	goMemory  = 128 << 20
 	maxCPU    = 30
 	maxOpen   = maxFiles + 64
@@ -47,6 +47,7 @@ func Serve() error {
 		return fmt.Errorf("cannot read what to read: %w", err)
 	}
 	out := bufio.NewWriter(os.Stdout)
+	os.Stdout = os.Stderr // a library has something to say of files that are broken
 	lines := json.NewEncoder(out)
 	for i, k := range kinds {
 		f := os.NewFile(uintptr(firstFile+i), string(k))

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"slices"
@@ -70,7 +71,7 @@ func Read(ctx context.Context, root string) ([]catalog.RPM, error) {
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("cannot start the reader of packages: %w", err)
 	}
-	packages, readErr := collect(bufio.NewReader(out))
+	packages, readErr := collect(out)
 	if readErr != nil {
 		cancel() // it may still be printing
 	}
@@ -87,7 +88,7 @@ func Read(ctx context.Context, root string) ([]catalog.RPM, error) {
 }
 
 // collect reads what the process prints, which is what a stranger made it print.
-func collect(r *bufio.Reader) ([]catalog.RPM, error) {
+func collect(r io.Reader) ([]catalog.RPM, error) {
 	var all []catalog.RPM
 	scanner := bufio.NewScanner(r)
 	scanner.Buffer(nil, maxOutput)
