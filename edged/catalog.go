@@ -28,7 +28,7 @@ type builtCatalog struct {
 
 // openCatalog opens the catalog's database.
 func (d *daemon) openCatalog(ctx context.Context) {
-	store, err := builds.Open(ctx, d.cfg.Home)
+	store, err := builds.Open(ctx, d.cfg.Home, d.trim)
 	if err != nil {
 		d.log.WithError(err).Error("there is no catalog until this is mended and edged starts again")
 		return

@@ -47,7 +47,7 @@ func newRig(t *testing.T) *rig {
 	r := &rig{t: t}
 	dir := t.TempDir()
 	var err error
-	r.store, err = builds.Open(t.Context(), dir)
+	r.store, err = builds.Open(t.Context(), dir, nil)
 	require.NoError(t, err)
 	r.audit = audit.New(&r.log)
 	t.Cleanup(func() {

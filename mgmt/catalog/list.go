@@ -1,6 +1,7 @@
 package catalog
 
 import (
+	"math"
 	"mime"
 	"net/http"
 	"net/url"
@@ -151,7 +152,7 @@ func page(query url.Values) (int, error) {
 		return domain.LastPage, nil
 	}
 	n, err := strconv.Atoi(strings.TrimSpace(last))
-	if err != nil || n < 1 || n > 1<<40 {
+	if err != nil || n < 1 || n > math.MaxInt32 {
 		return 0, domain.ErrNoPage
 	}
 	return n, nil

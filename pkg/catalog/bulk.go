@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"iter"
+	"sync"
 )
 
 // Item is a part of a request for many rows: what is to be made of which row.
@@ -16,31 +17,110 @@ type Item struct {
 // called with each row as it is made; an error of the sequence, as of a body that cannot
 // be read to its end, gives all of it up. Errors: those of Create in an *ItemError.
 func (c *Catalog) CreateMany(ctx context.Context, bodies iter.Seq2[any, error], done func(*Row) error) error {
+	stop := make(chan struct{})
+	batches := make(chan batch, 1)
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		defer close(batches)
+		c.readAhead(bodies, batches, stop)
+	})
+	defer wg.Wait()
+	defer close(stop)
 	return c.write(ctx, func(tx Tx) error {
 		i := 0
-		for body, err := range bodies {
-			if err != nil {
+		for b := range batches {
+			if err := tx.Expect(b.nevras()); err != nil {
 				return err
 			}
-			r, err := c.createOne(tx, body)
-			if err != nil {
-				return itemError(i, body, err)
+			for _, item := range b.items {
+				r, err := c.make(tx, item)
+				if err != nil {
+					return itemError(i, item.body, err)
+				}
+				if err := done(r); err != nil {
+					return err
+				}
+				i++
 			}
-			if err := done(r); err != nil {
-				return err
+			if b.err != nil {
+				return b.err
 			}
-			i++
 		}
 		return nil
 	})
 }
 
-func (c *Catalog) createOne(tx Tx, body any) (*Row, error) {
-	ch, err := c.readChange(body, false)
-	if err != nil {
-		return nil, err
+// prepared is a body that was read, as far as that needs no database.
+type prepared struct {
+	body   any
+	change *change
+	err    error
+}
+
+// batch is some of them, and the error that the sequence ended with.
+type batch struct {
+	items []prepared
+	err   error
+}
+
+// The bounds of a batch: rows, and bytes of their longest part.
+const (
+	batchRows  = 64
+	batchBytes = 1 << 20
+)
+
+// readAhead reads bodies while those before are written: reading takes half as long as
+// writing, and neither needs what the other works with.
+func (c *Catalog) readAhead(bodies iter.Seq2[any, error], to chan<- batch, stop <-chan struct{}) {
+	var b batch
+	size := 0
+	send := func() bool {
+		select {
+		case to <- b:
+			b, size = batch{}, 0
+			return true
+		case <-stop:
+			return false
+		}
 	}
-	return c.create(tx, ch)
+	for body, err := range bodies {
+		if err != nil {
+			b.err = err
+			break
+		}
+		item := prepared{body: body}
+		if item.change, item.err = c.readChange(body, false); item.err == nil && item.change.modulemd != nil {
+			size += len(*item.change.modulemd)
+		}
+		b.items = append(b.items, item)
+		if (len(b.items) >= batchRows || size >= batchBytes) && !send() {
+			return
+		}
+	}
+	send()
+}
+
+// nevras are the RPMs that a batch names, as far as they can be read.
+func (b *batch) nevras() []NEVRA {
+	var all []NEVRA
+	for _, item := range b.items {
+		if item.err != nil {
+			continue
+		}
+		for _, r := range item.change.rpms {
+			if n, problem := readNEVRA(r); problem == nil {
+				all = append(all, n)
+			}
+		}
+	}
+	return all
+}
+
+func (c *Catalog) make(tx Tx, p prepared) (*Row, error) {
+	if p.err != nil {
+		return nil, p.err
+	}
+	return c.create(tx, p.change)
 }
 
 // UpdateMany changes rows as Update does: all of them, or none. done is called with the

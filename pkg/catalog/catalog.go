@@ -74,7 +74,7 @@ func (c *Catalog) create(tx Tx, ch *change) (*Row, error) {
 	case taken:
 		return nil, errNotUnique()
 	}
-	r.Warning = disagreement(r)
+	r.Warning = ch.doc.disagreement(r)
 	return r, tx.Add(r, parts)
 }
 
@@ -142,7 +142,10 @@ func (c *Catalog) update(tx Tx, uid string, filters []Filter, body any, partial 
 			return nil, errNotUnique()
 		}
 	}
-	r.Warning = disagreement(r)
+	if ch.modulemd == nil {
+		ch.doc = parse(r.ModuleMD)
+	}
+	r.Warning = ch.doc.disagreement(r)
 	return r, tx.Save(r, parts)
 }
 

@@ -17,6 +17,7 @@ type change struct {
 	runtimeDeps, buildDeps                            *[]Dep
 	rpms                                              []any
 	hasRPMs                                           bool
+	doc                                               parsed
 	// problems are those of all fields that were found so far.
 	problems map[string]any
 }
@@ -72,6 +73,9 @@ func (c *Catalog) readChange(body any, partial bool) (*change, error) {
 		}
 	}
 	ch.lists(o)
+	if ch.modulemd != nil && len(ch.problems) == 0 {
+		ch.doc = parse(*ch.modulemd)
+	}
 	return ch, nil
 }
 

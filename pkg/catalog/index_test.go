@@ -39,7 +39,7 @@ type rig struct {
 
 func newRig(t *testing.T) *rig {
 	t.Helper()
-	s, err := builds.Open(t.Context(), t.TempDir())
+	s, err := builds.Open(t.Context(), t.TempDir(), nil)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, s.Close()) })
 	return &rig{t, s, catalog.New(catalog.Config{Store: s, ModuleMD: 4 << 20})}

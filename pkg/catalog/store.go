@@ -31,6 +31,8 @@ type Tx interface {
 	Save(r *Row, p Parts) error
 	// Delete removes a row.
 	Delete(r *Row) error
+	// Expect says which RPMs of the API will be looked up: together that is quicker.
+	Expect(n []NEVRA) error
 	// RPM looks an RPM of the API up.
 	RPM(n NEVRA) (id int64, known bool, err error)
 	// AddRPM writes a new RPM of the API.

@@ -10,16 +10,27 @@ import (
 	"github.com/edged/edged/pkg/catalog/modulemd"
 )
 
-// disagreement says in what a row's modulemd and the row itself disagree: the text is
-// kept as it came and nobody is refused, but somebody may have mixed two builds up.
-func disagreement(r *Row) string {
-	doc, err := modulemd.Parse(r.ModuleMD)
+// parsed is what a modulemd says, or why that is not known.
+type parsed struct {
+	doc *modulemd.Document
+	err error
+}
+
+func parse(text string) (p parsed) {
+	p.doc, p.err = modulemd.Parse(text)
+	return p
+}
+
+// disagreement says in what a modulemd and its row disagree: the text is kept as it came
+// and nobody is refused, but somebody may have mixed two builds up.
+func (p parsed) disagreement(r *Row) string {
 	switch {
-	case errors.Is(err, modulemd.ErrTooLarge):
-		return "modulemd was not compared with the row: " + strings.TrimSuffix(err.Error(), ": "+errdefs.ErrInvalidArgument.Error())
-	case err != nil:
+	case errors.Is(p.err, modulemd.ErrTooLarge):
+		return "modulemd was not compared with the row: " + strings.TrimSuffix(p.err.Error(), ": "+errdefs.ErrInvalidArgument.Error())
+	case p.err != nil:
 		return ""
 	}
+	doc := p.doc
 	var said []string
 	for _, f := range []struct{ name, doc, row string }{
 		{"name", doc.Name, r.Name}, {"stream", doc.Stream, r.Stream}, {"version", doc.ModuleVersion, r.Version}, {"context", doc.Context, r.Context},

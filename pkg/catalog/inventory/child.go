@@ -17,14 +17,13 @@ import (
 // Argument is how the daemon's program is told to be the process that parses.
 const Argument = "--read-packages"
 
-// What the process may use: memory for data, processor time, size of a file that it
+// What the process may use: maxMemory for data, processor time, size of a file that it
 // writes (a copy in memory), open files. Reading the database of an image with two
 // thousand packages takes some megabytes and less than a second.
 const (
-	maxMemory = 256 << 20
-	goMemory  = 128 << 20
-	maxCPU    = 30
-	maxOpen   = maxFiles + 64
+	goMemory = 128 << 20
+	maxCPU   = 30
+	maxOpen  = maxFiles + 64
 )
 
 // firstFile is the descriptor of the first database.

@@ -17,6 +17,7 @@ import (
 	"path/filepath"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/containerd/errdefs"
 	"golang.org/x/sys/unix"
@@ -34,11 +35,12 @@ const File = "catalog.db"
 // readers is enough for a device; each costs its page cache.
 const readers = 2
 
-// cacheKiB of each connection. A bulk request dirties a page for each of its rows in
-// each index; what does not fit is written ahead of the commit, and read again.
+// The caches of a connection. A request for many rows dirties a page for each of them in
+// each index: what does not fit is written ahead of the commit, and read again. It is
+// given back after such a write.
 const (
 	readCacheKiB  = 1000
-	writeCacheKiB = 16000
+	writeCacheKiB = 8000
 )
 
 // floor is the room on the disk, in bytes, below which the catalog takes nothing in:
@@ -58,6 +60,7 @@ type Store struct {
 	// writing is held for a transaction: a waiting writer shall heed its context, which
 	// one that waits for SQLite's lock does not.
 	writing chan struct{}
+	looking chan struct{}
 	stmts   statements
 
 	// version grows with each commit; what is remembered of an older one is void.
@@ -67,19 +70,23 @@ type Store struct {
 	positions positions
 	memory    memory
 
-	logged  chan struct{} // there is something in the write-ahead log
+	logged     chan struct{} // there is something in the write-ahead log
+	large      atomic.Bool   // something large was written
+	afterLarge func()
+
 	stop    context.CancelFunc
 	wg      sync.WaitGroup
 	closing sync.Once
 }
 
 // Open opens, or makes, the database and brings its schema up to date. The home's lock
-// is held by the caller. Errors: errdefs.FailedPrecondition for a newer schema, else
-// the disk's.
-func Open(ctx context.Context, home string) (*Store, error) {
+// is held by the caller. afterLarge, if there is one, is called a while after a large
+// write, to give back what only that needed. Errors: errdefs.FailedPrecondition for a
+// newer schema, else the disk's.
+func Open(ctx context.Context, home string, afterLarge func()) (*Store, error) {
 	s := &Store{
-		home: home, writing: make(chan struct{}, 1), logged: make(chan struct{}, 1),
-		tune: tuning{near: 500, few: 2000}, positions: positions{size: 64},
+		home: home, writing: make(chan struct{}, 1), looking: make(chan struct{}, 1), logged: make(chan struct{}, 1),
+		tune: tuning{near: 500, few: 2000}, positions: positions{size: 64}, afterLarge: afterLarge,
 	}
 	work, stop := context.WithCancel(context.WithoutCancel(ctx))
 	s.stop = stop
@@ -93,16 +100,33 @@ func Open(ctx context.Context, home string) (*Store, error) {
 // checkpoint empties the write-ahead log behind those who wrote into it: a thousand rows
 // are some ten thousand pages, for which nobody has to wait twice.
 func (s *Store) checkpoint(ctx context.Context) {
+	rest := time.NewTimer(0)
+	rest.Stop()
+	defer rest.Stop()
 	for {
 		select {
 		case <-s.logged:
 			// What fails is tried again after the next commit, and by SQLite itself at the end.
 			_ = sqlite.Checkpoint(ctx, s.log)
+			if s.large.Load() {
+				rest.Reset(restAfter)
+			}
+		case <-rest.C:
+			if s.large.Swap(false) && s.afterLarge != nil {
+				s.afterLarge()
+			}
 		case <-ctx.Done():
 			return
 		}
 	}
 }
+
+// large is from how many rows on a write is one, and restAfter how long it is waited
+// for the next one.
+const (
+	large     = 100
+	restAfter = 2 * time.Second
+)
 
 func (s *Store) open(ctx context.Context) error {
 	file := filepath.Join(s.home, File)

@@ -3,6 +3,7 @@ package builds
 import (
 	"cmp"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"os"
 	"slices"
@@ -12,12 +13,25 @@ import (
 	"github.com/containerd/errdefs"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
+	"golang.org/x/sys/unix"
 	"pgregory.net/rapid"
 
 	"github.com/edged/edged/pkg/catalog"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// checks is how many histories are tried: with the race detector each takes a second.
+// go test -rapid.checks tries more.
+const checks = "25"
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	if f := flag.Lookup("rapid.checks"); f.Value.String() == f.DefValue {
+		if err := f.Value.Set(checks); err != nil {
+			panic(err)
+		}
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // model is the catalog as one would write it without a thought of speed: a list of rows,
 // of which every question looks at all.
@@ -275,14 +289,18 @@ func (m *model) index(uid string) int {
 // TestAnswersAreThoseOfANaiveModel after any history of writes, for any question, and
 // wherever one way to find rows gives way to another.
 func TestAnswersAreThoseOfANaiveModel(t *testing.T) {
+	// In memory: what a disk does with each commit is tested elsewhere.
 	home := t.TempDir()
+	require.NoError(t, unix.Mount("tmpfs", home, "tmpfs", 0, "size=1g"))
+	t.Cleanup(func() { require.NoError(t, unix.Unmount(home, unix.MNT_DETACH)) })
 	number := 0
 	rapid.Check(t, func(t *rapid.T) {
 		number++
 		dir := fmt.Sprintf("%s/%d", home, number)
 		require.NoError(t, os.Mkdir(dir, 0o700))
+		defer os.RemoveAll(dir)
 		ctx := t.Context()
-		s, err := Open(ctx, dir)
+		s, err := Open(ctx, dir, nil)
 		require.NoError(t, err)
 		defer func() { require.NoError(t, s.Close()) }()
 		s.tune = tuning{near: rapid.SampledFrom([]int{0, 3, 500}).Draw(t, "near"), few: rapid.SampledFrom([]int{0, 2, 2000}).Draw(t, "few")}

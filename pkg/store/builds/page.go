@@ -25,6 +25,7 @@ type search struct {
 	order      string
 	plain      bool // in the order of uids
 	slow       bool // the order takes a look at every row's lists
+	many       bool // so many rows fit that counting them takes a while
 	key        string
 	where      string
 	args       []any
@@ -123,6 +124,7 @@ func (s *Store) plan(ctx context.Context, sr *search) error {
 		}
 	}
 	for _, c := range rest {
+		sr.many = sr.many || len(sets) == 0 && !c.sorted
 		if len(sets) == 0 && c.sorted && sr.where == "" {
 			sr.from(c.driving)
 			continue
@@ -190,12 +192,33 @@ func (s *Store) count(ctx context.Context, sr *search, version int64) (int, erro
 	if n, ok := s.memory.count(version, sr.key); ok {
 		return n, nil
 	}
+	if sr.many {
+		done, err := s.turn(ctx)
+		if err != nil {
+			return 0, err
+		}
+		defer done()
+		if n, ok := s.memory.count(version, sr.key); ok {
+			return n, nil
+		}
+	}
 	n := 0
 	if err := s.read.QueryRowContext(ctx, "SELECT count(*) FROM builds b"+sr.where, sr.args...).Scan(&n); err != nil {
 		return 0, err
 	}
 	s.memory.setCount(version, sr.key, n)
 	return n, nil
+}
+
+// turn lets one question at a time look at all rows: there are few connections, and
+// quick questions shall find one.
+func (s *Store) turn(ctx context.Context) (done func(), err error) {
+	select {
+	case s.looking <- struct{}{}:
+		return func() { <-s.looking }, nil
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
 }
 
 // far finds a page far behind.
@@ -220,6 +243,14 @@ func (s *Store) all(ctx context.Context, sr *search, version int64) ([]uint32, e
 	key := sr.key + sr.order
 	if ids, ok := s.memory.list(version, key); ok {
 		return ids, nil
+	}
+	done, err := s.turn(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	if ids, ok := s.memory.list(version, key); ok {
+		return ids, nil // of the one before
 	}
 	rows, err := s.read.QueryContext(ctx, fmt.Sprintf("SELECT b.id FROM builds b%s ORDER BY %s", sr.where, sr.order), sr.args...)
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -67,18 +68,39 @@ func (t *tx) flush() error {
 	slices.SortFunc(t.links, func(a, b link) int {
 		return cmp.Or(cmp.Compare(a.kind, b.kind), cmp.Compare(a.id, b.id), cmp.Compare(a.build, b.build))
 	})
-	for _, l := range t.links {
-		var err error
-		if l.kind == inside {
-			err = t.exec(addContent, l.build, l.id)
-		} else {
-			err = t.exec(addNeed, l.build, l.kind, l.id)
-		}
-		if err != nil {
-			return fmt.Errorf("cannot write lists: %w", err)
-		}
+	needs, contents := t.links, t.links
+	i, _ := slices.BinarySearchFunc(t.links, inside, func(l link, kind int8) int { return cmp.Compare(l.kind, kind) })
+	needs, contents = needs[:i], contents[i:]
+	if err := inserts(t, addNeed, addNeeds, needs, func(args []any, l link) []any { return append(args, l.build, l.kind, l.id) }); err != nil {
+		return err
+	}
+	if err := inserts(t, addContent, addContents, contents, func(args []any, l link) []any { return append(args, l.build, l.id) }); err != nil {
+		return err
 	}
 	t.links = t.links[:0]
+	return nil
+}
+
+// together is how many rows a statement of many writes.
+const together = 16
+
+// inserts writes links, many with one statement as long as there are that many.
+func inserts(t *tx, one, many statement, links []link, add func([]any, link) []any) error {
+	args := make([]any, 0, 3*together)
+	for len(links) > 0 {
+		k, n := one, 1
+		if len(links) >= together {
+			k, n = many, together
+		}
+		args = args[:0]
+		for _, l := range links[:n] {
+			args = add(args, l)
+		}
+		if err := t.exec(k, args...); err != nil {
+			return fmt.Errorf("cannot write lists: %w", err)
+		}
+		links = links[n:]
+	}
 	return nil
 }
 
@@ -162,6 +184,37 @@ func (t *tx) dep(d catalog.Dep) (int64, error) {
 	}
 	t.deps[d] = id
 	return id, err
+}
+
+// Expect looks many up at once: see RPM.
+func (t *tx) Expect(nevras []catalog.NEVRA) error {
+	var unknown [][5]any
+	for _, n := range nevras {
+		if t.rpms[n] == 0 {
+			unknown = append(unknown, [5]any{n.Name, n.Epoch, n.Version, n.Release, n.Arch})
+		}
+	}
+	if len(unknown) == 0 {
+		return nil
+	}
+	list, err := json.Marshal(unknown)
+	if err != nil {
+		return fmt.Errorf("cannot read RPMs: %w", err)
+	}
+	rows, err := t.s.stmts[findRPMs].QueryContext(always, string(list))
+	if err != nil {
+		return fmt.Errorf("cannot read RPMs: %w", err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var id int64
+		var n catalog.NEVRA
+		if err := rows.Scan(&id, &n.Name, &n.Epoch, &n.Version, &n.Release, &n.Arch); err != nil {
+			return fmt.Errorf("cannot read RPMs: %w", err)
+		}
+		t.remember(n, id)
+	}
+	return rows.Err()
 }
 
 // RPM looks an RPM of the API up.

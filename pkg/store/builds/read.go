@@ -80,14 +80,14 @@ func (s *Store) Find(ctx context.Context, uid string, filters []catalog.Filter) 
 	return find(ctx, s.read, uid, filters)
 }
 
-// together is how many rows are read by one question.
-const together = 100
+// atOnce is how many rows are read by one question.
+const atOnce = 100
 
 // Rows reads rows in the order of their ids.
 func (s *Store) Rows(ctx context.Context, ids []int64, fields catalog.Fields, fn func(*catalog.Row) bool) (int, error) {
 	done := 0
 	for done < len(ids) {
-		n, more, err := s.some(ctx, ids[done:min(done+together, len(ids))], fields, fn)
+		n, more, err := s.some(ctx, ids[done:min(done+atOnce, len(ids))], fields, fn)
 		done += n
 		if err != nil || !more {
 			return done, failed(err)

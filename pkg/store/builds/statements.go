@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"strings"
 )
 
 // statement is one that a transaction runs for each row, prepared once.
@@ -14,6 +15,7 @@ const (
 	begin statement = iota
 	commit
 	rollback
+	shrink
 	findUID
 	addBuild
 	readBuild
@@ -26,19 +28,22 @@ const (
 	addDep
 	sweepDep
 	addNeed
+	addNeeds
 	readNeeds
 	dropNeeds
 	findRPM
+	findRPMs
 	addRPM
 	sweepRPM
 	addContent
+	addContents
 	readContents
 	dropContents
 	statementCount
 )
 
 var texts = [statementCount]string{
-	begin: `BEGIN IMMEDIATE`, commit: `COMMIT`, rollback: `ROLLBACK`,
+	begin: `BEGIN IMMEDIATE`, commit: `COMMIT`, rollback: `ROLLBACK`, shrink: `PRAGMA shrink_memory`,
 	findUID: `SELECT id FROM builds WHERE uid = ?`,
 	addBuild: `INSERT INTO builds (uid, name, stream, version, context, koji_tag, active, source, warning, runtime_deps, build_deps, rpms, modulemd)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
@@ -53,13 +58,17 @@ var texts = [statementCount]string{
 	addDep:      `INSERT INTO deps (dependency, stream) VALUES (?, ?)`,
 	sweepDep:    `DELETE FROM deps WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM needs WHERE dep = ?1)`,
 	addNeed:     `INSERT INTO needs (build, kind, dep) VALUES (?, ?, ?)`,
+	addNeeds:    `INSERT INTO needs (build, kind, dep) VALUES (?, ?, ?)` + strings.Repeat(`, (?, ?, ?)`, together-1),
 	readNeeds:   `SELECT dep FROM needs WHERE build = ? AND kind = ?`,
 	dropNeeds:   `DELETE FROM needs WHERE build = ? AND kind = ?`,
 	findRPM:     `SELECT id FROM rpms WHERE name = ? AND epoch = ? AND version = ? AND release = ? AND arch = ? AND seen = ?`,
+	findRPMs: `SELECT r.id, r.name, r.epoch, r.version, r.release, r.arch FROM json_each(?) j CROSS JOIN rpms r
+		ON r.name = j.value ->> 0 AND r.epoch = j.value ->> 1 AND r.version = j.value ->> 2 AND r.release = j.value ->> 3 AND r.arch = j.value ->> 4 AND r.seen = ''`,
 	addRPM: `INSERT INTO rpms (name, epoch, version, release, arch, seen, srpm_name, srpm_nevra, filename, srpm_commit_hash, srpm_commit_branch)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 	sweepRPM:     `DELETE FROM rpms WHERE id = ?1 AND seen <> '' AND NOT EXISTS (SELECT 1 FROM contents WHERE rpm = ?1)`,
 	addContent:   `INSERT INTO contents (build, rpm) VALUES (?, ?)`,
+	addContents:  `INSERT INTO contents (build, rpm) VALUES (?, ?)` + strings.Repeat(`, (?, ?)`, together-1),
 	readContents: `SELECT rpm FROM contents WHERE build = ?`,
 	dropContents: `DELETE FROM contents WHERE build = ?`,
 }

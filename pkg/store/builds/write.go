@@ -40,6 +40,10 @@ func (s *Store) Write(ctx context.Context, fn func(catalog.Tx) error) error {
 	if err := s.commit(t); err != nil {
 		return fmt.Errorf("cannot write to the catalog: %w", sqlite.Classify(err))
 	}
+	if len(t.moves) >= large {
+		s.large.Store(true)
+		return t.exec(shrink)
+	}
 	return nil
 }
 
