@@ -89,6 +89,9 @@ A template is once a build, with the fields .UID .Name .Stream .Version .Context
 				switch {
 				case p.template == nil && format == "json":
 					return a.json(found)
+				case len(found) == 0:
+					fmt.Fprintln(a.err, "edgectl: nothing in the catalog contains or needs that")
+					return nil
 				case p.template == nil:
 					return a.matchTable(found)
 				}

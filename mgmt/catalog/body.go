@@ -29,6 +29,17 @@ type content struct {
 	boundary string // of mediaMultipart
 }
 
+// asked reads the parameters and the body of a request that writes. The caller closes
+// the body.
+func (a *api) asked(r *httpapi.Request) (asked, *content, error) {
+	params, err := parameters(r)
+	if err != nil {
+		return params, nil, err
+	}
+	c, err := a.read(r, r.BodyLimit())
+	return params, c, err
+}
+
 // read reads the body. Nothing is parsed while it comes: a client may take its time, and
 // a transaction must not. The caller closes it.
 func (a *api) read(r *httpapi.Request, limit int64) (*content, error) {

@@ -196,11 +196,7 @@ func (a *api) createMany(w http.ResponseWriter, r *httpapi.Request, c *content, 
 func rows(n int) string { return strconv.Itoa(n) + " rows" }
 
 func (a *api) updateMany(w http.ResponseWriter, r *httpapi.Request) error {
-	params, err := parameters(r)
-	if err != nil {
-		return err
-	}
-	c, err := a.read(r, r.BodyLimit())
+	params, c, err := a.asked(r)
 	if err != nil {
 		return err
 	}
@@ -251,11 +247,7 @@ func (c *content) noMapping(partial bool) error {
 }
 
 func (a *api) deleteMany(w http.ResponseWriter, r *httpapi.Request) error {
-	params, err := parameters(r)
-	if err != nil {
-		return err
-	}
-	c, err := a.read(r, r.BodyLimit())
+	params, c, err := a.asked(r)
 	if err != nil {
 		return err
 	}

@@ -34,11 +34,7 @@ func one(r *httpapi.Request) (uid string, params asked, err error) {
 
 // create makes a row or, of an array, many.
 func (a *api) create(w http.ResponseWriter, r *httpapi.Request) error {
-	params, err := parameters(r)
-	if err != nil {
-		return err
-	}
-	c, err := a.read(r, r.BodyLimit())
+	params, c, err := a.asked(r)
 	if err != nil {
 		return err
 	}
@@ -67,11 +63,11 @@ func (a *api) create(w http.ResponseWriter, r *httpapi.Request) error {
 }
 
 func (a *api) update(w http.ResponseWriter, r *httpapi.Request) error {
-	uid, params, err := one(r)
+	uid, err := r.Param("uid")
 	if err != nil {
 		return err
 	}
-	c, err := a.read(r, r.BodyLimit())
+	params, c, err := a.asked(r)
 	if err != nil {
 		return err
 	}

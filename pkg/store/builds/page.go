@@ -2,6 +2,7 @@ package builds
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
 	"strings"
 
@@ -277,7 +278,11 @@ func (s *Store) all(ctx context.Context, sr *search, version int64) ([]uint32, e
 }
 
 func (s *Store) ids(ctx context.Context, query string, args []any) ([]int64, error) {
-	rows, err := s.read.QueryContext(ctx, query, args...) // #nosec G701 -- what a client gives is among the arguments
+	return scanIDs(s.read.QueryContext(ctx, query, args...)) // #nosec G701 -- what a client gives is among the arguments
+}
+
+// scanIDs reads all rows of a query for ids.
+func scanIDs(rows *sql.Rows, err error) ([]int64, error) {
 	if err != nil {
 		return nil, err
 	}

@@ -155,20 +155,7 @@ func (t *tx) sweep(gone parts) error {
 }
 
 func (t *tx) ids(k statement, args ...any) ([]int64, error) {
-	rows, err := t.s.stmts[k].QueryContext(always, args...)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var ids []int64
-	for rows.Next() {
-		var id int64
-		if err := rows.Scan(&id); err != nil {
-			return nil, err
-		}
-		ids = append(ids, id)
-	}
-	return ids, rows.Err()
+	return scanIDs(t.s.stmts[k].QueryContext(always, args...))
 }
 
 func (t *tx) dep(d catalog.Dep) (int64, error) {
