@@ -66,6 +66,7 @@ type Store struct {
 	// version grows with each commit; what is remembered of an older one is void.
 	tune      tuning
 	version   atomic.Int64
+	lastID    atomic.Int64 // that a row was ever given, since the start
 	counts    [2]atomic.Int64
 	positions positions
 	memory    memory
@@ -86,7 +87,7 @@ type Store struct {
 func Open(ctx context.Context, home string, afterLarge func()) (*Store, error) {
 	s := &Store{
 		home: home, writing: make(chan struct{}, 1), looking: make(chan struct{}, 1), logged: make(chan struct{}, 1),
-		tune: tuning{near: 500, few: 2000}, positions: positions{size: 64}, afterLarge: afterLarge,
+		tune: tuning{near: 500, peek: 128, few: 2000}, positions: positions{size: 64}, afterLarge: afterLarge,
 	}
 	work, stop := context.WithCancel(context.WithoutCancel(ctx))
 	s.stop = stop
@@ -153,6 +154,11 @@ func (s *Store) open(ctx context.Context) error {
 	if err := s.stmts.prepare(ctx, s.writer); err != nil {
 		return err
 	}
+	var last int64
+	if err := s.read.QueryRowContext(ctx, `SELECT coalesce(max(id), 0) FROM builds`).Scan(&last); err != nil {
+		return err
+	}
+	s.lastID.Store(last)
 	rows, err := s.read.QueryContext(ctx, `SELECT active, n FROM counts`)
 	if err != nil {
 		return err

@@ -116,7 +116,7 @@ func TestTheCatalogLeavesTheDiskToModules(t *testing.T) {
 // in order and no longer than asked for.
 func TestReadersAndWritersDoNotDisturbEachOther(t *testing.T) {
 	s := opened(t, t.TempDir())
-	s.tune, s.positions.size = tuning{near: 2, few: 2}, 2
+	s.tune, s.positions.size = tuning{near: 2, peek: 4, few: 2}, 2
 	for i := range 50 {
 		add(t, s, fmt.Sprintf("n%03d", 2*i))
 	}

@@ -303,7 +303,7 @@ func TestAnswersAreThoseOfANaiveModel(t *testing.T) {
 		s, err := Open(ctx, dir, nil)
 		require.NoError(t, err)
 		defer func() { require.NoError(t, s.Close()) }()
-		s.tune = tuning{near: rapid.SampledFrom([]int{0, 3, 500}).Draw(t, "near"), few: rapid.SampledFrom([]int{0, 2, 2000}).Draw(t, "few")}
+		s.tune = tuning{near: rapid.SampledFrom([]int{0, 3, 500}).Draw(t, "near"), peek: rapid.SampledFrom([]int{0, 3, 128}).Draw(t, "peek"), few: rapid.SampledFrom([]int{0, 2, 2000}).Draw(t, "few")}
 		s.positions.size = rapid.SampledFrom([]int{1, 3, 64}).Draw(t, "block")
 		c := catalog.New(catalog.Config{Store: s, ModuleMD: 4 << 20})
 		m := &model{}

@@ -15,6 +15,8 @@ type tuning struct {
 	// near is how many rows SQLite may pass over before a page; what is further behind is
 	// found by positions or in a list of all ids.
 	near int
+	// peek is how many rows are asked for while nobody knows how many there are.
+	peek int
 	// few is up to how many rows a filter may find for these to be looked up and sorted;
 	// beyond, rows are looked at in their order until there are enough.
 	few int
@@ -159,38 +161,51 @@ func (sr *search) from(clauses ...clause) {
 	}
 }
 
-// nearPage lets SQLite find the page. When it is not full, or nothing is behind it, the
-// count is known too.
+// nearPage lets SQLite find the page. While the count is not known it asks for some more
+// rows than the page has: often there are no more, and then that is the count.
 func (s *Store) nearPage(ctx context.Context, q *catalog.Query, sr *search, version int64) (catalog.Page, error) {
 	at := (q.Page - 1) * q.Size
-	ids, err := s.ids(ctx, fmt.Sprintf("SELECT b.id FROM builds b%s ORDER BY %s LIMIT %d OFFSET %d", sr.where, sr.order, q.Size+1, at), sr.args)
+	count, known := s.known(sr, version)
+	limit := q.Size
+	if !known {
+		limit = max(q.Size+1, s.tune.peek)
+	}
+	ids, err := s.ids(ctx, fmt.Sprintf("SELECT b.id FROM builds b%s ORDER BY %s LIMIT %d OFFSET %d", sr.where, sr.order, limit, at), sr.args)
 	if err != nil {
 		return catalog.Page{}, failed(err)
 	}
-	count := at + len(ids)
-	if len(ids) > q.Size || len(ids) == 0 {
-		ids = ids[:min(len(ids), q.Size)]
+	switch {
+	case known:
+	case len(ids) < limit && (len(ids) > 0 || at == 0):
+		count = at + len(ids)
+		s.memory.setCount(version, sr.key, count)
+	default:
 		if count, err = s.count(ctx, sr, version); err != nil {
 			return catalog.Page{}, failed(err)
 		}
-		// What a write did between the two questions is not for this page to show.
-		count = max(count, at+len(ids))
 	}
-	page, err := paged(q, count)
+	ids = ids[:min(len(ids), q.Size)]
+	// What a write did between the two questions is not for this page to show.
+	page, err := paged(q, max(count, at+len(ids)))
 	page.IDs = ids
 	return page, err
 }
 
-// count is kept where there are no filters, and remembered until the next commit where
-// there are.
-func (s *Store) count(ctx context.Context, sr *search, version int64) (int, error) {
+// known is the count, where it is kept: of all rows and of active ones, and of filters
+// since the last commit.
+func (s *Store) known(sr *search, version int64) (int, bool) {
 	if len(sr.conditions) == 0 {
-		return int(s.counts[0].Load() + s.counts[1].Load()), nil
+		return int(s.counts[0].Load() + s.counts[1].Load()), true
 	}
 	if c := sr.conditions[0]; len(sr.conditions) == 1 && c.driving.sql == "b.active = ?" {
-		return int(s.counts[c.driving.args[0].(int)].Load()), nil
+		return int(s.counts[c.driving.args[0].(int)].Load()), true
 	}
-	if n, ok := s.memory.count(version, sr.key); ok {
+	return s.memory.count(version, sr.key)
+}
+
+// count is known, or made and remembered.
+func (s *Store) count(ctx context.Context, sr *search, version int64) (int, error) {
+	if n, ok := s.known(sr, version); ok {
 		return n, nil
 	}
 	if sr.many {

@@ -45,8 +45,8 @@ const (
 var texts = [statementCount]string{
 	begin: `BEGIN IMMEDIATE`, commit: `COMMIT`, rollback: `ROLLBACK`, shrink: `PRAGMA shrink_memory`,
 	findUID: `SELECT id FROM builds WHERE uid = ?`,
-	addBuild: `INSERT INTO builds (uid, name, stream, version, context, koji_tag, active, source, warning, runtime_deps, build_deps, rpms, modulemd)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+	addBuild: `INSERT INTO builds (id, uid, name, stream, version, context, koji_tag, active, source, warning, runtime_deps, build_deps, rpms, modulemd)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 	readBuild: `SELECT uid, active FROM builds WHERE id = ?`,
 	saveBuild: `UPDATE builds SET uid = ?, name = ?, stream = ?, version = ?, context = ?, koji_tag = ?, active = ?, warning = ?,
 		runtime_deps = ?, build_deps = ?, rpms = ?, modulemd = ? WHERE id = ?`,

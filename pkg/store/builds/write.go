@@ -137,8 +137,11 @@ func (t *tx) Find(uid string, filters []catalog.Filter) (*catalog.Row, error) {
 }
 
 // Add writes a new row.
-func (t *tx) Add(r *catalog.Row, p catalog.Parts) (err error) {
-	r.ID, err = t.insert(addBuild, r.UID, r.Name, r.Stream, r.Version, r.Context, r.KojiTag, r.Active, null(r.Source), r.Warning,
+func (t *tx) Add(r *catalog.Row, p catalog.Parts) error {
+	// SQLite would give the number of a row that went to another one, and whoever found the
+	// first and reads it now would get that.
+	r.ID = t.s.lastID.Add(1)
+	err := t.exec(addBuild, r.ID, r.UID, r.Name, r.Stream, r.Version, r.Context, r.KojiTag, r.Active, null(r.Source), r.Warning,
 		string(r.RuntimeDeps), string(r.BuildDeps), string(r.RPMs), r.ModuleMD)
 	if err != nil {
 		return fmt.Errorf("cannot write build: %w", err)
