@@ -67,15 +67,16 @@ func (c *Catalog) create(tx Tx, ch *change) (*Row, error) {
 	if err != nil {
 		return nil, err
 	}
-	taken, err := tx.Has(r.UID)
-	switch {
-	case err != nil:
-		return nil, err
-	case taken:
-		return nil, errNotUnique()
-	}
 	r.Warning = ch.doc.disagreement(r)
-	return r, tx.Add(r, parts)
+	return r, unique(tx.Add(r, parts))
+}
+
+// unique says in the API's words that a uid is taken.
+func unique(err error) error {
+	if errdefs.IsAlreadyExists(err) {
+		return &Invalid{Detail: []string{"The fields name, stream, version, context must make a unique set."}}
+	}
+	return err
 }
 
 // Update changes a row by its uid, with partial as PATCH does, else as PUT. The row's
@@ -128,25 +129,15 @@ func (c *Catalog) update(tx Tx, uid string, filters []Filter, body any, partial 
 	if err != nil {
 		return nil, err
 	}
-	before := r.UID
 	parts, err := ch.apply(tx, r)
 	if err != nil {
 		return nil, err
-	}
-	if r.UID != before {
-		taken, err := tx.Has(r.UID)
-		switch {
-		case err != nil:
-			return nil, err
-		case taken:
-			return nil, errNotUnique()
-		}
 	}
 	if ch.modulemd == nil {
 		ch.doc = parse(r.ModuleMD)
 	}
 	r.Warning = ch.doc.disagreement(r)
-	return r, tx.Save(r, parts)
+	return r, unique(tx.Save(r, parts))
 }
 
 // Delete removes a row by its uid. What it tells of stays. Errors: errdefs.NotFound,

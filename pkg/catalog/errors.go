@@ -55,8 +55,3 @@ func (e *ItemError) Unwrap() error { return e.Err }
 
 // ErrNoPage is a page number behind the last, or none at all.
 var ErrNoPage = fmt.Errorf("no such page: %w", errdefs.ErrNotFound)
-
-// errNotUnique is of two rows that would be one.
-func errNotUnique() error {
-	return &Invalid{Detail: []string{"The fields name, stream, version, context must make a unique set."}}
-}

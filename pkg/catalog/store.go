@@ -25,9 +25,10 @@ type Tx interface {
 	Find(uid string, filters []Filter) (*Row, error)
 	// Has says whether a uid is taken.
 	Has(uid string) (bool, error)
-	// Add writes a new row and sets its ID.
+	// Add writes a new row and sets its ID; errdefs.AlreadyExists for a uid that is taken.
 	Add(r *Row, p Parts) error
 	// Save writes a row that was there; lists that are nil in p stay as they are.
+	// errdefs.AlreadyExists for a uid that another row has.
 	Save(r *Row, p Parts) error
 	// Delete removes a row.
 	Delete(r *Row) error

@@ -62,6 +62,8 @@ type Store struct {
 	writing chan struct{}
 	looking chan struct{}
 	stmts   statements
+	// prepared are questions on read.
+	prepared prepared
 
 	// version grows with each commit; what is remembered of an older one is void.
 	tune      tuning
@@ -195,7 +197,7 @@ func (s *Store) Close() (err error) {
 	s.closing.Do(func() {
 		s.stop()
 		s.wg.Wait()
-		err = s.stmts.close()
+		err = errors.Join(s.stmts.close(), s.prepared.closeAll())
 		if s.writer != nil {
 			err = errors.Join(err, s.writer.Close())
 		}

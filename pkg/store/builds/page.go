@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/edged/edged/pkg/catalog"
@@ -29,6 +30,7 @@ type search struct {
 	plain      bool // in the order of uids
 	slow       bool // the order takes a look at every row's lists
 	many       bool // so many rows fit that counting them takes a while
+	small      bool // no more than few rows fit
 	key        string
 	where      string
 	args       []any
@@ -117,7 +119,7 @@ func (s *Store) plan(ctx context.Context, sr *search) error {
 	rest := []condition{}
 	for _, c := range sr.conditions {
 		n := 0
-		if err := s.read.QueryRowContext(ctx, fmt.Sprintf("SELECT count(*) FROM (%s LIMIT %d)", c.set.sql, s.tune.few+1), c.set.args...).Scan(&n); err != nil {
+		if err := s.number(ctx, &n, fmt.Sprintf("SELECT count(*) FROM (%s LIMIT %d)", c.set.sql, s.tune.few+1), c.set.args...); err != nil {
 			return err
 		}
 		if n <= s.tune.few {
@@ -135,6 +137,7 @@ func (s *Store) plan(ctx context.Context, sr *search) error {
 		probes = append(probes, c.probing)
 	}
 	if len(sets) > 0 {
+		sr.small = true
 		all := clause{}
 		for i, set := range sets {
 			if i > 0 {
@@ -167,10 +170,14 @@ func (s *Store) nearPage(ctx context.Context, q *catalog.Query, sr *search, vers
 	at := (q.Page - 1) * q.Size
 	count, known := s.known(sr, version)
 	limit := q.Size
-	if !known {
+	switch {
+	case known:
+	case sr.small: // they are all looked up and sorted for the first of them
+		limit = max(q.Size, s.tune.few) + 1
+	default:
 		limit = max(q.Size+1, s.tune.peek)
 	}
-	ids, err := s.ids(ctx, fmt.Sprintf("SELECT b.id FROM builds b%s ORDER BY %s LIMIT %d OFFSET %d", sr.where, sr.order, limit, at), sr.args)
+	ids, err := s.ids(ctx, fmt.Sprintf("SELECT b.id FROM builds b%s ORDER BY %s LIMIT ? OFFSET ?", sr.where, sr.order), slices.Concat(sr.args, []any{limit, at}))
 	if err != nil {
 		return catalog.Page{}, failed(err)
 	}
@@ -219,7 +226,7 @@ func (s *Store) count(ctx context.Context, sr *search, version int64) (int, erro
 		}
 	}
 	n := 0
-	if err := s.read.QueryRowContext(ctx, "SELECT count(*) FROM builds b"+sr.where, sr.args...).Scan(&n); err != nil {
+	if err := s.number(ctx, &n, "SELECT count(*) FROM builds b"+sr.where, sr.args...); err != nil {
 		return 0, err
 	}
 	s.memory.setCount(version, sr.key, n)
@@ -244,7 +251,7 @@ func (s *Store) far(ctx context.Context, sr *search, version int64, at, size int
 		if err != nil {
 			return nil, err
 		}
-		return s.ids(ctx, fmt.Sprintf("SELECT id FROM builds WHERE uid >= ? ORDER BY uid LIMIT %d OFFSET %d", size, skip), []any{from})
+		return s.ids(ctx, "SELECT id FROM builds WHERE uid >= ? ORDER BY uid LIMIT ? OFFSET ?", []any{from, size, skip})
 	}
 	all, err := s.all(ctx, sr, version)
 	if err != nil {
@@ -293,7 +300,7 @@ func (s *Store) all(ctx context.Context, sr *search, version int64) ([]uint32, e
 }
 
 func (s *Store) ids(ctx context.Context, query string, args []any) ([]int64, error) {
-	return scanIDs(s.read.QueryContext(ctx, query, args...)) // #nosec G701 -- what a client gives is among the arguments
+	return scanIDs(s.query(ctx, query, args...))
 }
 
 // scanIDs reads all rows of a query for ids.

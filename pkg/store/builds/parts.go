@@ -3,6 +3,7 @@ package builds
 import (
 	"cmp"
 	"crypto/sha256"
+	"database/sql"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
@@ -35,20 +36,21 @@ const inside int8 = 2
 // maxLinks bounds what waits.
 const maxLinks = 100_000
 
+// need is a dependency that has no id yet.
+type need struct {
+	catalog.Dep
+	kind  int8
+	build int64
+}
+
 func (t *tx) addParts(build int64, p catalog.Parts) error {
 	for kind, deps := range []*[]catalog.Dep{kindRun: p.RuntimeDeps, kindBuild: p.BuildDeps} {
 		if deps == nil {
 			continue
 		}
-		var ids []int64
-		for _, d := range *deps {
-			id, err := t.dep(d)
-			if err != nil {
-				return fmt.Errorf("cannot write dependency: %w", err)
-			}
-			if !slices.Contains(ids, id) { // one that comes twice is found once
-				ids = append(ids, id)
-				t.links = append(t.links, link{int8(kind), id, build}) //nolint:gosec // 0 or 1
+		for i, d := range *deps {
+			if !slices.Contains((*deps)[:i], d) { // one that comes twice is found once
+				t.needs = append(t.needs, need{d, int8(kind), build}) //nolint:gosec // 0 or 1
 			}
 		}
 	}
@@ -57,7 +59,7 @@ func (t *tx) addParts(build int64, p catalog.Parts) error {
 			t.links = append(t.links, link{inside, id, build})
 		}
 	}
-	if len(t.links) > maxLinks {
+	if len(t.links)+len(t.needs) > maxLinks {
 		return t.flush()
 	}
 	return nil
@@ -65,6 +67,9 @@ func (t *tx) addParts(build int64, p catalog.Parts) error {
 
 // flush writes the links; whoever reads them in the transaction calls it before.
 func (t *tx) flush() error {
+	if err := t.findDeps(); err != nil {
+		return err
+	}
 	slices.SortFunc(t.links, func(a, b link) int {
 		return cmp.Or(cmp.Compare(a.kind, b.kind), cmp.Compare(a.id, b.id), cmp.Compare(a.build, b.build))
 	})
@@ -148,9 +153,6 @@ func (t *tx) sweep(gone parts) error {
 			}
 		}
 	}
-	if len(gone.deps) > 0 {
-		clear(t.deps) // some of them may be gone
-	}
 	return nil
 }
 
@@ -158,19 +160,59 @@ func (t *tx) ids(k statement, args ...any) ([]int64, error) {
 	return scanIDs(t.s.stmts[k].QueryContext(always, args...))
 }
 
-func (t *tx) dep(d catalog.Dep) (int64, error) {
-	if id := t.deps[d]; id != 0 {
-		return id, nil
+// findDeps makes links of the needs: it looks all of them up together, and writes those
+// that are new.
+func (t *tx) findDeps() error {
+	ids := map[catalog.Dep]int64{}
+	var list [][2]string
+	for _, n := range t.needs {
+		if _, listed := ids[n.Dep]; !listed {
+			ids[n.Dep] = 0
+			list = append(list, [2]string{n.Dependency, n.Stream})
+		}
 	}
-	id, err := t.id(findDep, d.Dependency, d.Stream)
-	if err == nil && id == 0 {
-		id, err = t.insert(addDep, d.Dependency, d.Stream)
+	if len(list) == 0 {
+		return nil
 	}
-	if len(t.deps) >= maxRemembered {
-		clear(t.deps)
+	err := t.lookUp(findDeps, list, func(rows *sql.Rows) error {
+		var d catalog.Dep
+		var id int64
+		err := rows.Scan(&id, &d.Dependency, &d.Stream)
+		ids[d] = id
+		return err
+	})
+	if err != nil {
+		return err
 	}
-	t.deps[d] = id
-	return id, err
+	for _, n := range t.needs {
+		if ids[n.Dep] == 0 {
+			if ids[n.Dep], err = t.insert(addDep, n.Dependency, n.Stream); err != nil {
+				return fmt.Errorf("cannot write dependency: %w", err)
+			}
+		}
+		t.links = append(t.links, link{n.kind, ids[n.Dep], n.build})
+	}
+	t.needs = t.needs[:0]
+	return nil
+}
+
+// lookUp asks for many at once: list goes to SQLite as JSON.
+func (t *tx) lookUp(k statement, list any, each func(*sql.Rows) error) error {
+	text, err := json.Marshal(list)
+	if err != nil {
+		return fmt.Errorf("cannot look up: %w", err)
+	}
+	rows, err := t.s.stmts[k].QueryContext(always, string(text))
+	if err != nil {
+		return fmt.Errorf("cannot look up: %w", err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		if err := each(rows); err != nil {
+			return fmt.Errorf("cannot look up: %w", err)
+		}
+	}
+	return rows.Err()
 }
 
 // Expect looks many up at once: see RPM.
@@ -184,24 +226,13 @@ func (t *tx) Expect(nevras []catalog.NEVRA) error {
 	if len(unknown) == 0 {
 		return nil
 	}
-	list, err := json.Marshal(unknown)
-	if err != nil {
-		return fmt.Errorf("cannot read RPMs: %w", err)
-	}
-	rows, err := t.s.stmts[findRPMs].QueryContext(always, string(list))
-	if err != nil {
-		return fmt.Errorf("cannot read RPMs: %w", err)
-	}
-	defer rows.Close()
-	for rows.Next() {
+	return t.lookUp(findRPMs, unknown, func(rows *sql.Rows) error {
 		var id int64
 		var n catalog.NEVRA
-		if err := rows.Scan(&id, &n.Name, &n.Epoch, &n.Version, &n.Release, &n.Arch); err != nil {
-			return fmt.Errorf("cannot read RPMs: %w", err)
-		}
+		err := rows.Scan(&id, &n.Name, &n.Epoch, &n.Version, &n.Release, &n.Arch)
 		t.remember(n, id)
-	}
-	return rows.Err()
+		return err
+	})
 }
 
 // RPM looks an RPM of the API up.

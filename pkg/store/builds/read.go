@@ -97,7 +97,7 @@ func (s *Store) Rows(ctx context.Context, ids []int64, fields catalog.Fields, fn
 }
 
 func (s *Store) some(ctx context.Context, ids []int64, fields catalog.Fields, fn func(*catalog.Row) bool) (done int, more bool, err error) {
-	rows, err := s.read.QueryContext(ctx, fmt.Sprintf("SELECT j.key, b.id%s FROM json_each(?) j CROSS JOIN builds b ON b.id = j.value", selected(fields)), jsonIDs(ids))
+	rows, err := s.query(ctx, fmt.Sprintf("SELECT j.key, b.id%s FROM json_each(?) j CROSS JOIN builds b ON b.id = j.value", selected(fields)), jsonIDs(ids))
 	if err != nil {
 		return 0, false, err
 	}

@@ -24,7 +24,7 @@ const (
 	addCount
 	addFold
 	dropFolds
-	findDep
+	findDeps
 	addDep
 	sweepDep
 	addNeed
@@ -54,7 +54,7 @@ var texts = [statementCount]string{
 	addCount:    `UPDATE counts SET n = n + ? WHERE active = ?`,
 	addFold:     `INSERT INTO folds (field, fold, build) VALUES (?, ?, ?)`,
 	dropFolds:   `DELETE FROM folds WHERE build = ?`,
-	findDep:     `SELECT id FROM deps WHERE dependency = ? AND stream = ?`,
+	findDeps:    `SELECT d.id, d.dependency, d.stream FROM json_each(?) j CROSS JOIN deps d ON d.dependency = j.value ->> 0 AND d.stream = j.value ->> 1`,
 	addDep:      `INSERT INTO deps (dependency, stream) VALUES (?, ?)`,
 	sweepDep:    `DELETE FROM deps WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM needs WHERE dep = ?1)`,
 	addNeed:     `INSERT INTO needs (build, kind, dep) VALUES (?, ?, ?)`,

@@ -23,7 +23,7 @@ func (s *Store) Write(ctx context.Context, fn func(catalog.Tx) error) error {
 	if err := s.roomy(); err != nil {
 		return err
 	}
-	t := &tx{ctx: ctx, s: s, deps: map[catalog.Dep]int64{}, rpms: map[catalog.NEVRA]int64{}}
+	t := &tx{ctx: ctx, s: s, rpms: map[catalog.NEVRA]int64{}}
 	if err := t.exec(begin); err != nil {
 		return fmt.Errorf("cannot write to the catalog: %w", sqlite.Classify(err))
 	}
@@ -80,10 +80,10 @@ type tx struct {
 	ctx context.Context //nolint:containedctx // it ends with the transaction
 	s   *Store
 
-	deps    map[catalog.Dep]int64
 	rpms    map[catalog.NEVRA]int64
 	counted [2]int64
 	moves   []move
+	needs   []need
 	links   []link
 }
 
@@ -144,7 +144,7 @@ func (t *tx) Add(r *catalog.Row, p catalog.Parts) error {
 	err := t.exec(addBuild, r.ID, r.UID, r.Name, r.Stream, r.Version, r.Context, r.KojiTag, r.Active, null(r.Source), r.Warning,
 		string(r.RuntimeDeps), string(r.BuildDeps), string(r.RPMs), r.ModuleMD)
 	if err != nil {
-		return fmt.Errorf("cannot write build: %w", err)
+		return taken(err)
 	}
 	t.counted[index(r.Active)]++
 	t.moves = append(t.moves, move{uid: r.UID, n: 1})
@@ -152,6 +152,14 @@ func (t *tx) Add(r *catalog.Row, p catalog.Parts) error {
 		return err
 	}
 	return t.addParts(r.ID, p)
+}
+
+// taken gives what is there already its class.
+func taken(err error) error {
+	if sqlite.IsTaken(err) {
+		return fmt.Errorf("cannot write build: %w: %w", err, errdefs.ErrAlreadyExists)
+	}
+	return fmt.Errorf("cannot write build: %w", err)
 }
 
 // Save writes a row that was there.
@@ -164,7 +172,7 @@ func (t *tx) Save(r *catalog.Row, p catalog.Parts) error {
 	err := t.exec(saveBuild, r.UID, r.Name, r.Stream, r.Version, r.Context, r.KojiTag, r.Active, r.Warning,
 		string(r.RuntimeDeps), string(r.BuildDeps), string(r.RPMs), r.ModuleMD, r.ID)
 	if err != nil {
-		return fmt.Errorf("cannot write build: %w", err)
+		return taken(err)
 	}
 	t.counted[index(active)]--
 	t.counted[index(r.Active)]++

@@ -176,6 +176,12 @@ func IsFull(err error) bool {
 	return errors.As(err, &e) && e.Code()&0xff == sqlite3.SQLITE_FULL
 }
 
+// IsTaken says whether an error means that there is such a row already.
+func IsTaken(err error) bool {
+	var e *sqlite.Error
+	return errors.As(err, &e) && e.Code() == sqlite3.SQLITE_CONSTRAINT_UNIQUE
+}
+
 // Classify gives a database's errors an errdefs class: a full disk is for the operator to
 // mend and worth a retry then, Unavailable; the rest is ours.
 func Classify(err error) error {
