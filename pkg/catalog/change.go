@@ -45,10 +45,10 @@ func (c *Catalog) readChange(body any, partial bool) (*change, error) {
 		to   **string
 		text text
 	}{
-		{"name", &ch.name, text{max: maxName, path: true}},
-		{"stream", &ch.stream, text{max: maxPart, path: true}},
-		{"version", &ch.version, text{max: maxPart, path: true}},
-		{"context", &ch.context, text{max: maxPart, path: true}},
+		{"name", &ch.name, text{max: maxName}},
+		{"stream", &ch.stream, text{max: maxPart}},
+		{"version", &ch.version, text{max: maxPart}},
+		{"context", &ch.context, text{max: maxPart}},
 		{"koji_tag", &ch.kojiTag, text{max: maxKojiTag}},
 		{"modulemd", &ch.modulemd, text{bytes: c.ModuleMD}},
 	} {

@@ -20,14 +20,12 @@ const (
 	msgNotInt    = "A valid integer is required."
 	msgNegative  = "Ensure this value is greater than or equal to 0."
 	msgNUL       = "Null characters are not allowed."
-	msgSlash     = `This field may not contain "/".` // no URL would lead to the row
 )
 
 // text is a field that is a string.
 type text struct {
-	max   int // characters; 0: no bound
-	bytes int // bytes; 0: no bound
-	path  bool
+	max   int  // characters; 0: no bound
+	bytes int  // bytes; 0: no bound
 	blank bool // may be empty
 	null  bool // may be null, which is as empty
 }
@@ -58,8 +56,6 @@ func (f text) read(v any) (s, problem string) {
 		return "", fmt.Sprintf("Ensure this field has no more than %d characters.", f.max)
 	case f.bytes > 0 && len(s) > f.bytes:
 		return "", fmt.Sprintf("Ensure this field has no more than %d bytes.", f.bytes)
-	case f.path && strings.ContainsRune(s, '/'):
-		return "", msgSlash
 	}
 	return s, ""
 }

@@ -246,7 +246,7 @@ func newIndexRow(source string, p *Package) (*Row, error) {
 	for _, f := range []struct {
 		value *string
 		text  text
-	}{{&r.Name, text{max: maxName, path: true}}, {&r.Stream, text{max: maxPart, path: true}}} {
+	}{{&r.Name, text{max: maxName}}, {&r.Stream, text{max: maxPart}}} {
 		s, problem := f.text.read(*f.value)
 		if problem != "" {
 			return nil, fmt.Errorf("%q: %s", *f.value, problem)
