@@ -35,14 +35,14 @@ func module(name string) peer.Caller {
 
 // rig is the whole API on a real database.
 type rig struct {
-	t       *testing.T
+	t       testing.TB
 	handler http.Handler
 	store   *builds.Store
 	log     strings.Builder
 	audit   *audit.Log
 }
 
-func newRig(t *testing.T) *rig {
+func newRig(t testing.TB) *rig {
 	t.Helper()
 	r := &rig{t: t}
 	dir := t.TempDir()
@@ -72,7 +72,7 @@ func newRig(t *testing.T) *rig {
 
 type reply struct {
 	*httptest.ResponseRecorder
-	t *testing.T
+	t testing.TB
 }
 
 // json decodes the answer.
