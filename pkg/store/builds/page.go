@@ -32,7 +32,7 @@ type search struct {
 	many       bool // so many rows fit that counting them takes a while
 	small      bool // no more than few rows fit
 	key        string
-	where      string
+	where      string // what comes behind the table
 	args       []any
 }
 
@@ -146,6 +146,7 @@ func (s *Store) plan(ctx context.Context, sr *search) error {
 			all.sql += set.sql
 			all.args = append(all.args, set.args...)
 		}
+		sr.where = " INDEXED BY builds_sorted"
 		sr.from(clause{"b.id IN (" + all.sql + ")", all.args})
 	}
 	sr.from(probes...)
@@ -155,10 +156,10 @@ func (s *Store) plan(ctx context.Context, sr *search) error {
 // from adds conditions.
 func (sr *search) from(clauses ...clause) {
 	for _, c := range clauses {
-		if sr.where == "" {
-			sr.where = " WHERE " + c.sql
-		} else {
+		if strings.Contains(sr.where, " WHERE ") {
 			sr.where += " AND " + c.sql
+		} else {
+			sr.where += " WHERE " + c.sql
 		}
 		sr.args = append(sr.args, c.args...)
 	}
