@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 
+	"github.com/edged/edged/pkg/deployment"
 	"github.com/edged/edged/pkg/module"
 )
 
@@ -16,8 +17,13 @@ const (
 	agentStatus  = "/var/lib/edged-agent/status"
 )
 
-func (d *daemon) desiredFolder() string { return filepath.Join(d.cfg.Home, "agent", "desired") }
-func (d *daemon) statusFolder() string  { return filepath.Join(d.cfg.Home, "agent", "status") }
+func (d *daemon) desiredFolder() string { return deployment.FoldersOf(d.cfg.Home).Desired }
+func (d *daemon) statusFolder() string  { return deployment.FoldersOf(d.cfg.Home).Status }
+
+// deployments is who gives the agent its manifests.
+func (d *daemon) deployments() *deployment.Keeper {
+	return &deployment.Keeper{Folders: deployment.FoldersOf(d.cfg.Home), Known: slices.Sorted(maps.Keys(d.cfg.Agent.Env))}
+}
 
 // makeAgentFolders lets the group edged, of which the agent is made a member, read
 // what is desired and write what is so.

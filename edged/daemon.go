@@ -33,6 +33,7 @@ import (
 	"github.com/edged/edged/pkg/secret"
 	"github.com/edged/edged/pkg/store"
 	"github.com/edged/edged/pkg/system"
+	"github.com/edged/edged/pkg/upload"
 	"github.com/edged/edged/pkg/volume"
 	"github.com/edged/edged/workload"
 )
@@ -66,6 +67,7 @@ type daemon struct {
 	identities *identity.Registry
 	images     *image.Keeper
 	catalog    builtCatalog
+	packages   *upload.Packages
 	sockets    *sockets
 	supervisor *module.Supervisor
 
@@ -119,6 +121,9 @@ func newDaemon(ctx context.Context, file string, cfg *config.Config, activation 
 	d.decider = access.New(d.grants(cfg))
 	d.openCatalog(ctx)
 	d.images = d.newImages()
+	if d.packages, err = d.openPackages(ctx); err != nil {
+		return nil, err
+	}
 	d.sockets = newSockets(d)
 	if d.identities, err = identity.Open(ctx, d.store); err != nil {
 		return nil, err
@@ -144,6 +149,7 @@ func newDaemon(ctx context.Context, file string, cfg *config.Config, activation 
 	d.goes(func() { d.afterStart(ctx) })
 	d.goes(func() { d.runIndex(ctx) })
 	d.goes(func() { d.ca.Run(ctx) })
+	d.goes(func() { d.runPackages(ctx) })
 	d.goes(func() { notifier.Watchdog(ctx, d.probe) })
 	log.Infof("edged %s answers; callers are proven by %s", version, d.peers.Proof())
 	if d.peers.Proof() != peer.ProofPIDFD {
@@ -212,7 +218,8 @@ func (d *daemon) serve(ctx context.Context) error {
 		Networks:      d.listNetworks,
 		Secrets:       d.box,
 		SetLogLevel:   d.setLogLevel,
-		Further:       []mgmt.Mount{d.mountCatalog(limits)},
+		Further:       append(d.uploadMounts(limits), d.mountCatalog(limits)),
+		Deployments:   d.deployments(),
 	}), limits, d.log))
 	d.sockets.handle(listen.Workload, httpapi.NewServer(workload.New(workload.Config{
 		Supervisor: d.supervisor, Identities: d.identities, Keys: identity.NewKeys(d.keys), Certificates: d.certificates(), Trust: d.ca, Views: views, Decider: d.decider, Audit: d.audit, Limits: limits,
@@ -383,6 +390,9 @@ func (d *daemon) close() {
 	}
 	if d.supervisor != nil {
 		d.supervisor.Close(ctx)
+	}
+	if d.packages != nil {
+		d.packages.Close()
 	}
 	if d.images != nil {
 		d.images.Close()

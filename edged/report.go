@@ -66,6 +66,7 @@ func (d *daemon) writeMetrics(w io.Writer) {
 	metrics.WriteCounterUint64(w, "edged_image_pulled_bytes_total", pulls.Bytes)
 	metrics.WriteCounterUint64(w, "edged_images_removed_total", images.Removed)
 	metrics.WriteCounterUint64(w, "edged_images_freed_bytes_total", images.Freed)
+	metrics.WriteGaugeUint64(w, "edged_packages", uint64(len(d.packages.List().Packages)))
 	states := d.supervisor.List(context.Background())
 	metrics.WriteGaugeUint64(w, "edged_modules", uint64(len(states)))
 	writeModuleMetrics(w, states)

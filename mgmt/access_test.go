@@ -47,6 +47,9 @@ func TestEveryRouteForEveryCaller(t *testing.T) {
 				if strings.HasPrefix(path, "/images") {
 					text = `{"image":"i:1"}`
 				}
+				if path == "/deployment" {
+					text = deploy("manifest", "")
+				}
 				if path == "/events" { // it has no end of its own
 					stopping, stop := context.WithCancel(t.Context())
 					stop()
@@ -96,8 +99,9 @@ func TestARouteWithoutARuleDoesNotStart(t *testing.T) {
 func TestWritesAndIdentitiesBelongToTheAgentAlone(t *testing.T) {
 	a := &api{newFixture(t).cfg}
 	for _, route := range a.routes() {
-		if route.Path == "/system/log-level" {
-			require.True(t, route.Change && route.Rule.Name() == access.Operator.Name())
+		if route.Path == "/system/log-level" || strings.HasPrefix(route.Path, "/deployment") {
+			require.Equal(t, access.Operator.Name(), route.Rule.Name(), route.Path)
+			require.Equal(t, route.Method == "PUT", route.Change, "%s %s is audited", route.Method, route.Path)
 			continue
 		}
 		if strings.HasPrefix(route.Path, "/volumes") {

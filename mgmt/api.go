@@ -88,6 +88,8 @@ type Config struct {
 	CA CA
 	// Secrets seals them.
 	Secrets Sealer
+	// Deployments are what operators give to the agent.
+	Deployments Deployments
 	// SystemInfo answers GET /systeminfo.
 	SystemInfo func(ctx context.Context) wire.SystemInfo
 	// Resources answers GET /systeminfo/resources.
@@ -150,6 +152,10 @@ func (a *api) routes() []httpapi.Route {
 		{Method: http.MethodPost, Path: "/device/ca/renew", Since: v2022, Rule: access.Operator, Change: true, Handle: a.renewCA},
 		{Method: http.MethodGet, Path: "/networks", Since: v2022, Rule: access.Known, Handle: a.networks}, // edged's own, for edgectl
 		{Method: http.MethodPost, Path: "/secrets/seal", Since: v2022, Rule: access.Operator, Change: true, Handle: a.sealSecret},
+		// What the agent is to do is an operator's to say; it alone does it.
+		{Method: http.MethodGet, Path: "/deployment", Since: v2022, Rule: access.Operator, Handle: a.getDeployment},
+		{Method: http.MethodPut, Path: "/deployment", Since: v2022, Rule: access.Operator, Change: true, Handle: a.putDeployment},
+		{Method: http.MethodGet, Path: "/deployment/manifest", Since: v2022, Rule: access.Operator, Handle: a.getManifest},
 		{Method: http.MethodGet, Path: "/events", Since: v2022, Rule: access.Known, Handle: a.events},
 		{Method: http.MethodPut, Path: "/system/log-level", Since: v2022, Rule: access.Operator, Change: true, Handle: a.setLogLevel},
 		{Method: http.MethodGet, Path: "/systeminfo", Since: v2018, Rule: access.Known, Handle: a.systemInfo},

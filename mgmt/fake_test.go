@@ -11,6 +11,7 @@ import (
 	"math/big"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -23,6 +24,7 @@ import (
 	"github.com/edged/edged/pkg/audit"
 	"github.com/edged/edged/pkg/ca"
 	"github.com/edged/edged/pkg/client/wire"
+	"github.com/edged/edged/pkg/deployment"
 	"github.com/edged/edged/pkg/httpapi"
 	"github.com/edged/edged/pkg/identity"
 	"github.com/edged/edged/pkg/image"
@@ -305,6 +307,7 @@ func newFixture(t *testing.T) *fixture {
 			return err
 		},
 		SetLogLevel: func(level string) (string, error) { return "info", f.sup.ask("log-level %s", level) },
+		Deployments: folders(t),
 		CA:          fakeCA{f.sup},
 		Secrets:     fakeSealer{f.sup},
 		Reprovision: func() error { f.reprovisioned++; return nil },
@@ -313,6 +316,14 @@ func newFixture(t *testing.T) *fixture {
 	}
 	f.cfg.Decider.SetOperators(permitted)
 	return f
+}
+
+// folders are the agent's, of a home of the test.
+func folders(t *testing.T) *deployment.Keeper {
+	k := &deployment.Keeper{Folders: deployment.FoldersOf(t.TempDir())}
+	require.NoError(t, os.MkdirAll(k.Desired, 0o700))
+	require.NoError(t, os.MkdirAll(k.Status, 0o700))
+	return k
 }
 
 // ask sends a request by one of the callers.

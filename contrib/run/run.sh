@@ -261,9 +261,8 @@ step "edged makes and starts its module edgeAgent"
 within 60 runs edgeAgent || { interrupted; die "edgeAgent does not run"; }
 edgectl logs edgeAgent | indent
 
-step "The agent is given a deployment manifest of two modules: $dir/home/agent/desired/deployment.json"
-desired=$dir/home/agent/desired
-cat >"$desired/.deployment.json" <<'JSON'
+step "The agent is given a deployment manifest of two modules: edgectl apply --yes -f $dir/deployment.json"
+cat >"$dir/deployment.json" <<'JSON'
 {
   "modulesContent": {
     "$edgeAgent": {
@@ -296,10 +295,8 @@ cat >"$desired/.deployment.json" <<'JSON'
   }
 }
 JSON
-chgrp edged "$desired/.deployment.json"
-chmod 0640 "$desired/.deployment.json"
-mv "$desired/.deployment.json" "$desired/deployment.json"
-within 60 runs edgeAgent clock greeter || { interrupted; die "the two modules do not run"; }
+edgectl apply --yes -f "$dir/deployment.json" 2>&1 | indent || { interrupted; die "the deployment was not applied"; }
+runs edgeAgent clock greeter || { interrupted; die "the two modules do not run"; }
 say "edgectl list"
 edgectl list | indent
 
@@ -330,9 +327,10 @@ cat <<TEXT
     $shown/edgectl list
     $shown/edgectl logs -f clock
     $shown/edgectl stop clock            # and start, restart, inspect
-    vi $desired/deployment.json
-                                      # the agent applies it within a second
-    cat $dir/home/agent/status/status.json
+    vi $dir/deployment.json
+    $shown/edgectl apply -f $dir/deployment.json
+    $shown/edgectl deployment show       # and history, rollback
+    $shown/edgectl check --config $dir/config.toml
     tail -f $dir/edged.log
 
     Ctrl-C here stops all of it.

@@ -44,6 +44,9 @@ if [ "${1:-}" = test ]; then
 	need docker-registry command_exists docker-registry
 	need swtpm command_exists swtpm
 	need softhsm2 command_exists softhsm2-util
+	# Debian's redis-server is a link to this; the package of that name would start one here.
+	need redis-tools command_exists redis-check-rdb
+	need minisign command_exists minisign
 fi
 if [ "${1:-}" = test ] || [ "${1:-}" = clients ]; then
 	need python3-requests-unixsocket /usr/bin/python3 -c 'import requests_unixsocket'
@@ -58,8 +61,29 @@ if [ "${1:-}" = test ] && [ "$(id -u)" = 0 ] && ! getent group edged >/dev/null;
 	groupadd --system edged
 fi
 
-if [ ${#missing[@]} = 0 ]; then
+update() { apt-get update -o DPkg::Lock::Timeout=300; }
+# A real Redis module, whose package depends on a server that runs on this machine: only its file is taken, into build/debian.
+redis_module() {
+	local folder file
+	folder=$(cd "$(dirname "$0")/../.." && pwd)/build/debian
+	[ -e "$folder/redisearch.so" ] && return
+	mkdir -p "$folder"
+	file=$(mktemp -d)
+	chmod 755 "$file"
+	(cd "$file" && { apt-get download redis-redisearch || { update && apt-get download redis-redisearch; }; }) || return
+	dpkg-deb --fsys-tarfile "$file"/redis-redisearch_*.deb | tar -xO ./usr/lib/redis/modules/redisearch.so >"$folder/redisearch.so.part"
+	mv "$folder/redisearch.so.part" "$folder/redisearch.so"
+	rm -rf "$file"
+}
+finish() {
+	if [ "${1:-}" = test ]; then
+		redis_module
+	fi
 	exit 0
+}
+
+if [ ${#missing[@]} = 0 ]; then
+	finish "$@"
 fi
 if ! command -v apt-get >/dev/null; then
 	echo "deps: missing: ${missing[*]}" >&2
@@ -93,12 +117,11 @@ choose() {
 	done
 }
 install() { apt-get install -y --no-install-recommends -o DPkg::Lock::Timeout=300 "$@"; }
-update() { apt-get update -o DPkg::Lock::Timeout=300; }
 
 # What the lists of the last update name may be gone from the mirrors by now: a failure is worth one update.
 echo "deps: installing: ${missing[*]}"
 if packages=$(choose 2>/dev/null) && install $packages; then
-	exit 0
+	finish "$@"
 fi
 update
 if ! packages=$(choose); then
@@ -106,3 +129,4 @@ if ! packages=$(choose); then
 	exit 1
 fi
 install $packages
+finish "$@"

@@ -7,10 +7,10 @@
 set -eu
 root=$1
 
-packages=systemd,systemd-sysv,dbus,libpam-systemd,curl,iproute2,iptables,containerd,runc,containernetworking-plugins
+packages=systemd,systemd-sysv,dbus,libpam-systemd,curl,iproute2,iptables,containerd,runc,containernetworking-plugins,firewalld
 complete() {
 	local file
-	for file in lib/systemd/systemd usr/bin/busctl usr/bin/curl usr/sbin/ip usr/bin/containerd usr/sbin/runc usr/sbin/iptables usr/lib/cni/bridge; do
+	for file in lib/systemd/systemd usr/bin/busctl usr/bin/curl usr/sbin/ip usr/bin/containerd usr/sbin/runc usr/sbin/iptables usr/lib/cni/bridge usr/sbin/firewalld; do
 		[ -e "$1/$file" ] || return 1
 	done
 }
@@ -33,6 +33,8 @@ if ! debootstrap --variant=minbase --include="$packages" bookworm "$root.partial
 	echo "nspawn-root: cannot make $root: debootstrap failed" >&2
 	exit 1
 fi
+# For the tests that ask for it: debootstrap enables what it installs.
+rm -f "$root.partial"/etc/systemd/system/multi-user.target.wants/firewalld.service "$root.partial"/etc/systemd/system/dbus-org.fedoraproject.FirewallD1.service
 rm -rf "$root.partial"/var/cache/apt/archives/*.deb "$root.partial"/var/lib/apt/lists/*
 complete "$root.partial"
 mv "$root.partial" "$root"

@@ -196,6 +196,8 @@ func (a *agent) good() *manifest.Deployment {
 func (a *agent) load() {
 	a.wanted = a.source.read()
 	a.retry, a.failing, a.trouble = 0, time.Time{}, nil
+	// Whoever wrote it waits for a new word, even when that is the old one.
+	a.status.written = false
 	a.tryDue, a.keepDue = time.Now(), time.Now()
 	w := &a.wanted
 	next := deployment.Status{Revision: w.revision}

@@ -17,7 +17,6 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
-	"github.com/edged/edged/edged/agent/manifest"
 	"github.com/edged/edged/edged/agent/reconcile"
 	"github.com/edged/edged/edged/agent/reconcile/reconciletest"
 	"github.com/edged/edged/pkg/client"
@@ -115,7 +114,7 @@ func TestAManifestIsAppliedAndReported(t *testing.T) {
 		defer f.stop()
 		require.Equal(t, "a=running b=stopped", f.device.State())
 		s := f.read()
-		rev := manifest.Revision([]byte(twoModules))
+		rev := deployment.Revision([]byte(twoModules))
 		require.Equal(t, deployment.Status{
 			Revision: rev, Phase: "applied", LastGood: rev, Time: s.Time,
 			Modules: map[string]deployment.Module{"a": {State: "running"}, "b": {State: "stopped"}},
@@ -150,7 +149,7 @@ func TestANewManifestIsSeenWithinASecond(t *testing.T) {
 		f.write(deployment.ManifestFile, oneModule)
 		f.pass(settled)
 		require.Equal(t, "a=running", f.device.State())
-		require.Equal(t, manifest.Revision([]byte(oneModule)), f.read().LastGood)
+		require.Equal(t, deployment.Revision([]byte(oneModule)), f.read().LastGood)
 	})
 }
 
@@ -169,8 +168,8 @@ func TestAnInvalidManifestChangesNothing(t *testing.T) {
 		require.Empty(t, f.device.Calls())
 		s := f.read()
 		require.Equal(t, deployment.Phase("invalid"), s.Phase)
-		require.Equal(t, manifest.Revision([]byte(bad)), s.Revision)
-		require.Equal(t, manifest.Revision([]byte(twoModules)), s.LastGood)
+		require.Equal(t, deployment.Revision([]byte(bad)), s.Revision)
+		require.Equal(t, deployment.Revision([]byte(twoModules)), s.LastGood)
 		require.Contains(t, s.Error, "modules.a.settings.image")
 		require.Equal(t, "failed", s.Modules["a"].State, "what is so is still reported")
 		require.Equal(t, 1, f.logged("modules.a.settings.image"))
@@ -207,6 +206,49 @@ func TestAFailureIsTriedAgainMoreAndMoreSeldom(t *testing.T) {
 		f.device.Fail(nil)
 		f.pass(retryMost + time.Second)
 		require.Equal(t, deployment.Phase("applied"), f.read().Phase)
+	})
+}
+
+// TestTheSameManifestAgainGetsAnAnswerOfItsOwn: who wrote it tells the new word from the
+// old one by its time.
+func TestTheSameManifestAgainGetsAnAnswerOfItsOwn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t)
+		f.run()
+		defer f.stop()
+		for _, text := range []string{strings.Replace(oneModule, `"image":"i"`, `"image":""`, 1), twoModules} {
+			f.write(deployment.ManifestFile, text)
+			f.pass(settled)
+			first := f.read()
+			f.write(deployment.ManifestFile, text)
+			f.pass(settled)
+			second := f.read()
+			require.NotEqual(t, first.Time, second.Time, first.Phase)
+			second.Time = first.Time
+			require.Equal(t, first, second)
+		}
+	})
+}
+
+// TestWhatWentWrongBeforeIsNotTheNextOnesDoing: an operator watches the new revision.
+func TestWhatWentWrongBeforeIsNotTheNextOnesDoing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t)
+		f.device.Fail(func(_ context.Context, call string) error {
+			if call == "prepare b" {
+				return &client.Error{Status: 400, Message: "no such option"}
+			}
+			return nil
+		})
+		f.write(deployment.ManifestFile, twoModules)
+		f.run()
+		defer f.stop()
+		require.Contains(t, f.read().Modules["b"].Error, "no such option")
+		f.write(deployment.ManifestFile, strings.Replace(oneModule, `"image":"i"`, `"image":""`, 1))
+		f.pass(settled)
+		s := f.read()
+		require.Equal(t, deployment.Invalid, s.Phase)
+		require.Empty(t, s.Modules, "neither was ever made")
 	})
 }
 
@@ -280,12 +322,12 @@ func TestAnAgentThatIsStartedAgainRemembers(t *testing.T) {
 		f.pass(time.Hour)
 		f.stop()
 		require.Empty(t, f.device.Calls())
-		require.Equal(t, manifest.Revision([]byte(twoModules)), f.read().LastGood)
+		require.Equal(t, deployment.Revision([]byte(twoModules)), f.read().LastGood)
 		f.write(deployment.ManifestFile, "{")
 		f.run()
 		defer f.stop()
 		require.Equal(t, deployment.Phase("invalid"), f.read().Phase)
-		require.Equal(t, manifest.Revision([]byte(twoModules)), f.read().LastGood)
+		require.Equal(t, deployment.Revision([]byte(twoModules)), f.read().LastGood)
 	})
 }
 
@@ -340,7 +382,7 @@ func TestWithoutEdgedTheStatusSaysSo(t *testing.T) {
 
 const changedModule = `{"schemaVersion":"1.1","modules":{"a":{"settings":{"image":"i:2"}},"c":{"settings":{"image":"i"}}}}`
 
-func revision(text string) string { return manifest.Revision([]byte(text)) }
+func revision(text string) string { return deployment.Revision([]byte(text)) }
 
 func TestADeploymentThatDoesNotBecomeHealthyIsRolledBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -7,6 +7,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"github.com/edged/edged/pkg/file"
 )
 
 // writeJSON replaces a file at once or not at all, so that a reader never sees half
@@ -16,30 +18,7 @@ func writeJSON(path string, v any, mode fs.FileMode) error {
 	if err != nil {
 		return fmt.Errorf("cannot encode %s: %w", filepath.Base(path), err)
 	}
-	return writeFile(path, append(b, '\n'), mode)
-}
-
-// writeFile replaces a file as writeJSON does.
-func writeFile(path string, text []byte, mode fs.FileMode) error {
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
-	if err != nil {
-		return fmt.Errorf("cannot write %s: %w", filepath.Base(path), err)
-	}
-	_, err = f.Write(text)
-	err = errors.Join(err, f.Chmod(mode), f.Sync(), f.Close())
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err == nil {
-		if folder, e := os.Open(filepath.Dir(path)); e == nil {
-			err = errors.Join(folder.Sync(), folder.Close())
-		}
-	}
-	if err != nil {
-		_ = os.Remove(f.Name())
-		return fmt.Errorf("cannot write %s: %w", filepath.Base(path), err)
-	}
-	return nil
+	return file.Write(path, append(b, '\n'), mode, -1)
 }
 
 // readJSON reads a file of ours. One that is missing leaves v as it is.

@@ -9,8 +9,8 @@ import (
 	"regexp"
 	"slices"
 
-	"github.com/edged/edged/edged/agent/manifest"
 	"github.com/edged/edged/pkg/deployment"
+	"github.com/edged/edged/pkg/file"
 )
 
 // history is the deployments that were tried, and their texts. The text of the last
@@ -40,7 +40,7 @@ func (h *history) keep(revision string, text []byte) error {
 	if had, err := h.text(revision); err == nil && string(had) == string(text) {
 		return nil
 	}
-	return writeFile(h.path(revision), text, 0o640)
+	return file.Write(h.path(revision), text, 0o640, -1)
 }
 
 // text returns a text that was kept. One that is no longer what its name says is none.
@@ -49,7 +49,7 @@ func (h *history) text(revision string) ([]byte, error) {
 		return nil, fmt.Errorf("cannot read manifest of revision %q: %w", revision, fs.ErrNotExist)
 	}
 	text, err := readFile(h.path(revision))
-	if err == nil && manifest.Revision(text) != revision {
+	if err == nil && deployment.Revision(text) != revision {
 		err = fmt.Errorf("cannot use manifest of revision %s: its text was changed", short(revision))
 	}
 	return text, err

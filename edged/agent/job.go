@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"time"
 
 	"github.com/edged/edged/edged/agent/manifest"
@@ -205,9 +206,19 @@ func (a *agent) note(phase deployment.Phase, text string) {
 	}
 }
 
-// report writes a new phase; what is known of modules stays.
+// report writes a new phase. How modules are stays known, but what went wrong with them
+// under another revision is not this one's doing.
 func (a *agent) report(s deployment.Status) {
-	s.Modules = a.status.current.Modules
+	s.Modules = maps.Clone(a.status.current.Modules)
+	if s.Revision != a.status.current.Revision {
+		for name, m := range s.Modules {
+			if m.Progress, m.Error = "", ""; m.State == "absent" {
+				delete(s.Modules, name)
+			} else {
+				s.Modules[name] = m
+			}
+		}
+	}
 	a.write(s)
 }
 

@@ -78,7 +78,7 @@ func (s *source) read() wanted {
 		w.err = err
 		return w
 	}
-	w.text, w.revision = text, manifest.Revision(text)
+	w.text, w.revision = text, deployment.Revision(text)
 	secrets, err := s.secrets()
 	if err != nil {
 		w.err = err

@@ -79,4 +79,5 @@ func (k *statusKeeper) set(next deployment.Status) error {
 	return err
 }
 
-func now() string { return time.Now().UTC().Format(time.RFC3339) }
+// now is exact, because by it whoever waits tells two tries of one manifest apart.
+func now() string { return time.Now().UTC().Format(time.RFC3339Nano) }

@@ -1,23 +1,23 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"io/fs"
+	"maps"
 	"os"
+	"os/signal"
+	"slices"
 	"strings"
 	"time"
 
+	"github.com/containerd/errdefs"
 	"github.com/spf13/cobra"
 
 	"github.com/edged/edged/edged/agent/manifest"
 	"github.com/edged/edged/edged/edgectl/deploy"
-	"github.com/edged/edged/edged/edgectl/file"
+	"github.com/edged/edged/pkg/client"
 	"github.com/edged/edged/pkg/client/wire"
-	"github.com/edged/edged/pkg/config"
 	"github.com/edged/edged/pkg/deployment"
 	domain "github.com/edged/edged/pkg/module"
 )
@@ -34,11 +34,11 @@ Exit codes:
   0  every module is as the manifest has it, and healthy
   1  it failed; the last good deployment was put back, if there was one
   2  the manifest, or the command line, is wrong: nothing was changed
-  3  it was not done in time; the agent goes on with it`
+  3  it was not done in time, or Ctrl-C ended the waiting; the agent goes on with it
+  4  forbidden, 5  edged cannot be reached: nothing was changed`
 
 // rollout is one way to hand a manifest to the agent.
 type rollout struct {
-	config  string
 	yes     bool
 	noWait  bool
 	dryRun  bool
@@ -47,7 +47,6 @@ type rollout struct {
 
 func (r *rollout) flags(cmd *cobra.Command) {
 	f := cmd.Flags()
-	f.StringVarP(&r.config, "config", "c", config.DefaultFile, "edged's configuration `file`, which says where its home is")
 	f.BoolVarP(&r.yes, "yes", "y", false, "do not ask")
 	f.BoolVar(&r.noWait, "no-wait", false, "do not wait for what comes of it")
 	f.BoolVar(&r.dryRun, "dry-run", false, "show what would change, and change nothing")
@@ -58,7 +57,7 @@ func (a *app) apply() *cobra.Command {
 	var r rollout
 	var name, envFile string
 	cmd := &cobra.Command{
-		Use: "apply -f FILE", Short: "Make the device match a deployment manifest", Args: usage(cobra.NoArgs),
+		Use: "apply -f FILE", Short: "Make the device match a deployment manifest", Args: usage(cobra.NoArgs), ValidArgsFunction: cobra.NoFileCompletions,
 		Long: `Give a deployment manifest to the agent, and wait until the device matches it. The
 manifest is one of Azure IoT Edge (schema 1.0 or 1.1), as JSON or YAML: the whole
 document or edgeAgent's desired properties alone. It is all there shall be: modules
@@ -68,8 +67,8 @@ It is checked as a whole before anything is touched, what it changes is shown, a
 on a terminal you are asked. ${NAME} in credentials stands for a value of --env-file,
 else of edgectl's environment, else of an earlier apply.
 
-It writes in edged's home, so it has to be run by root. Who may apply a manifest is
-root on this device, since a module may be given anything.
+Root and members of the group edged may do it, and edged's audit log says who did.
+Who may apply a manifest is root on this device, since a module may be given anything.
 ` + applyCodes,
 		Example: `  edgectl apply -f deployment.json
   edgectl apply -f deployment.yaml --env-file secrets.env --yes
@@ -78,21 +77,24 @@ root on this device, since a module may be given anything.
 			if name == "" {
 				return usageError{errors.New("which manifest? name it with -f, or - for standard input")}
 			}
-			text, err := a.readManifest(name)
+			text, err := a.input(name, deployment.MaxFile)
 			if err != nil {
 				return err
 			}
 			var given map[string]string
+			if envFile == name {
+				return usageError{errors.New("-f and --env-file are the same")}
+			}
 			if envFile != "" {
-				b, err := file.Read(envFile, deployment.MaxFile)
+				b, err := a.input(envFile, deployment.MaxFile)
 				if err != nil {
-					return usageError{err}
+					return err
 				}
 				if given, err = deploy.ParseEnvFile(b); err != nil {
 					return usageError{fmt.Errorf("cannot use --env-file %s: %w", envFile, err)}
 				}
 			}
-			return a.roll(cmd.Context(), &r, text, given)
+			return a.withClient(func(c *client.Client) error { return a.roll(cmd.Context(), c, &r, text, given) })
 		},
 	}
 	cmd.Flags().StringVarP(&name, "file", "f", "", "the manifest's `file`, or - for standard input")
@@ -101,77 +103,48 @@ root on this device, since a module may be given anything.
 	return cmd
 }
 
-func (a *app) readManifest(name string) ([]byte, error) {
-	if name != "-" {
-		text, err := file.Read(name, deployment.MaxFile)
-		if err != nil {
-			return nil, usageError{err}
-		}
-		return text, nil
-	}
-	text, err := io.ReadAll(io.LimitReader(a.in, deployment.MaxFile+1))
-	if err != nil {
-		return nil, fmt.Errorf("cannot read standard input: %w", err)
-	}
-	if len(text) > deployment.MaxFile {
-		return nil, usageError{fmt.Errorf("the manifest is larger than %d bytes", deployment.MaxFile)}
-	}
-	return text, nil
-}
-
 // roll hands a manifest to the agent and waits.
-func (a *app) roll(ctx context.Context, r *rollout, text []byte, given map[string]string) error {
-	cfg, err := config.Load(r.config)
-	if err != nil {
+func (a *app) roll(ctx context.Context, c *client.Client, r *rollout, text []byte, given map[string]string) error {
+	if err := positive("--timeout", r.timeout); err != nil {
 		return err
 	}
-	folders := deploy.FoldersOf(cfg.Home)
-	before, err := folders.Secrets()
-	if err != nil && !errors.Is(err, fs.ErrPermission) {
-		return err
+	vars := &deploy.Variables{File: given, Environment: os.LookupEnv}
+	have, err := c.Deployment(ctx)
+	if err == nil {
+		vars.Known = have.Variables
+	} else {
+		vars.Any = true // what is wrong with the text itself is told without edged, too
 	}
-	vars := &deploy.Variables{File: given, Environment: os.LookupEnv, Before: before, Agent: cfg.Agent.Env}
-	next, err := manifest.Parse(text, vars.Lookup)
-	if err != nil {
-		return a.invalid(err)
+	next, invalid := manifest.Parse(text, vars.Lookup)
+	switch {
+	case invalid != nil:
+		return a.invalid(invalid)
+	case errdefs.IsNotFound(err):
+		return errors.New("this edged knows nothing of deployments: it is older than edgectl, so restart it (systemctl restart edged)")
+	case err != nil:
+		return err
 	}
 	for _, notice := range next.Notices {
 		fmt.Fprintln(a.err, "note:", printable(notice))
 	}
-	have := a.have(ctx)
-	if err := a.showChanges(folders, next, vars, have); err != nil || r.dryRun {
+	if err := a.showChanges(ctx, c, have, next, vars); err != nil || r.dryRun {
 		return err
-	}
-	release, err := folders.Lock()
-	if err != nil {
-		return explainFolder(err)
-	}
-	defer release()
-	was := status(folders)
-	if now, err := folders.Manifest(); err == nil && bytes.Equal(now, text) && was != nil && was.Revision == next.Revision && was.Phase == deployment.Applied && sameSecrets(vars.Used(), before) {
-		fmt.Fprintf(a.out, "%s is applied already\n", short(next.Revision))
-		return nil
 	}
 	if err := a.ask("apply "+short(next.Revision), r.yes); err != nil {
 		return err
 	}
-	if err := folders.Write(text, vars.Used()); err != nil {
-		return explainFolder(err)
-	}
-	if r.noWait {
-		fmt.Fprintln(a.out, short(next.Revision))
+	put, err := c.Deploy(ctx, wire.DeploymentSpec{Manifest: text, Variables: vars.Used(), Before: &have.Revision})
+	switch {
+	case err != nil:
+		return err
+	case !put.Changed:
+		fmt.Fprintf(a.out, "%s is applied already\n", short(put.Revision))
+		return nil
+	case r.noWait:
+		fmt.Fprintln(a.out, short(put.Revision))
 		return nil
 	}
-	return a.await(ctx, folders, r.timeout, next.Revision, was)
-}
-
-func sameSecrets(used, before map[string]string) bool {
-	for name, value := range used {
-		if old, ok := before[name]; !ok || old != value {
-			return false
-		}
-	}
-	return true
+	return a.await(ctx, c, r.timeout, put.Revision, have.Status)
 }
 
 // invalid lists the problems of a manifest, one a line.
@@ -187,39 +160,54 @@ func (a *app) invalid(err error) error {
 	return reported{applyInvalid}
 }
 
-// have is what there is; without edged the diff does without, and the wait will show it.
-func (a *app) have(ctx context.Context) []wire.Module {
-	c, err := a.client()
+// running is what there is, and a word about the agent when it does not run.
+func (a *app) running(ctx context.Context, c *client.Client) ([]wire.Module, error) {
+	all, err := c.List(ctx)
 	if err != nil {
-		a.complain(err)
-		return nil
+		return nil, err
 	}
-	defer c.Close()
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
-	defer cancel()
-	have, err := c.List(ctx)
-	if err != nil {
-		a.complain(err)
-		return nil
-	}
-	for _, m := range have {
+	for _, m := range all {
 		if m.Name == domain.AgentName && m.Status.RuntimeStatus.Status == "running" {
-			return have
+			return all, nil
 		}
 	}
 	fmt.Fprintln(a.err, "edgectl: the module edgeAgent, which applies manifests, does not run: edgectl check agent")
-	return have
+	return all, nil
 }
 
-func (a *app) showChanges(folders deploy.Folders, next *manifest.Deployment, vars *deploy.Variables, have []wire.Module) error {
-	var before *manifest.Deployment
-	if text, err := folders.Manifest(); err == nil {
-		known := deploy.Variables{Before: vars.Before, Environment: os.LookupEnv, Agent: vars.Agent}
-		if d, err := manifest.Parse(text, known.Lookup); err == nil {
-			before = d
-		}
+// lastGoodOf is the deployment that the device has, nil when that is not known. One that
+// was refused is not: what it says was never done.
+func (a *app) lastGoodOf(ctx context.Context, c *client.Client, have *wire.Deployment, vars *deploy.Variables) (*manifest.Deployment, error) {
+	if have.Status == nil || have.Status.LastGood == "" {
+		return nil, nil
 	}
-	changes := deploy.Diff(before, next, have)
+	text, err := c.Manifest(ctx, have.Status.LastGood)
+	var no *client.Error
+	switch {
+	case errors.As(err, &no):
+		return nil, nil // it is forgotten, or the agent is another's
+	case err != nil:
+		return nil, err
+	}
+	// With the same values, of which edged tells nothing: what differs is the manifest's doing.
+	known := deploy.Variables{File: vars.File, Environment: vars.Environment, Any: true}
+	d, err := manifest.Parse(text, known.Lookup)
+	if err != nil {
+		return nil, nil //nolint:nilerr // the modules that there are say enough
+	}
+	return d, nil
+}
+
+func (a *app) showChanges(ctx context.Context, c *client.Client, have *wire.Deployment, next *manifest.Deployment, vars *deploy.Variables) error {
+	there, err := a.running(ctx, c)
+	if err != nil {
+		return err
+	}
+	before, err := a.lastGoodOf(ctx, c, have, vars)
+	if err != nil {
+		return err
+	}
+	changes := deploy.Diff(before, next, there)
 	var b strings.Builder
 	for _, c := range changes {
 		name := printable(c.Module)
@@ -238,15 +226,20 @@ func (a *app) showChanges(folders deploy.Folders, next *manifest.Deployment, var
 	if len(changes) == 0 {
 		b.WriteString("no module is other than before\n")
 	}
-	_, err := fmt.Fprint(a.out, b.String())
+	if used := vars.Used(); len(used) > 0 {
+		fmt.Fprintln(&b, "values are given for", strings.Join(slices.Sorted(maps.Keys(used)), ", "))
+	}
+	_, err = fmt.Fprint(a.out, b.String())
 	return err
 }
 
 // await shows progress until the agent has ended with a revision.
-func (a *app) await(ctx context.Context, folders deploy.Folders, timeout time.Duration, revision string, was *deployment.Status) error {
+func (a *app) await(ctx context.Context, c *client.Client, timeout time.Duration, revision string, was *deployment.Status) error {
+	ctx, stop := signal.NotifyContext(ctx, os.Interrupt)
+	defer stop()
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	s, err := folders.Wait(ctx, revision, was, func(line string) { fmt.Fprintln(a.err, printable(line)) })
+	s, err := deploy.Wait(ctx, c.Deployment, revision, was, func(line string) { fmt.Fprintln(a.err, printable(line)) })
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):
 		why := "the agent has not taken it up: edgectl check agent"
@@ -255,6 +248,11 @@ func (a *app) await(ctx context.Context, folders deploy.Folders, timeout time.Du
 		}
 		fmt.Fprintf(a.err, "edgectl: %s was not applied within %s: %s\n", short(revision), timeout, why)
 		return reported{applyTimeout}
+	case ctx.Err() != nil:
+		fmt.Fprintf(a.err, "edgectl: not waited for any more; the agent goes on with %s: edgectl deployment show tells how far it is\n", short(revision))
+		return reported{applyTimeout}
+	case errors.Is(err, deploy.ErrReplaced):
+		return fmt.Errorf("%s was not waited for to its end: %w (edgectl deployment show)", short(revision), err)
 	case err != nil:
 		return err
 	}
@@ -271,26 +269,6 @@ func (a *app) await(ctx context.Context, folders deploy.Folders, timeout time.Du
 		fmt.Fprintf(a.err, "edgectl: the device is as before, at %s\n", printable(short(s.LastGood)))
 	}
 	return reported{applyFailed}
-}
-
-// status is what the agent says, nil when it cannot be read.
-func status(folders deploy.Folders) *deployment.Status {
-	s, err := folders.ReadStatus()
-	if err != nil {
-		return nil
-	}
-	return s
-}
-
-// explainFolder says what to do where the folders cannot be used.
-func explainFolder(err error) error {
-	switch {
-	case errors.Is(err, fs.ErrPermission):
-		return fmt.Errorf("%w: it has to be done by root", err)
-	case errors.Is(err, fs.ErrNotExist):
-		return fmt.Errorf("%w: edged makes the folder at its first start; --config says where its home is", err)
-	}
-	return err
 }
 
 // short is a revision as people name it.

@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -10,10 +11,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/containerd/errdefs"
 	"github.com/stretchr/testify/require"
 
-	"github.com/edged/edged/edged/agent/manifest"
-	"github.com/edged/edged/edged/edgectl/deploy"
 	"github.com/edged/edged/pkg/client/wire"
 	"github.com/edged/edged/pkg/deployment"
 )
@@ -22,24 +22,54 @@ import (
 type stage struct {
 	*device
 	t       *testing.T
-	folders deploy.Folders
-	config  string
+	folders deployment.Folders
 }
 
 func newStage(t *testing.T, list ...wire.Module) *stage {
-	home := t.TempDir()
-	s := &stage{device: newDevice(t, modules(t, nil, append(list, module("edgeAgent", "running", nil))...)), t: t, folders: deploy.FoldersOf(home)}
+	keeper := &deployment.Keeper{Folders: deployment.FoldersOf(t.TempDir())}
+	mux := http.NewServeMux()
+	mux.Handle("/", modules(t, nil, append(list, module("edgeAgent", "running", nil))...))
+	serveDeployments(t, mux, keeper)
+	s := &stage{device: newDevice(t, mux), t: t, folders: keeper.Folders}
 	require.NoError(t, os.MkdirAll(s.folders.Desired, 0o750))
-	require.NoError(t, os.Chown(s.folders.Desired, 0, 1234))
 	require.NoError(t, os.MkdirAll(filepath.Join(s.folders.Status, deployment.ManifestsFolder), 0o770))
-	s.config = filepath.Join(t.TempDir(), "config.toml")
-	require.NoError(t, os.WriteFile(s.config, []byte(fmt.Sprintf("home = %q\n", home)), 0o600))
 	return s
 }
 
-// run adds the configuration to a command line.
-func (s *stage) run(args ...string) result {
-	return s.device.run(append(args, "--config", s.config)...)
+// serveDeployments answers as edged does, out of folders of the test.
+func serveDeployments(t *testing.T, mux *http.ServeMux, k *deployment.Keeper) {
+	answer := func(w http.ResponseWriter, v any, err error) {
+		switch {
+		case errdefs.IsNotFound(err):
+			w.WriteHeader(http.StatusNotFound)
+		case errdefs.IsConflict(err):
+			w.WriteHeader(http.StatusConflict)
+		case err != nil:
+			w.WriteHeader(http.StatusInternalServerError)
+		}
+		if err != nil {
+			v = wire.Error{Message: err.Error()}
+		}
+		if err := json.NewEncoder(w).Encode(v); err != nil {
+			t.Error(err)
+		}
+	}
+	mux.HandleFunc("GET /deployment", func(w http.ResponseWriter, _ *http.Request) {
+		v := k.Look()
+		answer(w, wire.Deployment{Revision: v.Revision, Variables: v.Variables, Status: v.Status, History: v.History, Problem: v.Problem}, nil)
+	})
+	mux.HandleFunc("GET /deployment/manifest", func(w http.ResponseWriter, r *http.Request) {
+		text, err := k.Text(r.URL.Query().Get("revision"))
+		answer(w, wire.DeploymentManifest{Manifest: text}, err)
+	})
+	mux.HandleFunc("PUT /deployment", func(w http.ResponseWriter, r *http.Request) {
+		var spec wire.DeploymentSpec
+		if err := json.NewDecoder(r.Body).Decode(&spec); err != nil {
+			t.Error(err)
+		}
+		revision, changed, err := k.Put(spec.Manifest, spec.Variables, spec.Before)
+		answer(w, wire.DeploymentPut{Revision: revision, Changed: changed}, err)
+	})
 }
 
 func (s *stage) file(text string) string {
@@ -81,9 +111,9 @@ func (s *stage) agent(steps ...deployment.Status) {
 			seen = fmt.Sprint(st.Sys().(*syscall.Stat_t).Ino)
 			text, _ := s.folders.Manifest()
 			for _, step := range steps {
-				step.Revision = manifest.Revision(text)
+				step.Revision = deployment.Revision(text)
 				s.say(step)
-				time.Sleep(250 * time.Millisecond)
+				time.Sleep(400 * time.Millisecond) // two looks of edgectl
 			}
 		}
 	}()
@@ -104,14 +134,9 @@ func TestApplyShowsWhatChangesAndWaits(t *testing.T) {
 	require.Contains(t, got.out, "env SPEED: added\n")
 	require.NotContains(t, got.out, "7\n")
 	require.Contains(t, got.err, "applying\n  pump                 preparing\napplied\n  pump                 running, healthy\n")
-	require.True(t, strings.HasSuffix(got.out, short(manifest.Revision([]byte(pumpManifest)))+" is applied\n"), got.out)
+	require.True(t, strings.HasSuffix(got.out, short(deployment.Revision([]byte(pumpManifest)))+" is applied\n"), got.out)
 
-	path := filepath.Join(s.folders.Desired, deployment.ManifestFile)
-	st, err := os.Stat(path)
-	require.NoError(t, err)
-	require.EqualValues(t, 0o640, st.Mode().Perm())
-	require.EqualValues(t, 1234, st.Sys().(*syscall.Stat_t).Gid)
-	text, err := os.ReadFile(path)
+	text, err := s.folders.Manifest()
 	require.NoError(t, err)
 	require.Equal(t, pumpManifest, string(text), "byte for byte: the revision is its hash")
 
@@ -145,10 +170,42 @@ func TestExitCodesOfApplySayHowItEnded(t *testing.T) {
 	require.Contains(t, got.err, "still applying")
 }
 
+// TestTheDiffIsAgainstWhatTheDeviceHas and not against what was refused.
+func TestTheDiffIsAgainstWhatTheDeviceHas(t *testing.T) {
+	s := newStage(t, module("pump", "running", nil))
+	good := `{"schemaVersion":"1.1","modules":{"pump":{"startupOrder":3,"settings":{"image":"edged.local/demo:1"}}}}`
+	refused := `{"schemaVersion":"1.1","modules":{"valve":{"settings":{"image":"edged.local/valve:1"}}}}`
+	s.remember(refused, good)
+	require.NoError(t, os.WriteFile(filepath.Join(s.folders.Desired, deployment.ManifestFile), []byte(refused), 0o640))
+	s.say(deployment.Status{Revision: deployment.Revision([]byte(refused)), Phase: deployment.RolledBack, LastGood: deployment.Revision([]byte(good))})
+	got := s.run("apply", "-f", s.file(strings.Replace(good, "3", "4", 1)), "--dry-run")
+	require.Equal(t, result{0, "~ pump\n    startup order: 3 -> 4\n", ""}, got)
+}
+
+// TestAnotherDeploymentMeanwhileEndsTheWaiting and is not taken for the failure of this one.
+func TestAnotherDeploymentMeanwhileEndsTheWaiting(t *testing.T) {
+	s := newStage(t)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			if _, err := s.folders.Manifest(); err == nil {
+				break
+			}
+			time.Sleep(time.Millisecond)
+		}
+		_ = s.folders.Write([]byte("another"), nil)
+	}()
+	got := s.run("apply", "-f", s.file(pumpManifest), "--yes")
+	<-done
+	require.Equal(t, applyFailed, got.code)
+	require.Contains(t, got.err, "another deployment has replaced it meanwhile")
+}
+
 // TestAnOldWordOfTheAgentIsNotTakenForTheNew is the second apply of what failed before.
 func TestAnOldWordOfTheAgentIsNotTakenForTheNew(t *testing.T) {
 	s := newStage(t)
-	s.say(deployment.Status{Revision: manifest.Revision([]byte(pumpManifest)), Phase: deployment.Failed, Error: "of yesterday", Time: "2026-01-01T00:00:00Z"})
+	s.say(deployment.Status{Revision: deployment.Revision([]byte(pumpManifest)), Phase: deployment.Failed, Error: "of yesterday", Time: "2026-01-01T00:00:00Z"})
 	got := s.run("apply", "-f", s.file(pumpManifest), "--yes", "--timeout", "300ms")
 	require.Equal(t, applyTimeout, got.code)
 	require.NotContains(t, got.err, "of yesterday")
@@ -201,9 +258,6 @@ func TestSecretsGoIntoAFileOfTheirOwn(t *testing.T) {
 	secrets, err := s.folders.Secrets()
 	require.NoError(t, err)
 	require.Equal(t, map[string]string{"PW_OF_ONE": "hunter2"}, secrets)
-	st, err := os.Stat(filepath.Join(s.folders.Desired, deployment.SecretsFile))
-	require.NoError(t, err)
-	require.EqualValues(t, 0o640, st.Mode().Perm())
 
 	// The agent may go back to what was there: its secrets stay, until no deployment needs them.
 	t.Setenv("PW_OF_TWO", "swordfish")
@@ -229,7 +283,7 @@ func TestSecretsGoIntoAFileOfTheirOwn(t *testing.T) {
 func (s *stage) remember(texts ...string) {
 	var h deployment.History
 	for i, text := range texts {
-		rev := manifest.Revision([]byte(text))
+		rev := deployment.Revision([]byte(text))
 		h.Deployments = append(h.Deployments, deployment.Entry{Revision: rev, Phase: deployment.Applied, Modules: 1, Time: before(time.Duration(i+1) * time.Hour)})
 		require.NoError(s.t, os.WriteFile(filepath.Join(s.folders.Status, deployment.ManifestsFolder, rev), []byte(text), 0o644))
 	}
@@ -245,19 +299,19 @@ func TestRollbackAppliesTheDeploymentBefore(t *testing.T) {
 	s.agent(deployment.Status{Phase: deployment.Applied})
 	got := s.run("deployment", "rollback", "--yes")
 	require.Zero(t, got.code, got.err)
-	require.Contains(t, got.err, "back to "+short(manifest.Revision([]byte(older))))
+	require.Contains(t, got.err, "back to "+short(deployment.Revision([]byte(older))))
 	text, err := s.folders.Manifest()
 	require.NoError(t, err)
 	require.Equal(t, older, string(text))
-	require.Zero(t, s.run("deployment", "rollback", short(manifest.Revision([]byte(newer))), "--yes").code)
-	require.Equal(t, exitNotFound, s.run("deployment", "rollback", "ffff", "--yes").code)
+	require.Zero(t, s.run("deployment", "rollback", short(deployment.Revision([]byte(newer))), "--yes").code)
+	require.Equal(t, applyInvalid, s.run("deployment", "rollback", "ffff", "--yes").code)
 }
 
 // TestATextThatTheAgentChangedIsNotPutBack: the folder of status is a module's.
 func TestATextThatTheAgentChangedIsNotPutBack(t *testing.T) {
 	s := newStage(t)
 	s.remember(pumpManifest)
-	rev := manifest.Revision([]byte(pumpManifest))
+	rev := deployment.Revision([]byte(pumpManifest))
 	path := filepath.Join(s.folders.Status, deployment.ManifestsFolder, rev)
 	require.NoError(t, os.WriteFile(path, []byte(strings.Replace(pumpManifest, "pump:2", "evil:1", 1)), 0o644))
 	got := s.run("deployment", "rollback", "--yes")
@@ -274,7 +328,7 @@ func TestDeploymentsAreShown(t *testing.T) {
 	require.Equal(t, exitNotFound, s.run("deployment", "show").code)
 	require.Equal(t, "REVISION   PHASE   MODULES   WHEN    ERROR\n", s.run("deployment", "history").out)
 	s.remember(pumpManifest)
-	rev := manifest.Revision([]byte(pumpManifest))
+	rev := deployment.Revision([]byte(pumpManifest))
 	s.say(deployment.Status{Revision: rev, Phase: deployment.Applying, Error: "x\x1b[1m", Notices: []string{"n"}, Modules: map[string]deployment.Module{"pump": {State: "absent", Progress: "preparing"}}})
 	got := s.run("deployment", "show")
 	require.Zero(t, got.code, got.err)

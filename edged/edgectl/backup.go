@@ -7,7 +7,9 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"os/user"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
@@ -60,6 +62,19 @@ func parseSchemas(said string) (s backup.Schemas, err error) {
 	return s, err
 }
 
+// edgedGroup is the id of the group edged, -1 without one.
+func edgedGroup() int {
+	g, err := user.LookupGroup("edged")
+	if err != nil {
+		return -1
+	}
+	gid, err := strconv.Atoi(g.Gid)
+	if err != nil {
+		return -1
+	}
+	return gid
+}
+
 func onlyRoot(what string) error {
 	if os.Getuid() != 0 {
 		return fmt.Errorf("%s has to be run by root", what)
@@ -73,8 +88,9 @@ func (a *app) backup() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "backup", Short: "Write what this device is into an archive", Args: usage(cobra.NoArgs), ValidArgsFunction: cobra.NoFileCompletions,
 		Long: `Write the databases, the keys, the deployment and the configuration into an archive, also
-while edged runs. With --volumes the volumes are in it as well, as their files are at the
-moment: stop the modules that write to them first. Images and logs are not in it; keys in
+while edged runs. Of the configuration it is the file, its config.d, and what lies in
+the same folder of networks, CA and trust bundle. With --volumes the volumes are in it as well, as their files are at the
+moment: stop the modules that write to them first. Images, packages and logs are not in it; keys in
 a TPM or a token cannot be.
 
 Who has the archive can be this device: keep it as safe as the device itself.`,
@@ -103,7 +119,7 @@ Who has the archive can be this device: keep it as safe as the device itself.`,
 				return fmt.Errorf("cannot read the schemas of the copies: %w", err)
 			}
 			src := backup.Source{
-				Home: cfg.Home, Config: filepath.Dir(file), Database: copied,
+				Home: cfg.Home, Config: filepath.Dir(file), ConfigFiles: configFiles(cfg, file, !noKeys), Database: copied,
 				Info: backup.Info{
 					Format: backup.Format, Version: version, Schema: schemas.Database, CatalogSchema: schemas.Catalog, Created: a.now().UTC().Format(time.RFC3339), Host: cfg.Hostname,
 					Keys: !noKeys, Volumes: volumes,
@@ -132,6 +148,29 @@ Who has the archive can be this device: keep it as safe as the device itself.`,
 	cmd.Flags().BoolVar(&volumes, "volumes", false, "with the volumes")
 	cmd.Flags().BoolVar(&noKeys, "without-keys", false, "without the keys")
 	return cmd
+}
+
+// configFiles are what belongs to a configuration of the folder that it is in, and
+// nothing else that may lie there.
+func configFiles(cfg *config.Config, file string, keys bool) []string {
+	folder := filepath.Dir(file)
+	names := []string{filepath.Base(file)}
+	if drop, err := filepath.Glob(filepath.Join(folder, "config.d", "*.toml")); err == nil {
+		for _, f := range drop {
+			names = append(names, filepath.Join("config.d", filepath.Base(f)))
+		}
+	}
+	also := []string{cfg.Network.CNIConfDir, cfg.Device.TrustBundle, cfg.Device.CACert}
+	if keys {
+		also = append(also, cfg.Device.CAKey)
+	}
+	for _, path := range also {
+		rel, err := filepath.Rel(folder, path)
+		if err == nil && path != "" && rel != "." && filepath.IsLocal(rel) {
+			names = append(names, rel)
+		}
+	}
+	return names
 }
 
 func (a *app) restore() *cobra.Command {
@@ -185,7 +224,7 @@ know are removed at the next start. A backup of a newer edged is refused.`,
 			if withConfig {
 				folder = filepath.Dir(file)
 			}
-			done, err := backup.Restore(f, cfg.Home, folder, schemas, a.now().Format("20060102-150405"))
+			done, err := backup.Restore(f, backup.Target{Home: cfg.Home, Config: folder, Schemas: schemas, Group: edgedGroup(), Stamp: a.now().Format("20060102-150405")})
 			if err != nil {
 				return err
 			}
@@ -207,7 +246,7 @@ func (a *app) factoryReset() *cobra.Command {
 	var yes, keepKeys, keepVolumes bool
 	cmd := &cobra.Command{
 		Use: "factory-reset", Short: "Make this device forget everything", Args: usage(cobra.NoArgs), ValidArgsFunction: cobra.NoFileCompletions,
-		Long: `Remove all that edged keeps: the database, keys, volumes, logs and the deployment, for
+		Long: `Remove all that edged keeps: the databases, keys, volumes, logs and the deployment, for
 good. edged has to be stopped. Its next start removes the modules' containers and begins
 as on the first day. The configuration and image archives stay. Deleting does not wipe a
 disk: who can read it raw may find what was there.`,

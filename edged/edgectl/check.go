@@ -15,7 +15,6 @@ import (
 func (a *app) check() *cobra.Command {
 	var format, file string
 	var strict, list bool
-	ids, about := check.IDs()
 	cmd := &cobra.Command{
 		Use: "check [ID...]", Short: "Look for what keeps edged or its modules from working",
 		Long: `Look for what keeps edged or its modules from working: all of it, or the checks that
@@ -31,9 +30,9 @@ A template is once a check, with the fields .ID .About .Status .Found and .Cure.
   edgectl check --format json | jq -r '.[] | select(.status == "error") | .id'`,
 		Args: cobra.ArbitraryArgs,
 		ValidArgsFunction: func(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {
-			all := make([]cobra.Completion, len(ids))
-			for i, id := range ids {
-				all[i] = cobra.CompletionWithDesc(id, about[i])
+			var all []cobra.Completion
+			for _, c := range check.All() {
+				all = append(all, cobra.CompletionWithDesc(c.ID, c.About))
 			}
 			return all, cobra.ShellCompDirectiveNoFileComp
 		},
@@ -43,10 +42,12 @@ A template is once a check, with the fields .ID .About .Status .Found and .Cure.
 				return err
 			}
 			if list {
-				for i, id := range ids {
-					fmt.Fprintf(a.out, "%-18s %s\n", id, about[i])
-				}
-				return nil
+				return show(p, format, check.All(), func(all []check.Result) error {
+					for _, c := range all {
+						fmt.Fprintf(a.out, "%-18s %s\n", c.ID, c.About)
+					}
+					return nil
+				})
 			}
 			c, err := a.client()
 			if err != nil {
@@ -59,19 +60,7 @@ A template is once a check, with the fields .ID .About .Status .Found and .Cure.
 			if err != nil {
 				return usageError{err}
 			}
-			switch {
-			case p.template == nil && format == "json":
-				err = a.json(results)
-			case p.template == nil:
-				a.checkTable(results)
-			default:
-				for i := range results {
-					if err = p.execute(&results[i]); err != nil {
-						break
-					}
-				}
-			}
-			if err != nil {
+			if err := show(p, format, results, a.checkTable); err != nil {
 				return err
 			}
 			return verdict(results, strict)
@@ -109,7 +98,7 @@ func verdict(results []check.Result, strict bool) error {
 
 var checkColours = map[check.Status]string{check.OK: green, check.Warning: yellow, check.Error: red, check.Skipped: grey}
 
-func (a *app) checkTable(results []check.Result) {
+func (a *app) checkTable(results []check.Result) error {
 	count := map[check.Status]int{}
 	for _, r := range results {
 		count[r.Status]++
@@ -124,5 +113,10 @@ func (a *app) checkTable(results []check.Result) {
 			sum = append(sum, fmt.Sprintf("%d %s", n, s))
 		}
 	}
-	fmt.Fprintf(a.out, "\n%d checks: %s\n", len(results), strings.Join(sum, ", "))
+	checks := "checks"
+	if len(results) == 1 {
+		checks = "check"
+	}
+	_, err := fmt.Fprintf(a.out, "\n%d %s: %s\n", len(results), checks, strings.Join(sum, ", "))
+	return err
 }

@@ -49,8 +49,9 @@ func TestCheckForScripts(t *testing.T) {
 	require.Equal(t, check.Warning, results[0].Status)
 	require.Equal(t, result{exitFailed, "version warning\n", ""}, d.run("check", "-c", emptyConfig(t), "version", "--strict", "--format", "{{.ID}} {{.Status}}"))
 	require.Equal(t, exitUsage, d.run("check", "nothing").code)
-	ids, _ := check.IDs()
-	require.Len(t, strings.Split(strings.TrimSpace(d.run("check", "--list").out), "\n"), len(ids))
+	require.Len(t, strings.Split(strings.TrimSpace(d.run("check", "--list").out), "\n"), len(check.IDs()))
+	require.Equal(t, strings.Join(check.IDs(), "\n")+"\n", d.run("check", "--list", "--format", "{{.ID}}").out)
+	require.True(t, strings.HasPrefix(d.run("check", "--list", "--format", "json").out, "[\n  {\n    \"id\": \"config\",\n    \"about\": \"the configuration is valid\"\n  },\n"))
 	require.Contains(t, d.run("__complete", "check", "").out, "peer-proof\tthe kernel proves who calls\n")
 }
 

@@ -1,20 +1,20 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"maps"
 	"slices"
 	"strings"
 	"text/tabwriter"
+	"time"
 
 	"github.com/containerd/errdefs"
 	"github.com/spf13/cobra"
 
-	"github.com/edged/edged/edged/agent/manifest"
-	"github.com/edged/edged/edged/edgectl/deploy"
-	"github.com/edged/edged/pkg/config"
+	"github.com/edged/edged/pkg/client"
+	"github.com/edged/edged/pkg/client/wire"
 	"github.com/edged/edged/pkg/deployment"
 )
 
@@ -31,70 +31,68 @@ values of variables.`,
 	return cmd
 }
 
-// folders are those of the edged that a configuration describes.
-func folders(configFile string) (deploy.Folders, error) {
-	cfg, err := config.Load(configFile)
-	if err != nil {
-		return deploy.Folders{}, err
-	}
-	return deploy.FoldersOf(cfg.Home), nil
-}
-
 func (a *app) deploymentShow() *cobra.Command {
-	var format, file string
+	var format string
 	cmd := &cobra.Command{
 		Use: "show [REVISION]", Short: "Show the deployment, or the manifest of one", Args: usage(cobra.MaximumNArgs(1)), ValidArgsFunction: a.completeRevisions,
 		Long: `Show how far the deployment is, as the agent says. With a revision, or --format manifest,
 it is the text of a manifest.`,
-		RunE: func(_ *cobra.Command, args []string) error {
+		RunE: func(cmd *cobra.Command, args []string) error {
 			p, err := a.printer(format, "text", "json", "manifest")
 			if err != nil {
 				return err
 			}
-			f, err := folders(file)
-			if err != nil {
-				return err
+			if len(args) > 0 && format != "manifest" && cmd.Flags().Changed("format") {
+				return usageError{errors.New("of a revision only the manifest is kept: leave --format out (edgectl deployment history tells how it ended)")}
 			}
-			if format == "manifest" || len(args) > 0 {
-				return a.showManifest(f, args)
-			}
-			s, err := f.ReadStatus()
-			switch {
-			case errors.Is(err, fs.ErrNotExist):
-				return fmt.Errorf("nothing was deployed yet (edgectl apply -f FILE does it): %w", errdefs.ErrNotFound)
-			case err != nil:
-				return explainFolder(err)
-			case p.template != nil:
-				return p.execute(s)
-			case format == "json":
-				return a.json(s)
-			}
-			return a.deploymentText(s)
+			return a.withClient(func(c *client.Client) error {
+				if len(args) > 0 || format == "manifest" {
+					return a.showManifest(cmd.Context(), c, args)
+				}
+				d, err := c.Deployment(cmd.Context())
+				switch {
+				case err != nil:
+					return err
+				case d.Status == nil && d.Problem != "":
+					return errors.New(d.Problem)
+				case d.Status == nil && d.Revision != "":
+					return fmt.Errorf("%s was given to the agent, and it has not taken it up (edgectl check agent)", short(d.Revision))
+				case d.Status == nil:
+					return fmt.Errorf("nothing was deployed yet (edgectl apply -f FILE does it): %w", errdefs.ErrNotFound)
+				case p.template != nil:
+					return p.execute(d.Status)
+				case format == "json":
+					return a.json(d.Status)
+				}
+				return a.deploymentText(d.Status)
+			})
 		},
 	}
-	deploymentFlags(cmd, &format, &file, "text", "json", "manifest")
+	formatFlag(cmd, &format, "text", "json", "manifest")
 	return cmd
 }
 
-func deploymentFlags(cmd *cobra.Command, format, file *string, formats ...string) {
+func formatFlag(cmd *cobra.Command, format *string, formats ...string) {
 	cmd.Flags().StringVar(format, "format", formats[0], strings.Join(formats, ", ")+" or a `template`")
-	cmd.Flags().StringVarP(file, "config", "c", config.DefaultFile, "edged's configuration `file`, which says where its home is")
 	complete(cmd, "format", formats...)
 }
 
-func (a *app) showManifest(f deploy.Folders, args []string) error {
-	var text []byte
-	var err error
-	if len(args) == 0 {
-		text, err = f.Manifest()
-	} else {
-		var e *deployment.Entry
-		if e, err = find(f, args[0]); err == nil {
-			text, err = f.Text(e.Revision)
+func (a *app) showManifest(ctx context.Context, c *client.Client, args []string) error {
+	revision := ""
+	if len(args) > 0 {
+		d, err := c.Deployment(ctx)
+		if err != nil {
+			return err
 		}
+		e, err := find(d.History, args[0])
+		if err != nil {
+			return err
+		}
+		revision = e.Revision
 	}
+	text, err := c.Manifest(ctx, revision)
 	if err != nil {
-		return explainFolder(err)
+		return err
 	}
 	shown := string(text)
 	if a.terminal {
@@ -114,7 +112,7 @@ func (a *app) deploymentText(s *deployment.Status) error {
 	fmt.Fprintf(a.out, "%-11s%s\n", "phase", a.colour(phaseColour(s.Phase), printable(string(s.Phase))))
 	line("error", s.Error)
 	line("last good", s.LastGood)
-	line("since", s.Time)
+	line("since", seconds(s.Time))
 	for i, notice := range s.Notices {
 		line([]string{"notes", ""}[min(i, 1)], notice)
 	}
@@ -129,6 +127,15 @@ func (a *app) deploymentText(s *deployment.Status) error {
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", printable(name), printable(m.State), printable(dash(m.Health)), printable(dash(m.Progress)), shorten(printable(m.Error), maxDescription))
 	}
 	return w.Flush()
+}
+
+// seconds is a time as exact as people want it.
+func seconds(s string) string {
+	t, err := time.Parse(time.RFC3339, s)
+	if err != nil {
+		return s
+	}
+	return t.Format(time.RFC3339)
 }
 
 func dash(s string) string {
@@ -149,39 +156,30 @@ func phaseColour(p deployment.Phase) string {
 }
 
 func (a *app) deploymentHistory() *cobra.Command {
-	var format, file string
+	var format string
 	cmd := &cobra.Command{
 		Use: "history", Short: "List the latest deployments", Args: usage(cobra.NoArgs), ValidArgsFunction: cobra.NoFileCompletions,
 		Long: `List the latest deployments, newest first.
 
 A template is once a deployment, with the fields .Revision .Phase .Error .Modules and .Time.`,
-		RunE: func(*cobra.Command, []string) error {
+		RunE: func(cmd *cobra.Command, _ []string) error {
 			p, err := a.printer(format, "table", "json")
 			if err != nil {
 				return err
 			}
-			f, err := folders(file)
-			if err != nil {
-				return err
-			}
-			h, err := f.History()
-			switch {
-			case err != nil:
-				return explainFolder(err)
-			case p.template == nil && format == "json":
-				return a.json(orEmpty(h.Deployments))
-			case p.template == nil:
-				return a.historyTable(h.Deployments)
-			}
-			for i := range h.Deployments {
-				if err := p.execute(&h.Deployments[i]); err != nil {
+			return a.withClient(func(c *client.Client) error {
+				d, err := c.Deployment(cmd.Context())
+				switch {
+				case err != nil:
 					return err
+				case len(d.History) == 0 && d.Problem != "":
+					return errors.New(d.Problem)
 				}
-			}
-			return nil
+				return show(p, format, d.History, a.historyTable)
+			})
 		},
 	}
-	deploymentFlags(cmd, &format, &file, "table", "json")
+	formatFlag(cmd, &format, "table", "json")
 	return cmd
 }
 
@@ -207,20 +205,22 @@ func (a *app) deploymentRollback() *cobra.Command {
 before the present one. Values of variables are those that were given last.
 ` + applyCodes,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			f, err := folders(r.config)
-			if err != nil {
-				return err
-			}
-			e, err := earlier(f, args)
-			if err != nil {
-				return explainFolder(err)
-			}
-			text, err := f.Text(e.Revision)
-			if err != nil {
-				return explainFolder(err)
-			}
-			fmt.Fprintf(a.err, "back to %s of %s\n", short(e.Revision), printable(e.Time))
-			return a.roll(cmd.Context(), &r, text, nil)
+			return a.withClient(func(c *client.Client) error {
+				d, err := c.Deployment(cmd.Context())
+				if err != nil {
+					return err
+				}
+				e, err := earlier(d, args)
+				if err != nil {
+					return err
+				}
+				text, err := c.Manifest(cmd.Context(), e.Revision)
+				if err != nil {
+					return err
+				}
+				fmt.Fprintf(a.err, "back to %s of %s\n", short(e.Revision), printable(seconds(e.Time)))
+				return a.roll(cmd.Context(), c, &r, text, nil)
+			})
 		},
 	}
 	r.flags(cmd)
@@ -228,20 +228,16 @@ before the present one. Values of variables are those that were given last.
 }
 
 // earlier chooses the deployment to go back to.
-func earlier(f deploy.Folders, args []string) (*deployment.Entry, error) {
+func earlier(d *wire.Deployment, args []string) (*deployment.Entry, error) {
 	if len(args) > 0 {
-		return find(f, args[0])
+		e, err := find(d.History, args[0])
+		if err != nil {
+			return nil, usageError{err} // 3, not found elsewhere, says here that it was not done in time
+		}
+		return e, nil
 	}
-	now, err := f.Manifest()
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, err
-	}
-	h, err := f.History()
-	if err != nil {
-		return nil, err
-	}
-	for i := range h.Deployments {
-		if e := &h.Deployments[i]; e.Phase == deployment.Applied && e.Revision != manifest.Revision(now) {
+	for i := range d.History {
+		if e := &d.History[i]; e.Phase == deployment.Applied && e.Revision != d.Revision {
 			return e, nil
 		}
 	}
@@ -250,20 +246,16 @@ func earlier(f deploy.Folders, args []string) (*deployment.Entry, error) {
 
 // find returns the deployment whose revision begins so; errdefs.NotFound, or
 // errdefs.InvalidArgument when several do.
-func find(f deploy.Folders, revision string) (*deployment.Entry, error) {
-	h, err := f.History()
-	if err != nil {
-		return nil, err
-	}
+func find(history []deployment.Entry, revision string) (*deployment.Entry, error) {
 	var found *deployment.Entry
-	for i := range h.Deployments {
-		if !strings.HasPrefix(h.Deployments[i].Revision, revision) || revision == "" {
+	for i := range history {
+		if !strings.HasPrefix(history[i].Revision, revision) || revision == "" {
 			continue
 		}
 		if found != nil {
 			return nil, usageError{fmt.Errorf("several deployments begin with %q: give more of it: %w", revision, errdefs.ErrInvalidArgument)}
 		}
-		found = &h.Deployments[i]
+		found = &history[i]
 	}
 	if found == nil {
 		return nil, fmt.Errorf("there is no deployment %q (edgectl deployment history lists them): %w", revision, errdefs.ErrNotFound)
@@ -271,22 +263,25 @@ func find(f deploy.Folders, revision string) (*deployment.Entry, error) {
 	return found, nil
 }
 
-func (a *app) completeRevisions(cmd *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
-	file, err := cmd.Flags().GetString("config")
-	if err != nil || len(args) > 0 {
+func (a *app) completeRevisions(_ *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	if len(args) > 0 {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
-	f, err := folders(file)
-	if err != nil {
-		return nil, cobra.ShellCompDirectiveError
-	}
-	h, err := f.History()
-	if err != nil {
-		return nil, cobra.ShellCompDirectiveError
-	}
 	var all []cobra.Completion
-	for _, e := range h.Deployments {
-		all = append(all, cobra.CompletionWithDesc(printable(short(e.Revision)), printable(string(e.Phase)+", "+e.Time)))
+	err := a.withClient(func(c *client.Client) error {
+		ctx, cancel := context.WithTimeout(context.Background(), completeTimeout)
+		defer cancel()
+		d, err := c.Deployment(ctx)
+		if err != nil {
+			return err
+		}
+		for _, e := range d.History {
+			all = append(all, cobra.CompletionWithDesc(printable(short(e.Revision)), printable(string(e.Phase)+", "+seconds(e.Time))))
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveError
 	}
 	return all, cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveKeepOrder
 }

@@ -53,11 +53,12 @@ func exitCode(err error) int {
 
 // fail prints an error of the command at path and returns its exit code.
 func (a *app) fail(path string, err error) int {
-	code := exitCode(err)
 	var done reported
-	if !errors.As(err, &done) {
-		a.complain(err)
+	if errors.As(err, &done) {
+		return done.code
 	}
+	a.complain(err)
+	code := exitCode(err)
 	if code == exitUsage {
 		fmt.Fprintf(a.err, "See '%s --help'.\n", path)
 	}
@@ -74,11 +75,16 @@ func (a *app) complain(err error) {
 func explain(err error) string {
 	var no *client.Error
 	if errors.As(err, &no) && errdefs.IsPermissionDenied(no) {
-		return err.Error() + ": edged refused this caller; its audit log says why. Modules are made, changed and removed by the module edgeAgent alone; images are pulled and removed by it, root and group edged; " +
+		return err.Error() + ": edged refused this caller; its audit log says why. Modules are made, changed and removed by the module edgeAgent alone; deployments are given to it, and images pulled and removed, by root and group edged; " +
+			"packages are for whom the configuration grants view_cluster_modules and update_cluster; " +
 			"everything else may be asked by root and members of the group edged, from a process of the host itself and not of another container"
 	}
+	text := err.Error()
 	// The class says what the text says already.
-	return strings.TrimSuffix(err.Error(), ": "+errdefs.ErrInvalidArgument.Error())
+	for _, class := range []error{errdefs.ErrInvalidArgument, errdefs.ErrFailedPrecondition, errdefs.ErrNotFound, errdefs.ErrDataLoss, errdefs.ErrUnavailable} {
+		text = strings.TrimSuffix(text, ": "+class.Error())
+	}
+	return text
 }
 
 // each does something for every name, prints what fails and goes on.

@@ -45,6 +45,23 @@ func (p *printer) execute(value any) error {
 	return err
 }
 
+// show prints a list as --format asks for: as JSON, by the template once an element, or by
+// the command's own table.
+func show[T any](p *printer, format string, list []T, table func([]T) error) error {
+	switch {
+	case p.template != nil:
+		for i := range list {
+			if err := p.execute(&list[i]); err != nil {
+				return err
+			}
+		}
+		return nil
+	case format == "json":
+		return p.app.json(orEmpty(list))
+	}
+	return table(list)
+}
+
 func jsonText(v any) (string, error) {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)

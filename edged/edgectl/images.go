@@ -35,7 +35,8 @@ which modules have it now.
 
 An image goes when nothing has used it for long, see [images] in the configuration; not
 while a module has it, and not when KEPT says why: configuration (edged's own names it),
-local (made on this device, no registry has it), preload (an archive here would bring it
+package (of an uploaded
+package), local (made on this device, no registry has it), preload (an archive here would bring it
 back), foreign (edged did not fetch it), operation (something is about to use it).
 
 A template is once an image, with the fields .Name .Digest .Size .LastUsed .UsedBy .Kept.`,

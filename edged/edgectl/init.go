@@ -10,9 +10,9 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/edged/edged/edged/edgectl/file"
 	"github.com/edged/edged/edged/edgectl/firstconfig"
 	"github.com/edged/edged/pkg/config"
+	"github.com/edged/edged/pkg/file"
 )
 
 func (a *app) initialise() *cobra.Command {
@@ -28,11 +28,11 @@ but its version.`,
 		Example: `  edgectl init
   edgectl init --from /etc/aziot/config.toml
   edgectl init --hostname gateway-7 --hub hub.example -o -`,
-		RunE: func(cmd *cobra.Command, _ []string) error {
+		RunE: func(*cobra.Command, []string) error {
 			if from != "" {
-				text, err := file.Read(from, 1<<20)
+				text, err := a.input(from, 1<<20)
 				if err != nil {
-					return usageError{err}
+					return err
 				}
 				taken, notes, err := firstconfig.FromIoTEdge(text)
 				if err != nil {
@@ -49,7 +49,7 @@ but its version.`,
 					return fmt.Errorf("cannot write %s: it is there already; --force replaces it", out)
 				}
 			}
-			if ask || a.inTerminal && from == "" && cmd.Flags().NFlag() == 0 {
+			if ask || a.inTerminal && from == "" && v == (firstconfig.Values{}) {
 				if err := a.askValues(&v); err != nil {
 					return err
 				}
@@ -74,7 +74,7 @@ but its version.`,
 	f.StringVarP(&out, "output", "o", config.DefaultFile, "the `file` to write, or - for standard output")
 	f.StringVar(&from, "from", "", "`config.toml` of Azure IoT Edge")
 	f.BoolVar(&force, "force", false, "replace a file that is there")
-	f.BoolVar(&ask, "ask", false, "ask, though flags are given")
+	f.BoolVar(&ask, "ask", false, "ask, though values are given by flags")
 	for _, one := range []struct {
 		name, about string
 		to          *string

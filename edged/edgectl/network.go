@@ -40,18 +40,7 @@ A template is once a network, with the fields .Name .Driver .Subnets and .Module
 			if err != nil {
 				return err
 			}
-			switch {
-			case p.template == nil && format == "json":
-				return a.json(orEmpty(networks))
-			case p.template == nil:
-				return a.networkTable(networks)
-			}
-			for i := range networks {
-				if err := p.execute(&networks[i]); err != nil {
-					return err
-				}
-			}
-			return nil
+			return show(p, format, networks, a.networkTable)
 		},
 	}
 	cmd.Flags().StringVar(&format, "format", "table", "table, json or a `template`")

@@ -8,10 +8,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/edged/edged/edged/edgectl/backup"
-	"github.com/edged/edged/edged/edgectl/deploy"
-	"github.com/edged/edged/edged/edgectl/file"
 	"github.com/edged/edged/pkg/config"
 	"github.com/edged/edged/pkg/deployment"
+	"github.com/edged/edged/pkg/file"
 )
 
 // recoverConfig is read after the operator's own files, whose [agent] it overrides.
@@ -50,7 +49,7 @@ goes into the audit log.`,
 				return err
 			}
 			release()
-			f := deploy.FoldersOf(cfg.Home)
+			f := deployment.FoldersOf(cfg.Home)
 			good, text := lastGood(f)
 			what := "make the packaged agent edgeAgent again"
 			if text != nil && !keepDeployment {
@@ -76,7 +75,7 @@ goes into the audit log.`,
 				fmt.Fprintln(a.err, "edgectl: no deployment was ever applied in full, or its manifest is gone: the deployment stays as it is")
 			default:
 				if err := f.Write(text, nil); err != nil {
-					return explainFolder(err)
+					return err
 				}
 				fmt.Fprintf(a.out, "the deployment will be %s\n", short(good))
 			}
@@ -91,9 +90,9 @@ goes into the audit log.`,
 }
 
 // lastGood is the last deployment that was applied in full, nil when its text is not to be had.
-func lastGood(f deploy.Folders) (revision string, text []byte) {
+func lastGood(f deployment.Folders) (revision string, text []byte) {
 	var candidates []string
-	if s := status(f); s != nil && s.LastGood != "" {
+	if s, err := f.ReadStatus(); err == nil && s.LastGood != "" {
 		candidates = append(candidates, s.LastGood)
 	}
 	if h, err := f.History(); err == nil {

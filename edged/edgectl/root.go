@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -12,8 +13,8 @@ import (
 const about = `edgectl shows and steers the modules that edged runs on this device.
 
 It speaks to edged's management socket, for which the caller has to be root or a
-member of the group edged. What the device shall run is decided by its module
-edgeAgent alone: edgectl starts and stops modules, it neither makes nor removes them.
+member of the group edged. Modules are made and removed by the module edgeAgent alone:
+edgectl starts and stops them, and gives edgeAgent the manifest of what there shall be.
 
 Environment:
   EDGED_HOST  the management socket, unix:///path or a path; --host wins
@@ -23,7 +24,7 @@ Exit codes:
   0  done
   1  the operation failed; edged's reason is on stderr
   2  the command line is wrong
-  3  there is no such module or volume
+  3  there is no such module, volume, deployment or package
   4  forbidden: the socket may not be opened, or edged refused this caller
   5  edged cannot be reached
 Of several modules the first that fails decides; the others are tried all the same.
@@ -39,18 +40,14 @@ func (a *app) root() *cobra.Command {
 			if len(args) == 0 {
 				return nil
 			}
-			err := fmt.Errorf("unknown command %q", args[0])
-			if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
-				err = fmt.Errorf("unknown command %q, did you mean %q?", args[0], near[0])
-			}
-			return usageError{err}
+			return unknownCommand(cmd, args[0])
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	root.SuggestionsMinimumDistance = 2
 	root.PersistentFlags().StringVarP(&a.host, "host", "H", "", "management socket, `unix:///path` or a path (default: EDGED_HOST, else "+client.DefaultHost+")")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.AddCommand(a.apply(), a.deployment(), a.backup(), a.restore(), a.factoryReset(), a.recover(), a.initialise(), a.wait(), a.events(), a.system(), a.check(), a.list(), a.inspect(), a.logs(), a.stats(), a.images(), a.pull(), a.volume(), a.catalog(), a.network(), a.ca(), a.secret(), a.supportBundle(), a.version())
+	root.AddCommand(a.packages(), a.verify())
 	root.AddCommand(a.actions()...)
 	root.AddCommand(a.docs()...)
 	return root
@@ -65,14 +62,34 @@ func (a *app) client() (*client.Client, error) {
 	return c, nil
 }
 
-// usage makes what a check of arguments finds a usage error.
+// unknownCommand says which one may have been meant.
+func unknownCommand(cmd *cobra.Command, name string) error {
+	cmd.SuggestionsMinimumDistance = 2
+	if near := cmd.SuggestionsFor(name); len(near) > 0 {
+		return usageError{fmt.Errorf("unknown command %q, did you mean %q?", name, near[0])}
+	}
+	return usageError{fmt.Errorf("unknown command %q", name)}
+}
+
+// usage makes what a check of arguments finds a usage error, in words that help.
 func usage(check cobra.PositionalArgs) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
-		if err := check(cmd, args); err != nil {
-			return usageError{err}
+		switch {
+		case check(cmd, args) == nil:
+			return nil
+		case cmd.HasSubCommands() && len(args) > 0:
+			return unknownCommand(cmd, args[0])
 		}
-		return nil
+		return usageError{fmt.Errorf("wrong number of arguments: use it as %s", cmd.UseLine())}
 	}
+}
+
+// positive refuses a time that is over before it begins.
+func positive(flag string, d time.Duration) error {
+	if d <= 0 {
+		return usageError{fmt.Errorf("%s is %s: it has to be longer than nothing", flag, d)}
+	}
+	return nil
 }
 
 // someModules wants at least one name, oneModule exactly one.

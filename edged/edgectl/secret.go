@@ -1,9 +1,8 @@
 package main
 
 import (
+	"errors"
 	"fmt"
-	"io"
-	"os"
 
 	"github.com/spf13/cobra"
 )
@@ -59,23 +58,13 @@ Every byte belongs to the secret, a newline at its end too.`,
 }
 
 func (a *app) readSecret(args []string) ([]byte, error) {
-	from := a.in
-	if len(args) == 1 && args[0] != "-" {
-		f, err := os.Open(args[0])
-		if err != nil {
-			return nil, fmt.Errorf("cannot read secret: %w", err)
-		}
-		defer f.Close()
-		from = f
+	name := "-"
+	if len(args) == 1 {
+		name = args[0]
 	}
-	value, err := io.ReadAll(io.LimitReader(from, maxSecret+1))
-	switch {
-	case err != nil:
-		return nil, fmt.Errorf("cannot read secret: %w", err)
-	case len(value) == 0:
-		return nil, usageError{fmt.Errorf("the secret is empty")}
-	case len(value) > maxSecret:
-		return nil, usageError{fmt.Errorf("the secret is larger than %d bytes", maxSecret)}
+	value, err := a.input(name, maxSecret)
+	if err == nil && len(value) == 0 {
+		err = usageError{errors.New("the secret is empty")}
 	}
-	return value, nil
+	return value, err
 }

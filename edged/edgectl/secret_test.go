@@ -29,7 +29,7 @@ func TestSecretsAreSealedAsTheyAre(t *testing.T) {
 	require.NotEmpty(t, asked)
 
 	asked = ""
-	require.Equal(t, exitFailed, d.run("secret", "seal", "/no/such/file").code)
+	require.Equal(t, exitUsage, d.run("secret", "seal", "/no/such/file").code)
 	require.Equal(t, exitUsage, d.run("secret", "seal", file, file).code)
 	d.in = ""
 	require.Equal(t, exitUsage, d.run("secret", "seal").code)

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"os"
 	"os/exec"
 	"strconv"
 	"time"
@@ -12,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/edged/edged/pkg/client"
+	"github.com/edged/edged/pkg/config"
 )
 
 // unitNames are edged's, the service first.
@@ -31,11 +34,13 @@ done to edged.`,
 func (a *app) systemStatus() *cobra.Command {
 	return &cobra.Command{
 		Use: "status", Short: "Show whether edged runs", Args: usage(cobra.NoArgs), ValidArgsFunction: cobra.NoFileCompletions,
-		Long: `Show edged's units, and whether it answers. The exit code is 5 when it does not.
-"edgectl check" looks for the cause.`,
+		Long: `Show edged's units, and whether it answers. A service that was stopped is not asked,
+since a call would start it. The exit code is 5 when it does not answer or was not
+asked. "edgectl check" looks for the cause.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx, cancel := context.WithTimeout(cmd.Context(), 20*time.Second)
 			defer cancel()
+			stopped := false
 			for _, unit := range unitNames {
 				state, err := systemctlSays(ctx, "is-active", unit)
 				if err != nil {
@@ -51,6 +56,11 @@ func (a *app) systemStatus() *cobra.Command {
 					code = green
 				}
 				fmt.Fprintf(a.out, "%-22s %s, %s\n", unit, a.colour(code, printable(state)), printable(enabled))
+				stopped = stopped || unit == unitNames[0] && state == "inactive"
+			}
+			if stopped && a.host == "" && os.Getenv(client.HostVariable) == "" {
+				fmt.Fprintln(a.err, "edgectl: edged is stopped and was not asked: any call starts it, as does systemctl start edged; modules run all the same")
+				return reported{exitUnreachable}
 			}
 			return a.withClient(func(c *client.Client) error {
 				info, err := c.SystemInfo(ctx)
@@ -104,8 +114,12 @@ func (a *app) systemRestart() *cobra.Command {
 	return &cobra.Command{
 		Use: "restart", Short: "Restart edged; modules go on running", Args: usage(cobra.NoArgs), ValidArgsFunction: cobra.NoFileCompletions,
 		Long: `Restart edged, which has to be done by root. Modules go on running, and requests that
-come meanwhile wait for the new one.`,
+come meanwhile wait for the new one. With a configuration with which edged would not
+start, the one that runs is left alone.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if _, err := config.Load(config.DefaultFile); err != nil && !errors.Is(err, fs.ErrPermission) {
+				return fmt.Errorf("not restarted, since edged would not start: %w", err)
+			}
 			ctx, cancel := context.WithTimeout(cmd.Context(), 3*time.Minute)
 			defer cancel()
 			if err := a.pass(ctx, "systemctl", "restart", unitNames[0]); err != nil {
@@ -131,6 +145,9 @@ func (a *app) systemLogs() *cobra.Command {
 		Long: `Show edged's own log, its audit trail in it, from the journal. Times are journalctl's:
 "2026-01-02 15:04", yesterday, -1h.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if lines < 0 {
+				return usageError{fmt.Errorf("invalid --tail %d: it is a number of lines, or 0 for all", lines)}
+			}
 			args := []string{"--unit=" + unitNames[0], "--no-pager"}
 			if lines > 0 {
 				args = append(args, "--lines="+strconv.Itoa(lines))

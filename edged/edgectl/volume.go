@@ -50,18 +50,7 @@ A template is once a volume, with the fields .Name .Anonymous .Labels .Created .
 				if unused {
 					all = unusedVolumes(all)
 				}
-				switch {
-				case p.template == nil && format == "table":
-					return a.volumeTable(all)
-				case p.template == nil:
-					return a.json(append([]wire.Volume{}, all...))
-				}
-				for i := range all {
-					if err := p.execute(&all[i]); err != nil {
-						return err
-					}
-				}
-				return nil
+				return show(p, format, all, a.volumeTable)
 			})
 		},
 	}

@@ -37,6 +37,9 @@ is on stderr.`,
 			if !slices.Contains(conditions, condition) {
 				return usageError{fmt.Errorf("--for is %s, not %q", strings.Join(conditions, ", "), condition)}
 			}
+			if err := positive("--timeout", timeout); err != nil {
+				return err
+			}
 			ctx, cancel := context.WithTimeout(cmd.Context(), timeout)
 			defer cancel()
 			return a.withClient(func(c *client.Client) error { return a.waitFor(ctx, c, names, condition, timeout) })

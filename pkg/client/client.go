@@ -62,8 +62,10 @@ func New(host string) (*Client, error) {
 			},
 			// Shorter than edged's own: the one who closes a silent connection is the
 			// one who would else lose a request on it.
-			IdleConnTimeout:    15 * time.Second,
-			DisableCompression: true,
+			IdleConnTimeout: 15 * time.Second,
+			// For requests that ask whether their body is wanted.
+			ExpectContinueTimeout: readTimeout,
+			DisableCompression:    true,
 		},
 		// edged redirects nothing; whoever does is not edged.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
@@ -95,7 +97,12 @@ func (c *Client) read(resp *http.Response, answer any) error {
 		_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, maxError))
 		return nil
 	}
-	b, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
+	return c.decode(resp.Body, answer)
+}
+
+// decode reads a JSON answer.
+func (c *Client) decode(body io.Reader, answer any) error {
+	b, err := io.ReadAll(io.LimitReader(body, maxAnswer+1))
 	if err != nil {
 		return c.broken(err)
 	}

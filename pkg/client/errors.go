@@ -1,6 +1,7 @@
 package client
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -21,6 +22,8 @@ import (
 type Error struct {
 	// Status is the HTTP status.
 	Status int
+	// Code is the error_code of the APIs that have one.
+	Code string
 	// Message is edged's own, for a person; it may repeat what a module or a registry said.
 	Message string
 }
@@ -37,6 +40,8 @@ func (e *Error) Unwrap() []error {
 		return []error{errdefs.ErrPermissionDenied}
 	case http.StatusNotFound:
 		return []error{errdefs.ErrNotFound}
+	case http.StatusNotAcceptable:
+		return []error{errdefs.ErrFailedPrecondition}
 	case http.StatusConflict:
 		return []error{errdefs.ErrAlreadyExists, errdefs.ErrConflict}
 	case http.StatusRequestTimeout, http.StatusServiceUnavailable:
@@ -59,14 +64,11 @@ func readError(resp *http.Response) error {
 	e := &Error{Status: resp.StatusCode}
 	b, err := io.ReadAll(io.LimitReader(resp.Body, maxError))
 	var body struct {
-		wire.Error
-		Detail string `json:"detail"`
+		wire.PackageError        // the one with more members
+		Detail            string `json:"detail"` // the catalog's
 	}
 	if err == nil && json.Unmarshal(b, &body) == nil {
-		e.Message = body.Message
-		if e.Message == "" {
-			e.Message = body.Detail // the catalog's shape
-		}
+		e.Code, e.Message = body.ErrorCode, cmp.Or(body.Message, body.Detail)
 	}
 	if e.Message == "" {
 		// Not edged's shape: what refuses a connection before it knows the contract has none.

@@ -233,7 +233,22 @@ type Uploads struct {
 	Capabilities     []string `toml:"capabilities"`
 	// DependencyHosts are the hosts from which dependencies are fetched.
 	DependencyHosts []string `toml:"dependency_hosts"`
+	// OS is the operating system that packages run on, such as "debian12"; empty for the host's.
+	OS string `toml:"os"`
+	// SignatureRAMP and SignatureImage are what the signature of a package of that format is
+	// worth: SignatureOff, SignatureWarn or SignatureRequire.
+	SignatureRAMP  string `toml:"signature_ramp"`
+	SignatureImage string `toml:"signature_image"`
+	// TrustDir is the absolute path of a folder with the public keys that are trusted.
+	TrustDir string `toml:"trust_dir"`
 }
+
+// Policies for signatures of Uploads.
+const (
+	SignatureOff     = "off"
+	SignatureWarn    = "warn"
+	SignatureRequire = "require"
+)
 
 // Metrics says where metrics are served beside the management socket.
 type Metrics struct {

@@ -61,6 +61,9 @@ func Default() *Config {
 			FreeFloor:       256 << 20,
 			Capabilities:    []string{},
 			DependencyHosts: []string{},
+			SignatureRAMP:   SignatureOff,
+			SignatureImage:  SignatureOff,
+			TrustDir:        "/etc/edged/trust.d",
 		},
 	}
 }

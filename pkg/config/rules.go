@@ -25,6 +25,7 @@ var (
 	accountForm    = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.@\\-]*\$?$`)
 	versionForm    = regexp.MustCompile(`^[0-9]+(\.[0-9]+){0,2}$`)
 	deviceIDForm   = regexp.MustCompile(`^[A-Za-z0-9\-:.+%_#*?!(),=@$']{1,128}$`)
+	systemForm     = regexp.MustCompile(`^[A-Za-z_-]+[0-9]+(\.[0-9]+){0,2}$`)
 	interfaceForm  = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]{0,14}$`) // IFNAMSIZ less NUL
 )
 
@@ -162,6 +163,14 @@ func account(name string) error {
 func segment(word string) error {
 	if word == "" || strings.ContainsAny(word, "/*") || strings.ContainsFunc(word, unicode.IsControl) {
 		return fmt.Errorf("%q is not a name: want no /, * and control characters", word)
+	}
+	return nil
+}
+
+// operatingSystem is a name and a version, as packages list those that they are for.
+func operatingSystem(name string) error {
+	if !systemForm.MatchString(name) {
+		return errors.New(`want a name and a version such as "debian12"`)
 	}
 	return nil
 }

@@ -347,4 +347,8 @@ func (v *validator) packages() {
 	v.optional("uploads.redis_image", u.RedisImage, image)
 	v.each("uploads.capabilities", u.Capabilities, segment)
 	v.each("uploads.dependency_hosts", u.DependencyHosts, host)
+	v.optional("uploads.os", u.OS, operatingSystem)
+	v.must("uploads.signature_ramp", oneOf(u.SignatureRAMP, SignatureOff, SignatureWarn, SignatureRequire))
+	v.must("uploads.signature_image", oneOf(u.SignatureImage, SignatureOff, SignatureWarn, SignatureRequire))
+	v.path("uploads.trust_dir", &u.TrustDir)
 }

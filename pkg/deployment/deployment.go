@@ -1,6 +1,7 @@
-// Package deployment is the files by which the agent and the operator's tools speak to
-// each other: what each is called, and the shape of those that the agent writes. It
-// holds no logic; package edged/agent/manifest reads the manifest itself.
+// Package deployment is the files by which an operator and the agent speak to each
+// other: what each is called, the shape of those that the agent writes, and, for edged,
+// which stands between the two, how they are read and written. What a manifest means
+// is the agent's: package edged/agent/manifest.
 package deployment
 
 // Files of the folder of what is desired, which the operator writes and the agent reads.

@@ -68,10 +68,6 @@ func (e *Engine) Create(ctx context.Context, c module.Container) (err error) {
 	if err := e.Networks.Prepare(ctx, instanceOf(c.Spec.Name, c.ID), plan); err != nil {
 		return err
 	}
-	files, err := e.networkFiles(c.ID, plan.Hostname)
-	if err != nil {
-		return err
-	}
 	ctx, release, err := e.operationLease(ctx, c.ID)
 	if err != nil {
 		return err
@@ -90,6 +86,11 @@ func (e *Engine) Create(ctx context.Context, c module.Container) (err error) {
 			e.removeSnapshot(whole, c.ID)
 		}
 	}()
+	if err != nil {
+		return err
+	}
+	// Not before: what an earlier try left went with its files.
+	files, err := e.networkFiles(c.ID, plan.Hostname)
 	if err != nil {
 		return err
 	}

@@ -31,6 +31,7 @@ const (
 	labelModule     = "io.edged.module"
 	labelGeneration = "io.edged.gen"
 	labelSpec       = "io.edged.spec"
+	labelPackage    = "io.edged.package" // of an image, and of the lease that keeps it
 	owner           = "edged"
 )
 

@@ -37,7 +37,7 @@ func HostsFile(home, id string) string { return filepath.Join(home, "containers"
 // replaced and never opened: a module may have passed its open file to another, which
 // holds a lease on it (fcntl(2), F_SETLEASE) and lets whoever opens it wait.
 func (e *Engine) writeNetworkFiles(id, hostname string, files network.Files) error {
-	// Also before a start: what a failed try of the create left may have been removed with its folder.
+	// Also before a start: a power cut may have taken the folder itself.
 	if err := os.MkdirAll(e.filesDir(id), 0o700); err != nil {
 		return fmt.Errorf("cannot make folder of container %s: %w", id, err)
 	}

@@ -126,6 +126,11 @@ var errNotWhole = errors.New("it has nothing for this platform, or is not whole"
 func (e *Engine) unpack(ctx context.Context, record images.Image) (unpacked, error) {
 	ctx, done := e.call(ctx)
 	defer done()
+	return e.unpackSlowly(ctx, record)
+}
+
+// unpackSlowly is unpack for whoever has given ctx a namespace and a deadline.
+func (e *Engine) unpackSlowly(ctx context.Context, record images.Image) (unpacked, error) {
 	if u, ok := e.images.get(record.Target.Digest); ok {
 		if u.chainID == "" {
 			return u, nil

@@ -61,7 +61,7 @@ func (e *Engine) Images(ctx context.Context) ([]image.Image, error) {
 		keep[r.Target.Digest] = true
 		all = append(all, image.Image{
 			Name: r.Name, Digest: r.Target.Digest.String(), Size: have.size(e.contentsOf(ctx, r)), Changed: r.UpdatedAt,
-			Owned: r.Labels[labelOwner] == owner, Preloaded: e.preloaded.has(r.Name),
+			Owned: r.Labels[labelOwner] == owner, Preloaded: e.preloaded.has(r.Name), Package: r.Labels[labelPackage] != "",
 		})
 	}
 	e.contents.retain(keep)

@@ -45,6 +45,9 @@ func (e *Engine) Start(ctx context.Context, id string, log module.Log, admit fun
 			pid, err = e.newTask(ctx, id, log, terminal)
 		}
 	}
+	if err != nil && e.removeLeftBundle(ctx, id, err) {
+		pid, err = e.newTask(ctx, id, log, terminal)
+	}
 	if err != nil {
 		e.Networks.Ended(id)
 		return fmt.Errorf("cannot start container %s: %w", id, classifyStart(err))

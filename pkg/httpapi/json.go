@@ -64,6 +64,12 @@ func Deadline(w http.ResponseWriter) {
 // 422 not JSON of this shape.
 func (req *Request) JSON(v any) error { return req.decode(v, false) }
 
+// LongJSON is JSON for what may be longer than the limit of other bodies.
+func (req *Request) LongJSON(v any, limit int64) error {
+	req.limits.Body = max(req.limits.Body, limit)
+	return req.decode(v, false)
+}
+
 // OptionalJSON is JSON where no body is one too, and leaves v as it is.
 func (req *Request) OptionalJSON(v any) error { return req.decode(v, true) }
 
@@ -98,7 +104,7 @@ func (req *Request) ReadBody(w io.Writer, limit int64) error {
 		return TooLarge(limit)
 	}
 	out := &writerErrors{w: w}
-	_, err := io.Copy(out, req.body(limit))
+	_, err := io.Copy(out, req.Stream(limit))
 	var tooMuch *http.MaxBytesError
 	switch {
 	case out.err != nil:
@@ -106,7 +112,7 @@ func (req *Request) ReadBody(w io.Writer, limit int64) error {
 	case errors.As(err, &tooMuch):
 		return TooLarge(limit)
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		return &statusError{http.StatusRequestTimeout, "the request body came too slowly"}
+		return TooSlow()
 	case err != nil:
 		return BadRequest("cannot read the request body")
 	}
@@ -124,9 +130,14 @@ func (w *writerErrors) Write(p []byte) (n int, err error) {
 	return n, w.err
 }
 
-// TooLarge is a body of more than limit bytes.
+// TooLarge is the error of a body that is larger than its limit in bytes.
 func TooLarge(limit int64) error {
 	return &statusError{http.StatusRequestEntityTooLarge, fmt.Sprintf("request body is larger than %d bytes", limit)}
+}
+
+// TooSlow is the error of a body that does not come at its pace.
+func TooSlow() error {
+	return &statusError{http.StatusRequestTimeout, "the request body came too slowly"}
 }
 
 // jsonProblem words a decoding error for the one who wrote the JSON.

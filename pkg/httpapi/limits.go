@@ -27,12 +27,32 @@ type Limits struct {
 // bodyGrace is what a slow body is given beyond its rate.
 const bodyGrace = 5 * time.Second
 
-// body reads the request's body within the limits.
-func (req *Request) body(limit int64) io.Reader {
+// Stream reads the request's body where that is no JSON: at the pace that every body has
+// to keep, and within a limit of its own. Errors: *http.MaxBytesError, and
+// os.ErrDeadlineExceeded when it comes too slowly.
+func (req *Request) Stream(limit int64) io.Reader {
+	req.streamed = true
 	return http.MaxBytesReader(req.w, &pacedBody{
 		ReadCloser: req.Body, begun: time.Now(), rate: req.limits.BodyRate,
 		deadline: http.NewResponseController(req.w).SetReadDeadline,
 	}, limit)
+}
+
+// drainTime bounds the reading of what nobody wants.
+const drainTime = 5 * time.Second
+
+// Drain reads what is left of a body that was refused, for a while, when its sender does
+// not wait for leave to send it: many see an answer only when they have sent all, and a
+// broken connection before that. It is for callers who were admitted.
+func (req *Request) Drain() {
+	if !req.streamed && req.Header.Get("Expect") != "" {
+		return // the first read would be the leave
+	}
+	control := http.NewResponseController(req.w)
+	_ = control.SetReadDeadline(time.Now().Add(drainTime))
+	if _, err := io.Copy(io.Discard, req.Body); err == nil {
+		_ = control.SetReadDeadline(time.Time{})
+	}
 }
 
 // pacedBody moves the read deadline on as bytes come in: a body may be slow, but
@@ -47,7 +67,7 @@ type pacedBody struct {
 
 func (b *pacedBody) Read(p []byte) (int, error) {
 	if b.rate > 0 {
-		earned := time.Duration(b.read * int64(time.Second) / b.rate)
+		earned := time.Duration(float64(b.read) / float64(b.rate) * float64(time.Second))
 		// Without deadlines, as in a test, the body is read as it comes.
 		_ = b.deadline(b.begun.Add(bodyGrace + earned))
 	}

@@ -61,12 +61,15 @@ type Request struct {
 	Caller peer.Caller
 	// Module is the canonical name of the module that the path names.
 	Module string
-	// Volume and Build are what the request was about, and Comment what its caller said of
-	// it; the handler sets them, for the audit log.
-	Volume, Build, Comment string
-	Query                  url.Values
-	limits                 Limits
-	w                      http.ResponseWriter
+	// Volume, Package and Build are what the path or the body names, Revision is of the
+	// manifest that the body has, and Comment what the caller said of it; handlers set them,
+	// for the audit log.
+	Volume, Package, Build, Revision, Comment string
+	Query                                     url.Values
+	limits                                    Limits
+	w                                         http.ResponseWriter
+	// streamed says that the body was begun to be read.
+	streamed bool
 }
 
 // resource is the routes of one path.
@@ -192,7 +195,10 @@ func (res *resource) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		m.fail(answer, err)
 	}
 	if route.Change && answer.status < 400 {
-		m.Audit.Change(audit.Event{Caller: req.Caller, Method: route.Method, Route: route.Path, Module: req.Module, Volume: req.Volume, Build: req.Build, Comment: req.Comment, Status: answer.status})
+		m.Audit.Change(audit.Event{
+			Caller: req.Caller, Method: route.Method, Route: route.Path, Module: req.Module, Volume: req.Volume, Package: req.Package, Build: req.Build,
+			Revision: req.Revision, Comment: req.Comment, Status: answer.status,
+		})
 	}
 }
 
@@ -260,6 +266,15 @@ func (req *Request) name() error {
 	}
 	req.Module, err = module.CanonicalName(name)
 	return err
+}
+
+// Var reads a variable of the path other than {name}, unescaping it once.
+func (req *Request) Var(name string) (string, error) {
+	value, err := url.PathUnescape(mux.Vars(req.Request)[name])
+	if err != nil {
+		return "", BadRequest("invalid " + name + " in the path")
+	}
+	return value, nil
 }
 
 // admit finds out who is asking and whether they may.

@@ -35,7 +35,12 @@ func TestWhatIsNeverRemoved(t *testing.T) {
 			d.named["m"] = Named{"m", "r.example/pinned:1" + pinned[len("r.example/pinned"):], ""}
 		}, reason: KeptModule},
 		"image that the configuration names": {image: "r.example/agent:1", reason: KeptConfig},
-		"image made on the device":           {image: "edged.local/ramp/x:1", reason: KeptLocal},
+		"image of an uploaded package": {image: "r.example/u:1", set: func(d *fakeDevice) {
+			im := d.images["r.example/u:1"]
+			im.Package = true
+			d.images[im.Name] = im
+		}, reason: KeptPackage},
+		"image made on the device": {image: "edged.local/ramp/x:1", reason: KeptLocal},
 		"image of a preload archive": {image: "r.example/p:1", set: func(d *fakeDevice) {
 			im := d.images["r.example/p:1"]
 			im.Preloaded = true
@@ -67,6 +72,22 @@ func TestWhatIsNeverRemoved(t *testing.T) {
 			require.Equal(t, []string{tc.image}, d.left(), "and the spare one goes")
 		})
 	}
+}
+
+// TestTheAgentsOfEarlierVersionsGo: each upgrade brings another.
+func TestTheAgentsOfEarlierVersionsGo(t *testing.T) {
+	d := newDevice()
+	for _, version := range []string{"1", "2", "3"} {
+		d.have("edged.local/agent:"+version, 8*day)
+	}
+	brought := d.images["edged.local/agent:2"]
+	brought.Preloaded = true // while an agent of one's own takes its place
+	d.images[brought.Name] = brought
+	k := keeper(t, d, "edged.local/agent:3")
+	removed, err := k.Prune(t.Context(), false)
+	require.NoError(t, err)
+	require.Len(t, removed, 1)
+	require.Equal(t, []string{"edged.local/agent:2", "edged.local/agent:3"}, d.left())
 }
 
 func TestImagesGoByTheirAge(t *testing.T) {

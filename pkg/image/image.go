@@ -22,6 +22,10 @@ import (
 // registry is ever asked for them, and so nothing could bring one back.
 const LocalPrefix = "edged.local/"
 
+// agentPrefix is of the images that packages bring along, one a version of edged: those of
+// versions that are gone would else add up over the years.
+const agentPrefix = LocalPrefix + "agent:"
+
 // Normalize gives a reference the form under which images are kept: with its
 // registry, and with a tag or a digest. The error is errdefs.InvalidArgument.
 func Normalize(ref string) (reference.Named, error) {
@@ -42,6 +46,8 @@ type Image struct {
 	Changed time.Time
 	// Owned says that edged fetched it. What others put into edged's namespace is theirs.
 	Owned bool
+	// Package says that it is of an uploaded package, which removes it when it goes itself.
+	Package bool
 	// Preloaded says that an archive in a preload folder has it: removed, it would come
 	// back with the next start.
 	Preloaded bool
@@ -144,6 +150,7 @@ const (
 	KeptModule    Reason = "module"        // a generation of a module names it
 	KeptOperation Reason = "operation"     // a pull, create or update under way names it
 	KeptConfig    Reason = "configuration" // edged's configuration names it
+	KeptPackage   Reason = "package"       // it is of an uploaded package
 	KeptLocal     Reason = "local"         // it was made on this device
 	KeptPreload   Reason = "preload"       // an archive in a preload folder has it
 	KeptNotEdged  Reason = "foreign"       // edged did not fetch it

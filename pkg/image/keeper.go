@@ -135,7 +135,9 @@ func (k *Keeper) entry(im *Image, named []Named, uses map[string]time.Time) Entr
 		e.Kept = KeptOperation
 	case k.protected[im.Name]:
 		e.Kept = KeptConfig
-	case strings.HasPrefix(im.Name, LocalPrefix):
+	case im.Package:
+		e.Kept = KeptPackage
+	case strings.HasPrefix(im.Name, LocalPrefix) && !strings.HasPrefix(im.Name, agentPrefix):
 		e.Kept = KeptLocal
 	case im.Preloaded:
 		e.Kept = KeptPreload

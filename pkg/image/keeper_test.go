@@ -116,3 +116,34 @@ func TestDisksAreCountedAsDfDoes(t *testing.T) {
 		require.Equal(t, tc.want, tc.disk.Percent(), "%+v", tc.disk)
 	}
 }
+
+func TestAnImageWithUsersIsNotRemovedByAWayOfItsOwn(t *testing.T) {
+	d := newDevice()
+	d.have("r.example/a:1", old)
+	k := keeper(t, d)
+	removed := 0
+	remove := func(context.Context) error {
+		removed++
+		_, ok := k.gate.begin("r.example/a:1")
+		require.False(t, ok, "nobody else removes it meanwhile")
+		return nil
+	}
+	without := func() error {
+		return k.WithoutUsers(t.Context(), "r.example/a:1", digestOf("r.example/a:1"), remove)
+	}
+	release := k.Hold("r.example/a:1")
+	require.ErrorIs(t, without(), errdefs.ErrFailedPrecondition, "a module is being made of it")
+	release()
+	d.named["m"] = Named{"m", "r.example/a:1", ""}
+	err := without()
+	require.ErrorIs(t, err, errdefs.ErrFailedPrecondition)
+	require.ErrorContains(t, err, "m")
+	d.named["m"] = Named{"m", "r.example/other:1", digestOf("r.example/a:1")}
+	require.ErrorIs(t, without(), errdefs.ErrFailedPrecondition, "by its digest")
+	delete(d.named, "m")
+	require.Zero(t, removed)
+	require.NoError(t, without())
+	require.Equal(t, 1, removed)
+	require.NotContains(t, d.uses, "r.example/a:1")
+	require.NoError(t, without(), "its name is free again")
+}

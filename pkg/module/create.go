@@ -125,7 +125,9 @@ func (w *worker) create(ctx context.Context, spec Spec, life Lifecycle, image Im
 		err = w.s.Store.SaveModule(ctx, rec)
 	}
 	if err != nil {
-		w.undoCreate(ctx, rec)
+		if left := w.undoCreate(ctx, rec); left != nil {
+			w.s.Log.WithError(left).WithField("module", w.name).Warn("something is left of a module that could not be made")
+		}
 		return err
 	}
 	// gofail: var createAfterCommit struct{}
@@ -144,14 +146,13 @@ func (w *worker) settleRemains(ctx context.Context) error {
 	if w.rec.Phase == PhaseDeleting {
 		return w.removeRest(ctx)
 	}
-	w.undoCreate(ctx, w.rec)
-	w.rec = nil
-	return nil
+	return w.undoCreate(ctx, w.rec)
 }
 
 // undoCreate removes what a failed create left. If that fails too, the record
-// keeps PhaseCreating and the next start tries again.
-func (w *worker) undoCreate(ctx context.Context, rec *Record) {
+// keeps PhaseCreating, and it is tried again, by the next start at the latest.
+func (w *worker) undoCreate(ctx context.Context, rec *Record) error {
+	w.cancelRestart()
 	err := w.deleteContainer(ctx, ContainerID(rec.Name, rec.Current.Number))
 	if err == nil {
 		err = w.s.Engine.Forget(ctx, rec.Name)
@@ -163,8 +164,12 @@ func (w *worker) undoCreate(ctx context.Context, rec *Record) {
 		err = w.s.Store.DeleteModule(ctx, rec.Name)
 	}
 	if err != nil {
-		w.s.Log.WithError(err).WithField("module", rec.Name).Warn("cannot undo a failed create; the next start will")
+		w.rec = rec
+		w.laterAgain(false)
+		return fmt.Errorf("cannot undo a create that failed, trying again: %w", err)
 	}
+	w.rec = nil
+	return nil
 }
 
 // moreTime is for what follows makeContainer, which may have taken all of its operation's time.

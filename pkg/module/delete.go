@@ -6,13 +6,17 @@ import (
 
 // Delete stops a module and removes its container, sockets, logs and record. Its
 // identity stays. Errors: NotFound, Unavailable; a delete that was begun is
-// finished by the next start.
+// tried again until it is finished, by the next start too.
 func (s *Supervisor) Delete(ctx context.Context, name string) error {
 	return s.do(ctx, name, false, func(ctx context.Context, w *worker, _ func(error)) error {
 		if w.rec == nil {
 			return notFound(name)
 		}
-		return w.remove(ctx)
+		err := w.remove(ctx)
+		if err != nil && w.rec != nil && w.rec.Phase == PhaseDeleting {
+			w.laterAgain(false)
+		}
+		return err
 	})
 }
 

@@ -165,14 +165,8 @@ func (w *worker) laterAgain(cut bool) {
 
 // observeAgain reconciles with a fresh picture; without one it waits for the next.
 func (w *worker) observeAgain(ctx context.Context, cut bool) error {
-	observed, err := w.s.Engine.Observe(ctx)
+	own, err := w.observe(ctx)
 	if err == nil {
-		own := map[string]Observed{}
-		for _, o := range observed {
-			if o.Module == w.name {
-				own[o.ContainerID] = o
-			}
-		}
 		err = w.reconcileSurely(ctx, own, cut)
 	} else {
 		w.laterAgain(cut)
@@ -181,6 +175,33 @@ func (w *worker) observeAgain(ctx context.Context, cut bool) error {
 		w.s.Log.WithError(err).WithField("module", w.name).Warn("cannot bring a module to what it should be")
 	}
 	return err
+}
+
+// observe asks the engine for the module's containers.
+func (w *worker) observe(ctx context.Context) (map[string]Observed, error) {
+	observed, err := w.s.Engine.Observe(ctx)
+	if err != nil {
+		return nil, err
+	}
+	own := map[string]Observed{}
+	for _, o := range observed {
+		if o.Module == w.name {
+			own[o.ContainerID] = o
+		}
+	}
+	return own, nil
+}
+
+// isThere says whether the current generation has its container. One that was not found
+// is asked for again: it may have been made since.
+func (w *worker) isThere(ctx context.Context, found map[string]Observed) (bool, error) {
+	id := ContainerID(w.name, w.rec.Current.Number)
+	if _, ok := found[id]; ok {
+		return true, nil
+	}
+	now, err := w.observe(ctx)
+	_, ok := now[id]
+	return ok, err
 }
 
 // afterReconcile waits for all workers, then opens the way for what must not run
@@ -197,26 +218,38 @@ func (s *Supervisor) afterReconcile(ctx context.Context, waits []<-chan error) {
 		}
 	}
 	s.reconcileOne.Do(func() { close(s.reconciled) })
-	s.cleanUp(ctx)
 }
 
-// cleanUp removes remains, once in the life of a process: later operations clean up
-// behind themselves. It is tried again until it has succeeded.
+// secondLook is when everything is compared and cleaned up once more: what an edged
+// that was killed had asked of the engine may come about after the first look.
+const secondLook = 20 * time.Second
+
+// cleanUp removes remains, twice in the life of a process: later operations clean up
+// behind themselves.
 func (s *Supervisor) cleanUp(ctx context.Context) {
-	if !s.cleaning.TryLock() {
-		return // who has it goes on until it is done
+	select {
+	case <-s.reconciled:
+	case <-ctx.Done():
+		return
 	}
-	defer s.cleaning.Unlock()
-	for wait := reconcileRetry; !s.cleaned; wait = min(2*wait, 10*time.Minute) {
+	if s.cleanUpSurely(ctx) && pause(ctx, secondLook) {
+		s.Compare(ctx)
+		s.cleanUpSurely(ctx)
+	}
+}
+
+// cleanUpSurely tries it again until it has succeeded, and is false when ctx ended before.
+func (s *Supervisor) cleanUpSurely(ctx context.Context) bool {
+	for wait := reconcileRetry; ; wait = min(2*wait, 10*time.Minute) {
 		cctx, cancel := context.WithTimeout(ctx, operationTimeout)
 		err := errors.Join(s.Engine.CleanUp(cctx, s.names()), s.keepSecrets())
 		cancel()
-		if s.cleaned = err == nil; s.cleaned || ctx.Err() != nil {
-			return
+		if err == nil || ctx.Err() != nil {
+			return err == nil
 		}
 		s.Log.WithError(err).Warn("cannot clean up after earlier operations, trying again")
 		if !pause(ctx, wait) {
-			return
+			return false
 		}
 	}
 }
@@ -256,10 +289,9 @@ func (w *worker) reconcile(ctx context.Context, found map[string]Observed, cut b
 	}
 	switch w.rec.Phase {
 	case PhaseCreating:
-		w.undoCreate(ctx, w.rec)
-		w.rec = nil
+		err := w.undoCreate(ctx, w.rec)
 		w.publish()
-		return nil
+		return err
 	case PhaseDeleting:
 		return w.removeRest(ctx)
 	case PhaseUpdating:
@@ -270,7 +302,14 @@ func (w *worker) reconcile(ctx context.Context, found map[string]Observed, cut b
 	if err := w.compareRun(ctx, cut); err != nil {
 		return err
 	}
-	if _, ok := found[ContainerID(w.name, w.rec.Current.Number)]; !ok && w.instance == nil {
+	there := w.instance != nil
+	if !there {
+		var err error
+		if there, err = w.isThere(ctx, found); err != nil {
+			return err
+		}
+	}
+	if !there {
 		if err := w.makeAgain(ctx); err != nil {
 			return err
 		}

@@ -315,10 +315,85 @@ func TestACleanUpThatFailsIsTriedAgain(t *testing.T) {
 		after(reconcileRetry + time.Second)
 		require.Equal(t, 2, d.j.count("cleanup"))
 		d.engine.set("cleanup", nil)
+		after(2 * reconcileRetry)
+		require.Equal(t, 3, d.j.count("cleanup"), "it has succeeded")
 		after(time.Hour)
-		require.Equal(t, 3, d.j.count("cleanup"), "once it has succeeded it is over")
+		require.Equal(t, 4, d.j.count("cleanup"), "once more for what came late, and then it is over")
 		d.s.Compare(t.Context())
 		after(time.Hour)
-		require.Equal(t, 3, d.j.count("cleanup"))
+		require.Equal(t, 4, d.j.count("cleanup"))
+	})
+}
+
+// TestAContainerMadeDuringAComparisonIsNotMadeAgain: when the engine was asked it was
+// not there, and when its worker comes to compare, it is.
+func TestAContainerMadeDuringAComparisonIsNotMadeAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDevice(t)
+		d.boot(false)
+		defer d.shutDown()
+		d.engine.mu.Lock()
+		d.engine.fills = time.Second
+		d.engine.mu.Unlock()
+		made := make(chan error, 1)
+		go func() {
+			_, err := d.s.Create(t.Context(), spec("temp"))
+			made <- err
+		}()
+		synctest.Wait()
+		d.s.Compare(t.Context())
+		require.NoError(t, <-made)
+		after(time.Hour)
+		require.Equal(t, 1, d.j.count("create "+ContainerID("temp", 1)))
+	})
+}
+
+// TestWhatAKilledEdgedAskedForAndCameLateIsRemoved: a container whose making was asked
+// for just before the crash comes about after the first comparison.
+func TestWhatAKilledEdgedAskedForAndCameLateIsRemoved(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDevice(t)
+		d.boot(false)
+		defer d.shutDown()
+		require.Equal(t, 1, d.j.count("cleanup"))
+		d.engine.mu.Lock()
+		d.place("temp", 1, "made")
+		d.engine.mu.Unlock()
+		after(secondLook + time.Second)
+		require.Empty(t, d.engine.containers)
+		require.Equal(t, 2, d.j.count("cleanup"))
+	})
+}
+
+func TestACreateThatCannotBeUndoneIsUndoneLater(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDevice(t)
+		d.store.records["temp"] = Record{Name: "temp", Phase: PhaseCreating, Current: *d.place("temp", 1, "made")}
+		d.engine.fail["delete"] = fmt.Errorf("its file system is busy: %w", errdefs.ErrUnavailable)
+		d.boot(false)
+		defer d.shutDown()
+		_, err := d.s.Get(t.Context(), "temp")
+		require.True(t, errdefs.IsNotFound(err), "nobody was answered, so nobody sees it")
+		_, err = d.s.Create(t.Context(), spec("temp"))
+		require.True(t, errdefs.IsUnavailable(err), "%v: its remains are in the way", err)
+		d.engine.set("delete", nil)
+		after(2 * reconcileRetry)
+		require.Empty(t, d.store.records)
+		require.Empty(t, d.engine.containers)
+	})
+}
+
+func TestADeleteThatFailsInTheMiddleIsFinishedLater(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDevice(t)
+		d.store.records["temp"] = Record{Name: "temp", Phase: PhaseReady, Current: *d.place("temp", 1, "made")}
+		d.boot(false)
+		defer d.shutDown()
+		d.engine.set("delete", fmt.Errorf("containerd is away: %w", errdefs.ErrUnavailable))
+		require.True(t, errdefs.IsUnavailable(d.s.Delete(t.Context(), "temp")))
+		d.engine.set("delete", nil)
+		after(2 * reconcileRetry)
+		require.Empty(t, d.store.records)
+		require.Empty(t, d.engine.containers)
 	})
 }

@@ -70,8 +70,6 @@ type Supervisor struct {
 	// reconciled is closed after the first comparison with the engine.
 	reconciled   chan struct{}
 	reconcileOne sync.Once
-	cleaning     sync.Mutex
-	cleaned      bool // under cleaning
 	unsure       atomic.Int64
 	born         time.Time
 	held         atomic.Bool // a host user stopped the agent
@@ -111,6 +109,7 @@ func (s *Supervisor) Run() {
 	}
 	s.mu.Unlock()
 	s.wg.Go(func() { s.watch(s.ctx) })
+	s.wg.Go(func() { s.cleanUp(s.ctx) })
 	s.wg.Go(func() { s.watchLoggers(s.ctx) })
 }
 

@@ -10,11 +10,13 @@ import (
 	"github.com/sirupsen/logrus"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
+
+	"github.com/edged/edged/pkg/network/netns"
 )
 
 // TestTheFilterIsPutBackAndTakenAway runs the real iptables, in a network namespace of its own.
 func TestTheFilterIsPutBackAndTakenAway(t *testing.T) {
-	require.NoError(t, inOwnThread(func() error {
+	require.NoError(t, netns.Thread(func() error {
 		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
 			return err
 		}

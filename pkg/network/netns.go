@@ -5,10 +5,11 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"runtime"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/edged/edged/pkg/network/netns"
 )
 
 // A persistent network namespace is a file on which the namespace of a thread is
@@ -31,28 +32,11 @@ func makeNS(path string) error {
 		return fmt.Errorf("cannot make network namespace: %w", err)
 	}
 	_ = f.Close()
-	if err := inOwnThread(func() error { return bindNS(path) }); err != nil {
+	if err := netns.Thread(func() error { return bindNS(path) }); err != nil {
 		_ = os.Remove(path)
 		return fmt.Errorf("cannot make network namespace: %w", err)
 	}
 	return nil
-}
-
-// inOwnThread runs f in a thread that ends with it: one that is in another namespace
-// must not serve anybody else.
-func inOwnThread(f func() error) error {
-	done := make(chan error, 1)
-	go func() {
-		runtime.LockOSThread() // not unlocked, so the thread ends
-		if unix.Gettid() != unix.Getpid() {
-			done <- f()
-			return
-		}
-		// The first thread never ends, and /proc/self shows its namespaces as the process's.
-		done <- inOwnThread(f)
-		runtime.UnlockOSThread()
-	}()
-	return <-done
 }
 
 func bindNS(path string) error {

@@ -127,5 +127,4 @@ func TestACrashEndsInTheNewOrTheLastGoodDeployment(t *testing.T) {
 		require.Equal(t, revision(manifestOf(good)), s.LastGood, what)
 		require.Equal(t, good.state(), stateOf(r.modules()), what)
 	}
-	os.WriteFile("/tmp/wt-agent.log", []byte(r.Logs("edgeAgent", "&tail=all")), 0o600)
 }

@@ -30,7 +30,14 @@ type rig struct {
 // newRig is a device with the agent that packages bring along.
 func newRig(t *testing.T, opt device.Options) *rig {
 	opt.Packaged = true
-	return &rig{device.New(t, opt), t}
+	r := &rig{device.New(t, opt), t}
+	t.Cleanup(func() {
+		if t.Failed() {
+			said, _ := os.ReadFile(filepath.Join(r.Home, "agent", "status", deployment.StatusFile))
+			t.Logf("---- what the agent says ----\n%s", said)
+		}
+	})
+	return r
 }
 
 func (r *rig) sub(t *testing.T) *rig { return &rig{r.For(t), t} }

@@ -32,6 +32,7 @@ const (
 	readyList   = "/modules"       // the list, as bytes that are ready
 	encodedList = "/encoded"       // the list, encoded anew for each request
 	readyOne    = "/modules/{one}" // one module, ready
+	uploadBare  = "/upload"        // a file in a form
 )
 
 // newBare starts a server that answers this list, and one of its modules for /modules/...
@@ -77,6 +78,7 @@ func serveBare(socket string) {
 		fatal(err)
 		answer(w, b)
 	}).Methods(http.MethodGet)
+	router.HandleFunc(uploadBare, bareUpload(filepath.Dir(socket))).Methods(http.MethodPost)
 	listener, err := net.FileListener(os.NewFile(3, "listener"))
 	fatal(err)
 	fatal(http.Serve(listener, router)) //nolint:gosec // without time limits, as bare as can be

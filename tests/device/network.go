@@ -8,12 +8,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"time"
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
+
+	"github.com/edged/edged/pkg/network/netns"
 )
 
 // Addresses of a device with Options.Network. It is in a network namespace of its own,
@@ -120,29 +121,11 @@ func dialIn(ctx context.Context, ns, network, address string) (c net.Conn, err e
 	return c, err
 }
 
-// inside runs f in a network namespace, in a thread that ends with it.
+// inside runs f in a network namespace.
 func inside(ns string, f func()) {
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		runtime.LockOSThread() // not unlocked, so the thread ends
-		if unix.Gettid() == unix.Getpid() {
-			// But the first one never does, and /proc/self shows its namespaces as the process's.
-			inside(ns, f)
-			runtime.UnlockOSThread()
-			return
-		}
-		file, err := os.Open(ns)
-		if err != nil {
-			panic(err)
-		}
-		defer file.Close()
-		if err := unix.Setns(int(file.Fd()), unix.CLONE_NEWNET); err != nil {
-			panic(err)
-		}
-		f()
-	}()
-	<-done
+	if err := netns.Inside(ns, func() error { f(); return nil }); err != nil {
+		panic(err)
+	}
 }
 
 // NetworkTraces lists what there is of modules' networks, beside the network itself:
@@ -180,4 +163,13 @@ func (d *Device) ListenNeighbour(network, address string) (l net.Listener) {
 	inside(d.neighbourFile(), func() { l, err = net.Listen(network, address) })
 	require.NoError(d.tb, err)
 	return l
+}
+
+// PacketNeighbour takes datagrams on the machine beside the device.
+func (d *Device) PacketNeighbour(network, address string) (c net.PacketConn) {
+	d.tb.Helper()
+	var err error
+	inside(d.neighbourFile(), func() { c, err = net.ListenPacket(network, address) })
+	require.NoError(d.tb, err)
+	return c
 }

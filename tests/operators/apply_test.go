@@ -20,14 +20,15 @@ func (o *operator) manifest(modules string) string {
 // apply expects an exit code.
 func (o *operator) apply(code int, file string, args ...string) result {
 	o.t.Helper()
-	got := o.edgectl(append([]string{"apply", "--config", o.config(), "--yes", "--timeout", "1m", "-f", file}, args...)...)
+	got := o.edgectl(append([]string{"apply", "--yes", "--timeout", "1m", "-f", file}, args...)...)
 	require.Equal(o.t, code, got.code, got.out+got.err)
 	return got
 }
 
-// waiting is a module of the probe's image that runs until it is stopped.
+// waiting is a module of the probe's image that runs until it is stopped, and says at
+// once that it is well.
 func waiting(name, env string) string {
-	options, _ := json.Marshal(`{"Cmd":["sleep"],"HostConfig":{"NetworkMode":"none"}}`)
+	options, _ := json.Marshal(`{"Cmd":["sleep"],"HostConfig":{"NetworkMode":"none"},"Healthcheck":{"Test":["CMD-SHELL","exit 0"],"Interval":200000000}}`)
 	return `"` + name + `":{"imagePullPolicy":"never","env":{"WHO":{"value":"` + env + `"}},"settings":{"image":"` + device.Image + `","createOptions":` + string(options) + `}}`
 }
 
@@ -57,14 +58,14 @@ func TestApplyMakesTheDeviceMatchTheManifest(t *testing.T) {
 	o.put("first.json", string(first))
 	o.apply(0, filepath.Join(o.Root, "first.json"))
 	o.WaitFor("valve", "running")
-	require.Contains(t, o.must("deployment", "show", "--config", o.config()), "phase      applied\n")
-	require.Equal(t, string(first), o.must("deployment", "show", "--config", o.config(), "--format", "manifest"))
+	require.Contains(t, o.must("deployment", "show"), "phase      applied\n")
+	require.Equal(t, string(first), o.must("deployment", "show", "--format", "manifest"))
 }
 
 func TestApplyGivesUpInTime(t *testing.T) {
 	o := newOperator(t)
 	o.must("stop", "edgeAgent")
-	got := o.edgectl("apply", "--config", o.config(), "--yes", "--timeout", "1s", "-f", o.manifest(waiting("pump", "one")))
+	got := o.edgectl("apply", "--yes", "--timeout", "1s", "-f", o.manifest(waiting("pump", "one")))
 	require.Equal(t, 3, got.code, got.err)
 	require.Contains(t, got.err, "edgectl check agent")
 	o.must("start", "edgeAgent")

@@ -51,7 +51,7 @@ func TestRecoverBringsThePackagedAgentBack(t *testing.T) {
 		m, _ := o.Get("edgeAgent")
 		return m.Config.Settings.Image == device.Image && m.Status.RuntimeStatus.Status == "running"
 	})
-	require.Equal(t, 3, o.edgectl("apply", "--config", o.config(), "--yes", "--timeout", "2s", "-f", o.manifest(waiting("pump", "one"))).code)
+	require.Equal(t, 3, o.edgectl("apply", "--yes", "--timeout", "2s", "-f", o.manifest(waiting("pump", "one"))).code)
 	require.Contains(t, o.edgectl("recover", "--config", o.config(), "--yes").err, "stop it first")
 	o.Edged.Signal(syscall.SIGTERM)
 	o.must("recover", "--config", o.config(), "--yes")

@@ -11,7 +11,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 
@@ -28,14 +27,7 @@ type operator struct {
 
 // newOperator makes a device whose edgeAgent is the reference agent.
 func newOperator(t *testing.T) *operator {
-	o := &operator{device.New(t, device.Options{NoAgent: true}), t}
-	version := strings.TrimSpace(o.must("version", "--format", "{{.Client.Version}}"))
-	o.put("config.d/agent.toml", "[agent]\nimage = \"edged.local/agent:"+version+"\"\ncreate_options = '{}'\n")
-	o.copy(filepath.Join(device.Repository(), "bin", "edged-agent.tar"), filepath.Join(o.Home, "images", "agent.tar"))
-	o.Edged.Signal(15)
-	o.StartEdged()
-	o.WaitFor("edgeAgent", "running")
-	return o
+	return &operator{device.New(t, device.Options{Packaged: true}), t}
 }
 
 func (o *operator) put(name, text string) string {
@@ -68,7 +60,11 @@ func (o *operator) edgectl(args ...string) result {
 	o.t.Helper()
 	ctx, cancel := context.WithTimeout(o.t.Context(), 2*time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, filepath.Join(device.Repository(), "bin", "edgectl"), args...)
+	line := append([]string{filepath.Join(device.Repository(), "bin", "edgectl")}, args...)
+	if _, err := os.Stat(o.NetNS()); err == nil {
+		line = append([]string{"nsenter", "--net=" + o.NetNS()}, line...)
+	}
+	cmd := exec.CommandContext(ctx, line[0], line[1:]...)
 	cmd.Env = append(os.Environ(), "EDGED_HOST="+o.Management())
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs

@@ -147,8 +147,7 @@ func brokenConfigurationIsWaitedFor(t *testing.T, m *nspawn.Machine) {
 	require.NotEmpty(t, errs, "the fault is logged as an error")
 	require.Contains(t, errs[len(errs)-1]["MESSAGE"], broken+":1")
 
-	_, err = m.Enter("rm", broken)
-	require.NoError(t, err)
+	removeFile(t, m, broken)
 	requireListed(t, m)
 	made := awaitRequests(t, m, 10)[first:]
 	require.Equal(t, probe, requireOneProbe(t, m))
@@ -194,8 +193,8 @@ func modulesOutliveContainerd(t *testing.T, m *nspawn.Machine) {
 }
 
 func removedModuleLeavesTheStore(t *testing.T, m *nspawn.Machine) {
-	m.Write(desiredManifest, manifest(t, modules{}), 0o640)
-	chgrpDesired(t, m)
+	m.Write("/srv/empty.json", manifest(t, modules{}), 0o644)
+	requireEdgectl(t, m, "member", "apply", "--yes", "-f", "/srv/empty.json")
 	await(t, "the agent removes the probe", func() bool { return len(m.Processes(probeProcess)) == 0 })
 	await(t, "systemd keeps the agent's sockets alone", func() bool { return m.Property("edged.service", "NFileDescriptorStore") == "2" })
 }
@@ -228,8 +227,7 @@ func dropIn(t *testing.T, m *nspawn.Machine, name, setting string) {
 
 func removeDropIn(t *testing.T, m *nspawn.Machine, name string) {
 	t.Helper()
-	out, err := m.Enter("rm", dropInFile(name))
-	require.NoError(t, err, out)
+	removeFile(t, m, dropInFile(name))
 	m.Systemctl("daemon-reload")
 }
 

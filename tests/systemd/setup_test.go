@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"testing"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -28,32 +29,41 @@ const (
 	desiredManifest = "/var/lib/edged/agent/desired/deployment.json"
 )
 
-// boot starts a machine with edged installed as the packages do it, and nothing of it enabled or started. Its manifest asks for one module, the probe.
+// boot starts a machine with edged installed as the documentation says, and nothing of it enabled or started. Its manifest asks for one module, the probe.
 func boot(t *testing.T) *nspawn.Machine {
 	t.Helper()
 	m := nspawn.New(t, filepath.Join(repo, "contrib/setup/nspawn-root.sh"))
-
-	for from, to := range map[string]string{"edged": "/usr/bin/edged", "edgectl": "/usr/bin/edgectl", "edged-logger": "/usr/libexec/edged/edged-logger"} {
-		m.Install(filepath.Join(repo, "bin", from), to, 0o755)
-	}
-	m.Install(filepath.Join(repo, "bin/edged-agent.tar"), "/usr/share/edged/images/edged-agent.tar", 0o644)
-	for _, unit := range []string{"edged.service", "edged.mgmt.socket", "edged.workload.socket"} {
-		m.Install(filepath.Join(repo, "contrib/systemd", unit), "/usr/lib/systemd/system/"+unit, 0o644)
-	}
-	for _, kind := range []string{"sysusers.d", "tmpfiles.d"} {
-		m.Install(filepath.Join(repo, "contrib/systemd", kind, "edged.conf"), "/usr/lib/"+kind+"/edged.conf", 0o644)
+	for _, pattern := range []string{"bin/edged*", "bin/edgectl", "contrib/systemd/*", "contrib/systemd/*/*"} {
+		files, err := filepath.Glob(filepath.Join(repo, pattern))
+		require.NoError(t, err)
+		for _, file := range files {
+			st, err := os.Stat(file)
+			require.NoError(t, err)
+			if rel, err := filepath.Rel(repo, file); err == nil && st.Mode().IsRegular() {
+				m.Install(file, filepath.Join("/srv/edged", rel), st.Mode().Perm())
+			}
+		}
 	}
 	m.Boot()
-	for _, args := range [][]string{{"systemd-sysusers"}, {"systemd-tmpfiles", "--create", "edged.conf"}} {
-		out, err := m.Enter(args...)
-		require.NoErrorf(t, err, "%s: %s", args[0], out)
-	}
+	out, err := m.Enter("sh", "-euc", "cd /srv/edged\n"+installCommands(t))
+	require.NoError(t, err, out)
 	m.Install(filepath.Join(repo, "contrib/config/config.toml"), "/etc/edged/config.toml", 0o640)
 	m.Write("/var/lib/edged/images/probe.tar", probeArchive(t), 0o644)
 	m.Write(desiredManifest, manifest(t, modules{probeModule: probeSpec()}), 0o640)
 	chgrpDesired(t, m)
-	m.Systemctl("daemon-reload")
 	return m
+}
+
+// installCommands are those of the quick start, which a stranger types; the machine's root needs no sudo.
+func installCommands(t *testing.T) string {
+	t.Helper()
+	page, err := os.ReadFile(filepath.Join(repo, "docs/quick-start.md"))
+	require.NoError(t, err)
+	_, rest, found := strings.Cut(string(page), "<!-- tested: install -->\n```sh\n")
+	require.True(t, found, "the quick start has no commands to install")
+	commands, _, found := strings.Cut(rest, "```")
+	require.True(t, found)
+	return strings.ReplaceAll(commands, "sudo ", "")
 }
 
 // probeArchive is an image that holds the probe alone.

@@ -247,7 +247,7 @@ func TestAFullDiskLeavesNoHalfVolume(t *testing.T) {
 	require.NoError(t, err)
 	var st unix.Statfs_t
 	require.NoError(t, unix.Statfs(home, &st))
-	require.NoError(t, unix.Fallocate(int(f.Fd()), 0, 0, int64(st.Bavail)*st.Bsize-(1<<20)))
+	require.NoError(t, unix.Fallocate(int(f.Fd()), 0, 0, int64(st.Bavail)*int64(st.Bsize)-(1<<20))) //nolint:unconvert // 32 bits elsewhere
 	require.NoError(t, f.Close())
 	spec := with(d, "big", []string{"big:/bin"}) // several MiB
 	require.Contains(t, refused(t, d, spec, http.StatusServiceUnavailable), "the disk is full")

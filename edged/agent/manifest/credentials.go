@@ -1,14 +1,13 @@
 package manifest
 
 import (
-	"encoding/json"
-	"fmt"
 	"regexp"
 	"strings"
 
 	"github.com/distribution/reference"
 
 	"github.com/edged/edged/pkg/client/wire"
+	"github.com/edged/edged/pkg/deployment"
 )
 
 // credential is for images whose repository begins with prefix.
@@ -137,17 +136,9 @@ func (p *parser) resolve(n node, text string) string {
 
 // ParseSecrets reads secrets.json, an object of strings. Errors hold no value of it.
 func ParseSecrets(text []byte) (map[string]string, error) {
-	var members map[string]json.RawMessage
-	if err := json.Unmarshal(text, &members); err != nil {
-		return nil, &Invalid{[]string{"secrets.json is not a JSON object"}}
-	}
-	secrets := make(map[string]string, len(members))
-	for name, raw := range members {
-		var value string
-		if json.Unmarshal(raw, &value) != nil {
-			return nil, &Invalid{[]string{fmt.Sprintf("secrets.json: the value of %q is not a string", name)}}
-		}
-		secrets[name] = value
+	secrets, err := deployment.ParseSecrets(text)
+	if err != nil {
+		return nil, &Invalid{[]string{err.Error()}}
 	}
 	return secrets, nil
 }

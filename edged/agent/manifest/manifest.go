@@ -7,8 +7,6 @@ package manifest
 
 import (
 	"bytes"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -55,12 +53,6 @@ type Module struct {
 // Lookup finds the value of ${NAME}.
 type Lookup func(name string) (value string, ok bool)
 
-// Revision identifies the text of a manifest.
-func Revision(text []byte) string {
-	sum := sha256.Sum256(text)
-	return hex.EncodeToString(sum[:])
-}
-
 // Parse reads a manifest: the whole document or the object of edgeAgent's desired
 // properties alone, as JSON when it begins with a brace and else as YAML. The error is
 // *Invalid; each of its problems names the path inside the manifest and, in YAML, the line.
@@ -80,7 +72,7 @@ func Parse(text []byte, lookup Lookup) (*Deployment, error) {
 	if err := checkSyntax(body); err != nil {
 		return nil, &Invalid{[]string{err.Error()}}
 	}
-	d := &Deployment{Revision: Revision(text), Modules: p.document(node{raw: body})}
+	d := &Deployment{Revision: deployment.Revision(text), Modules: p.document(node{raw: body})}
 	if len(p.problems) > 0 {
 		return nil, &Invalid{p.problems}
 	}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/edged/edged/edged/agent/manifest"
 	"github.com/edged/edged/pkg/client/wire"
+	"github.com/edged/edged/pkg/deployment"
 )
 
 func lookup(name string) (string, bool) {
@@ -25,7 +26,7 @@ func TestAWholeManifestIsWhatTheAPITakes(t *testing.T) {
 	require.NoError(t, err)
 	got, err := manifest.Parse(text, lookup)
 	require.NoError(t, err)
-	require.Equal(t, manifest.Revision(text), got.Revision)
+	require.Equal(t, deployment.Revision(text), got.Revision)
 	require.Len(t, got.Revision, 64)
 	require.Equal(t, []manifest.Module{
 		{

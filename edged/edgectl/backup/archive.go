@@ -43,6 +43,9 @@ type Source struct {
 	// Home and Config are folders; Database and Catalog are copies of the databases that
 	// stand for those in Home. Catalog may be missing.
 	Home, Config, Database, Catalog string
+	// ConfigFiles are the files and folders of Config that belong to the configuration:
+	// whatever else lies beside them is nobody's business here.
+	ConfigFiles []string
 }
 
 // Write writes an archive. A file that goes meanwhile is left out.
@@ -62,7 +65,9 @@ func Write(w io.Writer, s Source) error {
 		{s.Catalog, "home/catalog.db"},
 		{filepath.Join(s.Home, "agent", "desired"), "home/agent/desired"},
 		{filepath.Join(s.Home, "agent", "status"), "home/agent/status"},
-		{s.Config, "config"},
+	}
+	for _, name := range s.ConfigFiles {
+		parts = append(parts, struct{ from, to string }{filepath.Join(s.Config, name), filepath.Join("config", name)})
 	}
 	if s.Info.Keys {
 		parts = append(parts, struct{ from, to string }{filepath.Join(s.Home, "keys"), "home/keys"})

@@ -46,7 +46,9 @@ func aDevice(t *testing.T) Source {
 	put(t, copied, "the database", 0o600)
 	builds := filepath.Join(t.TempDir(), "catalog.db")
 	put(t, builds, "the catalog", 0o600)
-	return Source{Home: home, Config: config, Database: copied, Catalog: builds, Info: Info{Format: Format, Version: "1", Schema: 3, CatalogSchema: 1, Keys: true, Volumes: true}}
+	put(t, filepath.Join(config, "net.d", "plant.conflist"), "{}", 0o640)
+	put(t, filepath.Join(config, "shadow"), "another's secret", 0o600)
+	return Source{Home: home, Config: config, ConfigFiles: []string{"config.toml", "net.d", "none.d"}, Database: copied, Catalog: builds, Info: Info{Format: Format, Version: "1", Schema: 3, CatalogSchema: 1, Keys: true, Volumes: true}}
 }
 
 func TestWhatIsBackedUpComesBackAsItWas(t *testing.T) {
@@ -56,13 +58,13 @@ func TestWhatIsBackedUpComesBackAsItWas(t *testing.T) {
 	for name, text := range map[string]string{"edged.db": "old", "edged.db-wal": "old", "catalog.db": "old", "catalog.db-wal": "old", "keys/master": "old", "keys/extra": "old"} {
 		put(t, filepath.Join(home, name), text, 0o600)
 	}
-	_, err := Restore(bytes.NewReader(archive.Bytes()), home, config, Schemas{2, 1}, "1")
+	_, err := Restore(bytes.NewReader(archive.Bytes()), Target{home, config, Schemas{2, 1}, 4242, "1"})
 	require.True(t, errdefs.IsFailedPrecondition(err), "a newer schema")
 	require.Equal(t, "old", read(t, filepath.Join(home, "edged.db")))
-	_, err = Restore(bytes.NewReader(archive.Bytes()), home, config, Schemas{3, 0}, "1")
+	_, err = Restore(bytes.NewReader(archive.Bytes()), Target{home, config, Schemas{3, 0}, 4242, "1"})
 	require.True(t, errdefs.IsFailedPrecondition(err), "a newer schema of the catalog")
 
-	done, err := Restore(bytes.NewReader(archive.Bytes()), home, config, Schemas{3, 1}, "1")
+	done, err := Restore(bytes.NewReader(archive.Bytes()), Target{home, config, Schemas{3, 1}, 4242, "1"})
 	require.NoError(t, err)
 	require.Equal(t, "1", done.Info.Version)
 	require.Equal(t, "the database", read(t, filepath.Join(home, "edged.db")))
@@ -73,7 +75,14 @@ func TestWhatIsBackedUpComesBackAsItWas(t *testing.T) {
 	require.NoFileExists(t, filepath.Join(home, "keys", "extra"))
 	require.Equal(t, "old", read(t, filepath.Join(done.Aside, "keys", "extra")))
 	require.Equal(t, "version = 1\n", read(t, filepath.Join(config, "config.toml")))
+	require.Equal(t, "{}", read(t, filepath.Join(config, "net.d", "plant.conflist")))
+	require.NoFileExists(t, filepath.Join(config, "shadow"))
 	require.NoDirExists(t, filepath.Join(home, "logs"))
+	// The group edged has another number here, and the agent is to read its manifest.
+	manifest, err := os.Stat(filepath.Join(home, "agent", "desired", "deployment.json"))
+	require.NoError(t, err)
+	require.EqualValues(t, 4242, manifest.Sys().(*syscall.Stat_t).Gid)
+	require.Equal(t, fs.FileMode(0o640), manifest.Mode())
 	data := filepath.Join(home, "volumes", "data", "_data")
 	st, err := os.Stat(filepath.Join(data, "tool"))
 	require.NoError(t, err)
@@ -98,7 +107,7 @@ func TestABackupWithoutACatalogLeavesTheOneThatIsThere(t *testing.T) {
 	for _, name := range []string{"catalog.db", "catalog.db-wal"} {
 		put(t, filepath.Join(home, name), "old", 0o600)
 	}
-	_, err := Restore(bytes.NewReader(archive.Bytes()), home, "", Schemas{3, 1}, "1")
+	_, err := Restore(bytes.NewReader(archive.Bytes()), Target{home, "", Schemas{3, 1}, -1, "1"})
 	require.NoError(t, err)
 	require.Equal(t, "old", read(t, filepath.Join(home, "catalog.db")))
 	require.Equal(t, "old", read(t, filepath.Join(home, "catalog.db-wal")))
@@ -141,7 +150,7 @@ func TestAHostileArchiveWritesNothingElsewhere(t *testing.T) {
 	} {
 		home := t.TempDir()
 		put(t, filepath.Join(home, "edged.db"), "old", 0o600)
-		_, err := Restore(bytes.NewReader(made(t, members...)), home, "", Schemas{9, 9}, "1")
+		_, err := Restore(bytes.NewReader(made(t, members...)), Target{home, "", Schemas{9, 9}, -1, "1"})
 		require.Error(t, err, name)
 		entries, err := os.ReadDir(home)
 		require.NoError(t, err)
@@ -176,7 +185,7 @@ func FuzzRestore(f *testing.F) {
 	f.Add(made(f, &tar.Header{Name: "home/edged.db", Size: 1, Mode: 0o600}))
 	f.Fuzz(func(t *testing.T, archive []byte) {
 		home := t.TempDir()
-		if done, err := Restore(bytes.NewReader(archive), home, "", Schemas{9, 9}, "1"); err == nil {
+		if done, err := Restore(bytes.NewReader(archive), Target{home, "", Schemas{9, 9}, -1, "1"}); err == nil {
 			require.DirExists(t, done.Aside)
 		}
 	})

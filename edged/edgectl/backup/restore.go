@@ -8,11 +8,12 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/containerd/errdefs"
 	"golang.org/x/sys/unix"
 
-	"github.com/edged/edged/edged/edgectl/file"
+	"github.com/edged/edged/pkg/file"
 )
 
 // Lock keeps edged from running on a home until release is called;
@@ -39,17 +40,30 @@ type Restored struct {
 // Schemas are the newest that the installed edged knows, of its database and the catalog's.
 type Schemas struct{ Database, Catalog int64 }
 
-// Restore brings an archive back into a home, and with config not empty the
-// configuration into that folder. A newer database than known is refused,
-// errdefs.FailedPrecondition. All is unpacked beside before
-// anything is replaced, and what was there is kept in a folder named with stamp. The
+// Target is where an archive is brought back to.
+type Target struct {
+	Home string
+	// Config, when not empty, is the folder to which the configuration is brought back, too.
+	Config string
+	// Schemas are the newest that the installed edged knows.
+	Schemas Schemas
+	// Group is the id of the group edged on this device, which may be another than where the
+	// archive was made; -1 without one.
+	Group int
+	// Stamp names the folder that what was there before is kept in.
+	Stamp string
+}
+
+// Restore brings an archive back. A newer database than edged knows is refused,
+// errdefs.FailedPrecondition. All is unpacked beside before anything is replaced. The
 // caller holds the Lock.
-func Restore(r io.Reader, home, config string, known Schemas, stamp string) (done Restored, err error) {
+func Restore(r io.Reader, to Target) (done Restored, err error) {
+	home, config := to.Home, to.Config
 	a, err := open(r)
 	if err != nil {
 		return done, err
 	}
-	for _, s := range []struct{ has, known int64 }{{a.info.Schema, known.Database}, {a.info.CatalogSchema, known.Catalog}} {
+	for _, s := range []struct{ has, known int64 }{{a.info.Schema, to.Schemas.Database}, {a.info.CatalogSchema, to.Schemas.Catalog}} {
 		if s.has > s.known {
 			return done, fmt.Errorf("cannot restore: the backup is of edged %s with schema %d, the edged here knows up to %d; install the newer edged first: %w", a.info.Version, s.has, s.known, errdefs.ErrFailedPrecondition)
 		}
@@ -59,13 +73,13 @@ func Restore(r io.Reader, home, config string, known Schemas, stamp string) (don
 		return done, fmt.Errorf("cannot restore: %w", err)
 	}
 	defer os.RemoveAll(staged) //nolint:errcheck // what is left of it harms nobody
-	if err := unpack(a.tar, staged); err != nil {
+	if err := unpack(a.tar, staged, to.Group); err != nil {
 		return done, fmt.Errorf("cannot restore: %w", err)
 	}
 	if _, err := os.Stat(filepath.Join(staged, "home", "edged.db")); err != nil {
 		return done, fmt.Errorf("cannot restore: there is no database in the backup: %w", errdefs.ErrInvalidArgument)
 	}
-	done = Restored{Info: a.info, Aside: filepath.Join(home, "before-restore-"+stamp)}
+	done = Restored{Info: a.info, Aside: filepath.Join(home, "before-restore-"+to.Stamp)}
 	// What belongs to a database goes with it.
 	logs := []string{"edged.db-wal", "edged.db-shm"}
 	if _, err := os.Stat(filepath.Join(staged, "home", "catalog.db")); err == nil {
@@ -82,8 +96,9 @@ func Restore(r io.Reader, home, config string, known Schemas, stamp string) (don
 	return done, nil
 }
 
-// unpack writes an archive below a folder and nowhere else.
-func unpack(t *tar.Reader, folder string) error {
+// unpack writes an archive below a folder and nowhere else. What the agent shares with
+// the group edged gets that of this device.
+func unpack(t *tar.Reader, folder string, group int) error {
 	root, err := os.OpenRoot(folder)
 	if err != nil {
 		return err
@@ -102,6 +117,9 @@ func unpack(t *tar.Reader, folder string) error {
 			return fmt.Errorf("the backup has %q, which does not belong there: %w", h.Name, errdefs.ErrInvalidArgument)
 		}
 		h.Name = filepath.Clean(h.Name)
+		if group >= 0 && strings.HasPrefix(h.Name, "home/agent/") {
+			h.Gid = group
+		}
 		if err := root.MkdirAll(filepath.Dir(h.Name), 0o700); err != nil {
 			return err
 		}

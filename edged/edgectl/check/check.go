@@ -36,9 +36,9 @@ type Result struct {
 	ID string `json:"id"`
 	// About says what is looked at.
 	About  string `json:"about"`
-	Status Status `json:"status"`
+	Status Status `json:"status,omitempty"`
 	// Found says what is so. It may hold text that a module or a registry wrote.
-	Found string `json:"found"`
+	Found string `json:"found,omitempty"`
 	// Cure says what to do; only warnings and errors have one.
 	Cure string `json:"cure,omitempty"`
 }
@@ -105,18 +105,28 @@ func table() []check {
 	}
 }
 
-// IDs lists all checks as id and subject, in their order.
-func IDs() (ids, about []string) {
+// All lists the checks in their order, with ID and About alone.
+func All() []Result {
+	var all []Result
 	for _, c := range table() {
-		ids, about = append(ids, c.id), append(about, c.about)
+		all = append(all, Result{ID: c.id, About: c.about})
 	}
-	return ids, about
+	return all
+}
+
+// IDs are those of all checks, in their order.
+func IDs() []string {
+	var ids []string
+	for _, c := range table() {
+		ids = append(ids, c.id)
+	}
+	return ids
 }
 
 // Run makes the checks with these ids, or all without any, in the table's order.
 // The error, errdefs.InvalidArgument, names an id that there is not.
 func Run(ctx context.Context, cfg Config, ids ...string) ([]Result, error) {
-	known, _ := IDs()
+	known := IDs()
 	for _, id := range ids {
 		if !slices.Contains(known, id) {
 			return nil, fmt.Errorf("no check is called %q; there are %s: %w", id, strings.Join(known, ", "), errdefs.ErrInvalidArgument)
@@ -207,5 +217,6 @@ func newDevice(ctx context.Context, cfg Config) *device {
 	return d
 }
 
-// silent is the outcome of what only edged can tell while it does not answer.
-func silent() outcome { return skip("edged does not answer: see the check edged") }
+// silent is the outcome of what only edged can tell while it does not answer, or not
+// to this caller.
+func silent() outcome { return skip("edged alone can tell: see the check edged") }

@@ -18,6 +18,7 @@ import (
 
 	"github.com/edged/edged/pkg/client"
 	"github.com/edged/edged/pkg/client/wire"
+	"github.com/edged/edged/pkg/deployment"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -34,6 +35,8 @@ type rig struct {
 	networks []wire.Network
 	ca       wire.DeviceCA
 	images   []wire.Image
+	deployed wire.Deployment
+	uptime   uint64
 	edged    *httptest.Server
 	runtime  net.Listener
 }
@@ -50,7 +53,7 @@ func newRig(t *testing.T) *rig {
 	t.Cleanup(func() { _ = os.RemoveAll(root) })
 	require.NoError(t, os.Chmod(root, 0o755))
 	r := &rig{t: t, root: root}
-	for _, dir := range []string{"home/keys", "home/agent/status", "bin", "cni", "var/log/journal", "run/systemd", "sys/module/veth", "sys/fs/cgroup"} {
+	for _, dir := range []string{"home/keys", "bin", "cni", "var/log/journal", "run/systemd", "sys/module/veth", "sys/fs/cgroup"} {
 		require.NoError(t, os.MkdirAll(r.path(dir), 0o755))
 	}
 	require.NoError(t, os.Chmod(r.path("home"), 0o700))
@@ -67,7 +70,6 @@ func newRig(t *testing.T) *rig {
 		"etc/systemd/journald.conf":               "[Journal]\nSystemMaxUse=100M\n",
 		"home/keys/master":                        strings.Repeat("k", 32),
 		"home/images/agent.tar":                   "tar",
-		"home/agent/status/status.json":           `{"revision":"0123456789abcdef","phase":"applied"}`,
 		"proc/self/ns/pid":                        "", "proc/self/ns/net": "", "proc/self/ns/cgroup": "", "proc/self/ns/ipc": "",
 	} {
 		r.write(name, text)
@@ -87,6 +89,8 @@ func newRig(t *testing.T) *rig {
 	r.images = []wire.Image{{Name: image}}
 	r.ca = wire.DeviceCA{Source: wire.SourceDevice, RenewAt: "2027-01-01T00:00:00Z"}
 	r.ca.Subject, r.ca.NotBefore, r.ca.NotAfter = "CN=device", "2025-01-01T00:00:00Z", "2028-01-01T00:00:00Z"
+	deployedAs(deployment.Applied, "")(r)
+	r.uptime = 3600
 	r.edged = r.serve()
 	r.runtime = listen(t, r.path("c.sock"))
 	workload := listen(t, r.path("w.sock"))
@@ -126,6 +130,9 @@ func (r *rig) serve() *httptest.Server {
 		"/networks":   func() any { return wire.NetworkList{Networks: r.networks} },
 		"/device/ca":  func() any { return r.ca },
 		"/images":     func() any { return wire.ImageList{Images: r.images} },
+		"/deployment": func() any { return r.deployed },
+
+		"/systeminfo/resources": func() any { return wire.SystemResources{ProcessUptime: r.uptime} },
 	} {
 		mux.HandleFunc("GET "+path, func(w http.ResponseWriter, _ *http.Request) { _ = json.NewEncoder(w).Encode(answer()) })
 	}
@@ -230,6 +237,18 @@ func TestEachFaultIsFoundByItsID(t *testing.T) {
 			withSystemd(r)
 			r.script("systemctl", `printf 'Id=edged.service\nLoadState=loaded\nActiveState=active\nUnitFileState=disabled\n'`)
 		}, "units", Warning, "not enabled"},
+		"units that are down": {func(r *rig) {
+			withSystemd(r)
+			r.script("systemctl", `printf 'Id=a.service\nLoadState=loaded\nActiveState=inactive\n\nId=b.socket\nLoadState=loaded\nActiveState=inactive\n'`)
+		}, "units", Error, "a.service b.socket does not run"},
+		"a unit that is gone": {func(r *rig) {
+			withSystemd(r)
+			r.script("systemctl", `printf 'Id=edged.service\nLoadState=not-found\nActiveState=inactive\n'`)
+		}, "units", Error, "cannot be loaded"},
+		"a unit that ends and ends": {func(r *rig) {
+			withSystemd(r)
+			r.script("systemctl", `printf 'Id=edged.service\nLoadState=loaded\nActiveState=active\nUnitFileState=enabled\nNRestarts=29\n'`)
+		}, "units", Warning, "started again 29 times"},
 		"logs larger than a disk":  {func(r *rig) { r.modules[1].Config.Settings.CreateOptions = logOptions("1000000g", "1000") }, "log-rotation", Warning, "logs of 2 modules"},
 		"a key that all can read":  {func(r *rig) { require.NoError(r.t, os.Chmod(r.path("home/keys/master"), 0o644)) }, "keystore", Error, "master has mode 0644"},
 		"keys that are gone":       {func(r *rig) { r.remove("home/keys") }, "keystore", Error, "is gone"},
@@ -241,13 +260,16 @@ func TestEachFaultIsFoundByItsID(t *testing.T) {
 		"an empty archive":         {func(r *rig) { r.write("home/images/agent.tar", "") }, "preload", Error, "agent.tar"},
 		"no image of the agent":    {func(r *rig) { r.images = nil }, "preload", Error, image + " is not here"},
 		"no agent":                 {func(r *rig) { r.modules = r.modules[1:] }, "agent", Error, "there is no module edgeAgent"},
+		"an agent to come":         {func(r *rig) { r.modules, r.uptime = r.modules[1:], 2 }, "agent", Warning, "started 2 s ago"},
 		"an agent that fails":      {func(r *rig) { r.modules[0] = aModule("edgeAgent", "failed", "exited, exit code 1") }, "agent", Error, "exit code 1"},
 		"a module that failed":     {func(r *rig) { r.modules[1] = aModule("pump", "failed", "exited, exit code 2") }, "modules", Warning, "pump (exited"},
-		"a deployment that failed": {deployedAs(`{"revision":"0123456789abcdef","phase":"failed","error":"module a: no such image"}`), "deployment", Error, "0123456789ab was not applied: module a"},
-		"an invalid deployment":    {deployedAs(`{"revision":"0123456789abcdef","phase":"invalid","error":"modules.a"}`), "deployment", Error, "is invalid"},
-		"an apply that goes on":    {deployedAs(`{"revision":"0123456789abcdef","phase":"applying"}`), "deployment", Warning, "is applying"},
-		"a status led elsewhere":   {statusLink, "deployment", Warning, "too many levels"},
-		"a status that is a pipe":  {deployedAs(`{`), "deployment", Warning, "cannot read"},
+		"a deployment that failed": {deployedAs(deployment.Failed, "module a: no such image"), "deployment", Error, "0123456789ab was not applied: module a"},
+		"one that was taken back":  {deployedAs(deployment.RolledBack, "module a: not healthy"), "deployment", Error, "was not applied: module a: not healthy"},
+		"an invalid deployment":    {deployedAs(deployment.Invalid, "modules.a"), "deployment", Error, "is invalid: modules.a"},
+		"an apply that goes on":    {deployedAs(deployment.Applying, ""), "deployment", Warning, "is applying"},
+		"an agent that is deaf":    {func(r *rig) { r.deployed.Revision = "fedcba9876543210" }, "deployment", Warning, "fedcba987654 is to be applied"},
+		"an agent without a word":  {func(r *rig) { r.deployed.Status = nil }, "deployment", Warning, "has not taken it up"},
+		"a status led elsewhere":   {func(r *rig) { r.deployed.Problem = "status.json: too many levels" }, "deployment", Warning, "too many levels"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := newRig(t)
@@ -272,14 +294,11 @@ func logOptions(size, files string) json.RawMessage {
 	return json.RawMessage(fmt.Sprintf(`{"HostConfig":{"LogConfig":{"Config":{"max-size":%q,"max-file":%q}}}}`, size, files))
 }
 
-func deployedAs(text string) func(*rig) {
-	return func(r *rig) { r.write("home/agent/status/status.json", text) }
-}
-
-// statusLink is what an agent does that wants a file of the host's shown.
-func statusLink(r *rig) {
-	r.remove("home/agent/status/status.json")
-	require.NoError(r.t, os.Symlink("/etc/passwd", r.path("home/agent/status/status.json")))
+func deployedAs(phase deployment.Phase, why string) func(*rig) {
+	return func(r *rig) {
+		const revision = "0123456789abcdef"
+		r.deployed = wire.Deployment{Revision: revision, Status: &deployment.Status{Revision: revision, Phase: phase, Error: why}}
+	}
 }
 
 func TestDisks(t *testing.T) {
@@ -305,7 +324,7 @@ func TestWhatEdgedAloneKnowsIsSkippedWhileItIsDown(t *testing.T) {
 	r := newRig(t)
 	r.edged.Close()
 	got := r.run()
-	for _, id := range []string{"version", "ca", "agent", "modules", "preload", "log-rotation"} {
+	for _, id := range []string{"version", "ca", "agent", "deployment", "modules", "preload", "log-rotation"} {
 		require.Equal(t, Skipped, got[id].Status, id)
 	}
 	require.Equal(t, Error, got["edged"].Status)
@@ -321,8 +340,6 @@ func TestAnUnknownCheckIsRefusedAndTheKnownAreListed(t *testing.T) {
 
 // TestIDsStay is for scripts and the documentation, which name them.
 func TestIDsStay(t *testing.T) {
-	ids, about := IDs()
 	require.Equal(t, strings.Fields(`config config-mode group home units socket-management socket-workload edged version peer-proof containerd runc shim kernel
-		cgroups cni-plugins iptables ip-forward dns clock disk-home disk-containerd journal log-rotation keystore ca preload agent deployment modules`), ids)
-	require.Len(t, about, len(ids))
+		cgroups cni-plugins iptables ip-forward dns clock disk-home disk-containerd journal log-rotation keystore ca preload agent deployment modules`), IDs())
 }

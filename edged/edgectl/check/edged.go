@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/containerd/errdefs"
 	"golang.org/x/sys/unix"
 
 	"github.com/edged/edged/pkg/client"
@@ -73,6 +74,8 @@ const slow = 2 * time.Second
 func (d *device) answers(context.Context) outcome {
 	var no *client.Error
 	switch {
+	case errdefs.IsPermissionDenied(d.asked):
+		return skip("%v", d.asked)
 	case errors.As(d.asked, &no):
 		return bad("edged's log says why: journalctl -u edged", "edged answers, but with: %v", d.asked)
 	case d.asked != nil:

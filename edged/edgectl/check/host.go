@@ -169,7 +169,8 @@ const manyRestarts = 3
 
 // judgeUnits reads blocks of properties, an empty line between them.
 func judgeUnits(text string) outcome {
-	var all []outcome
+	named := map[string][]string{} // units by what is wrong with them
+	restarts := ""
 	for block := range strings.SplitSeq(text, "\n\n") {
 		p := map[string]string{}
 		for line := range strings.Lines(block) {
@@ -177,21 +178,35 @@ func judgeUnits(text string) outcome {
 				p[key] = value
 			}
 		}
-		unit, state := p["Id"], p["ActiveState"]
+		unit, state, wrong := p["Id"], p["ActiveState"], ""
 		switch {
 		case unit == "":
+			continue
 		case p["LoadState"] != "loaded":
-			all = append(all, bad("install the package of edged again", "unit %s is %s", unit, p["LoadState"]))
+			wrong = "not-loaded"
 		case state == "failed":
-			all = append(all, bad("see why: systemctl status "+unit+"; then systemctl restart "+unit, "unit %s has failed", unit))
+			wrong = "failed"
 		case state != "active" && state != "activating" && state != "reloading":
-			all = append(all, bad("systemctl start "+unit, "unit %s is %s", unit, state))
+			wrong = "down"
 		case p["UnitFileState"] == "disabled":
-			all = append(all, warn("systemctl enable "+unit, "unit %s is not enabled: after a restart of the device its modules stay down until somebody connects", unit))
+			wrong = "disabled"
 		case atoi(p["NRestarts"]) > manyRestarts:
-			all = append(all, warn("see why: journalctl -u "+unit, "unit %s was restarted %s times after it had ended by itself", unit, p["NRestarts"]))
+			wrong, restarts = "restarted", p["NRestarts"]
+		}
+		named[wrong] = append(named[wrong], unit)
+	}
+	var all []outcome
+	tell := func(wrong string, judge func(cure, format string, args ...any) outcome, cure, found string) {
+		if units := named[wrong]; units != nil {
+			names := strings.Join(units, " ")
+			all = append(all, judge(strings.ReplaceAll(cure, "UNITS", names), "%s", names+" "+found))
 		}
 	}
+	tell("not-loaded", bad, "install the package of edged again, or the units by hand, then systemctl daemon-reload", "cannot be loaded")
+	tell("failed", bad, "see why: systemctl status UNITS; then systemctl restart UNITS", "has failed")
+	tell("down", bad, "systemctl start UNITS", "does not run")
+	tell("disabled", warn, "systemctl enable UNITS", "is not enabled: after a restart of the device its modules stay down until somebody connects")
+	tell("restarted", warn, "see why: journalctl -u edged.service; systemctl restart UNITS sets the count back", "was started again "+restarts+" times after it had ended by itself")
 	if len(all) > 0 {
 		return worst(all...)
 	}

@@ -8,18 +8,25 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
-	"syscall"
+	"time"
 
+	"github.com/containerd/errdefs"
 	"github.com/docker/go-units"
 	"golang.org/x/sys/unix"
 
 	"github.com/edged/edged/pkg/client/wire"
+	"github.com/edged/edged/pkg/deployment"
 	"github.com/edged/edged/pkg/module"
 )
 
-func (d *device) agent(context.Context) outcome {
+// startup is how long after its start edged may be without an agent: archives are
+// imported first.
+const startup = time.Minute
+
+func (d *device) agent(ctx context.Context) outcome {
 	if d.asked != nil {
 		return silent()
 	}
@@ -27,6 +34,9 @@ func (d *device) agent(context.Context) outcome {
 		if m := &d.list[i]; m.Name == module.AgentName {
 			return judgeAgent(m)
 		}
+	}
+	if used, err := d.Client.Resources(ctx); err == nil && time.Duration(used.ProcessUptime)*time.Second < startup { //nolint:gosec // seconds of uptime
+		return warn("wait a moment and look again", "there is no module %s yet: edged was started %d s ago, and makes it when its images are here", module.AgentName, used.ProcessUptime)
 	}
 	return bad("edged's log says why: journalctl -u edged; see [agent] image, and the check preload", "there is no module %s: nothing on this device can be changed", module.AgentName)
 }
@@ -58,41 +68,41 @@ func (d *device) modules(context.Context) outcome {
 	return fine("%d modules, none has failed", len(d.list))
 }
 
-// deployed is of status.json what is judged here.
-type deployed struct {
-	Revision string `json:"revision"`
-	Phase    string `json:"phase"`
-	Error    string `json:"error"`
-}
-
-// deployment reads what the agent wrote. It is a module, and may be anybody's: its
-// file is not followed elsewhere and not trusted with more than its size.
-func (d *device) deployment(context.Context) outcome {
-	path := filepath.Join(d.cfg.Home, "agent", "status", "status.json")
-	b, err := readRegular(path, syscall.O_NOFOLLOW)
+// deployment asks what the agent says, which is a module's word.
+func (d *device) deployment(ctx context.Context) outcome {
+	if d.asked != nil {
+		return silent()
+	}
+	const rewrite = "see what it writes: edgectl logs --tail 50 edgeAgent; the packaged agent writes its status anew when it starts: edgectl restart edgeAgent"
+	have, err := d.Client.Deployment(ctx)
 	switch {
-	case errors.Is(err, fs.ErrPermission):
-		return skip("%v: run the check as root", err)
-	case errors.Is(err, fs.ErrNotExist):
-		return fine("nothing was deployed yet: edgectl apply -f FILE does it")
+	case errdefs.IsPermissionDenied(err):
+		return skip("deployments are for root and members of the group edged to see")
 	case err != nil:
-		return warn("remove it; the agent writes it anew", "%v", err)
+		return skip("edged cannot tell: %v", err)
+	case have.Problem != "":
+		return warn(rewrite, "what the agent says cannot be read: %s", strings.ReplaceAll(have.Problem, "\n", "; "))
+	case have.Status == nil && have.Revision == "":
+		return fine("nothing was deployed yet: edgectl apply -f FILE does it")
+	case have.Status == nil, have.Revision != "" && have.Status.Revision != have.Revision:
+		return warn("see the check agent, and wait a moment: it is seen within half a minute", "revision %s is to be applied, and the agent has not taken it up", short(have.Revision))
 	}
-	var s deployed
-	if err := json.Unmarshal(b, &s); err != nil {
-		return warn("remove it; the agent writes it anew", "cannot read %s: %v", path, err)
-	}
-	revision := s.Revision[:min(len(s.Revision), 12)]
+	revision, s := short(have.Status.Revision), have.Status
 	switch s.Phase {
-	case "applied":
+	case deployment.Applied:
 		return fine("revision %s is applied", revision)
-	case "invalid":
+	case deployment.Invalid:
 		return bad("correct it and apply it again: edgectl apply -f FILE; the deployment before it goes on", "revision %s is invalid: %s", revision, s.Error)
-	case "failed", "rolledBack", "rolled-back":
+	case deployment.Failed, deployment.RolledBack:
 		return bad("correct what it says and apply again: edgectl apply -f FILE; edgectl deployment history shows earlier ones", "revision %s was not applied: %s", revision, s.Error)
 	}
 	return warn("wait, and look again; edgectl logs --tail 50 edgeAgent shows what it waits for", "revision %s is %s", revision, s.Phase)
 }
+
+func short(revision string) string { return revision[:min(len(revision), 12)] }
+
+// archive is what edged takes for an image archive.
+var archive = regexp.MustCompile(`\.(tar|tar\.gz|tgz|tar\.zst)$`)
 
 // preload compares what edged is to import with what came of it.
 func (d *device) preload(ctx context.Context) outcome {
@@ -103,7 +113,7 @@ func (d *device) preload(ctx context.Context) outcome {
 			continue
 		}
 		for _, e := range entries {
-			if !strings.HasSuffix(e.Name(), ".tar") {
+			if !archive.MatchString(e.Name()) {
 				continue
 			}
 			archives++

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/containerd/errdefs"
@@ -14,38 +15,35 @@ import (
 // Variables finds the values of ${NAME}, and remembers those that are to be told to
 // the agent.
 type Variables struct {
-	// File, Environment and Before are asked in this order: what --env-file says, the
-	// caller's environment, and what was given at an earlier apply.
+	// File and Environment are asked in this order: what --env-file says, then the caller's
+	// environment.
 	File        map[string]string
 	Environment manifest.Lookup
-	Before      map[string]string
-	// Agent is the agent's own environment, [agent] env: what it knows is not told again.
-	Agent map[string]string
+	// Known are the names of which edged has a value, which it tells nobody. Any says that
+	// every name is taken to have one.
+	Known []string
+	Any   bool
 
 	used map[string]string
 }
 
-// Lookup is a manifest.Lookup.
+// Lookup is a manifest.Lookup. What only edged knows is returned as it was asked for.
 func (v *Variables) Lookup(name string) (string, bool) {
-	if v.used == nil {
-		v.used = map[string]string{}
-	}
 	value, ok := v.File[name]
 	if !ok && v.Environment != nil {
 		value, ok = v.Environment(name)
 	}
-	if !ok {
-		value, ok = v.Before[name]
-	}
 	if ok {
+		if v.used == nil {
+			v.used = map[string]string{}
+		}
 		v.used[name] = value
 		return value, true
 	}
-	value, ok = v.Agent[name]
-	return value, ok
+	return "${" + name + "}", v.Any || slices.Contains(v.Known, name)
 }
 
-// Used are those that were looked up, for secrets.json.
+// Used are those values that were looked up and that the agent is to be given.
 func (v *Variables) Used() map[string]string { return v.used }
 
 // ParseEnvFile reads lines of NAME=value; a value may stand in quotes, and a line that

@@ -4,35 +4,55 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"maps"
 	"reflect"
 	"slices"
 	"time"
 
+	"github.com/edged/edged/pkg/client"
+	"github.com/edged/edged/pkg/client/wire"
 	"github.com/edged/edged/pkg/deployment"
 )
 
-// pollEvery is how often the agent's status is looked at; it is a file, and no watch
-// on it would survive the agent's replacing the folder's content.
+// pollEvery is how often edged is asked what the agent says; the agent writes progress
+// twice a second.
 const pollEvery = 200 * time.Millisecond
+
+// ErrReplaced says that somebody else gave the agent another manifest meanwhile.
+var ErrReplaced = errors.New("another deployment has replaced it meanwhile")
+
+// Look asks edged for the deployment.
+type Look func(context.Context) (*wire.Deployment, error)
 
 // Wait follows what the agent says of a revision until it has ended with it, and calls
 // report with each line of progress. before is what the agent said before the manifest
-// was written, nil without: the same word again is not about this one. The error is
-// ctx's alone; the last status is returned with it, nil when there was none.
-func (f Folders) Wait(ctx context.Context, revision string, before *deployment.Status, report func(line string)) (*deployment.Status, error) {
+// was given to it, nil without: the same word again is not about this one. An edged that
+// does not answer is waited for. The error is ctx's, ErrReplaced, or edged's no; the last
+// status is returned with it, nil when there was none.
+func Wait(ctx context.Context, look Look, revision string, before *deployment.Status, report func(line string)) (*deployment.Status, error) {
 	tick := time.NewTicker(pollEvery)
 	defer tick.Stop()
 	var last *deployment.Status
 	said := map[string]string{}
 	for {
-		s, err := f.ReadStatus()
+		d, err := look(ctx)
+		var gone *client.UnreachableError
 		switch {
-		case errors.Is(err, fs.ErrNotExist):
+		case ctx.Err() != nil:
+		case errors.As(err, &gone):
+			sayOnce(said, "", "edged does not answer; waiting for it", report)
 		case err != nil:
-			sayOnce(said, "", err.Error(), report) // half a file cannot be: the agent is another's
-		case s.Revision == revision && (before == nil || !reflect.DeepEqual(s, before)):
+			return last, err
+		case d.Revision != revision:
+			return last, ErrReplaced
+		default:
+			s := d.Status
+			if d.Problem != "" {
+				sayOnce(said, "!", d.Problem, report)
+			}
+			if s == nil || s.Revision != revision || before != nil && reflect.DeepEqual(s, before) {
+				break
+			}
 			last = s
 			progress(s, said, report)
 			if s.Phase.Done() {

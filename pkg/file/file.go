@@ -1,6 +1,5 @@
-// Package file reads and writes small files as an operator's tool must: what others
-// may have put in a file's place is refused, and what is written is there whole or
-// not at all.
+// Package file reads and writes small files whose place others may have a hand in:
+// what is no regular file is refused, and what is written is there whole or not at all.
 package file
 
 import (
@@ -21,12 +20,12 @@ import (
 func ReadIn(folder, name string, limit int64) ([]byte, error) {
 	root, err := os.OpenRoot(folder)
 	if err != nil {
-		return nil, fmt.Errorf("cannot read %s: %w", filepath.Join(folder, name), err)
+		return nil, cannotRead(filepath.Join(folder, name), err)
 	}
 	defer root.Close()
 	f, err := root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
-		return nil, fmt.Errorf("cannot read %s: %w", filepath.Join(folder, name), err)
+		return nil, cannotRead(filepath.Join(folder, name), err)
 	}
 	defer f.Close()
 	return read(f, filepath.Join(folder, name), limit)
@@ -36,10 +35,19 @@ func ReadIn(folder, name string, limit int64) ([]byte, error) {
 func Read(path string, limit int64) ([]byte, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
-		return nil, fmt.Errorf("cannot read %s: %w", path, err)
+		return nil, cannotRead(path, err)
 	}
 	defer f.Close()
 	return read(f, path, limit)
+}
+
+// cannotRead names the path once.
+func cannotRead(path string, err error) error {
+	var named *fs.PathError
+	if errors.As(err, &named) {
+		err = named.Err
+	}
+	return fmt.Errorf("cannot read %s: %w", path, err)
 }
 
 func read(f *os.File, path string, limit int64) ([]byte, error) {
@@ -61,7 +69,8 @@ func read(f *os.File, path string, limit int64) ([]byte, error) {
 }
 
 // Write replaces a file at once or not at all, on the disk as well, with this mode and
-// group; the owner is the caller. A group of -1 is the caller's.
+// group; the owner is the caller. A group of -1 is the caller's. A full disk is
+// errdefs.ResourceExhausted.
 func Write(path string, content []byte, mode fs.FileMode, gid int) error {
 	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
 	if err != nil {
@@ -78,6 +87,9 @@ func Write(path string, content []byte, mode fs.FileMode, gid int) error {
 	}
 	if err != nil {
 		_ = os.Remove(f.Name())
+		if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+			err = errors.Join(err, errdefs.ErrResourceExhausted)
+		}
 		return fmt.Errorf("cannot write %s: %w", path, err)
 	}
 	return SyncFolder(filepath.Dir(path))

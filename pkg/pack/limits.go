@@ -1,0 +1,114 @@
+package pack
+
+import (
+	"io"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// Limits are what a package may cost whoever reads it.
+type Limits struct {
+	// Unpacked is the most bytes that all of a package may have unpacked.
+	Unpacked int64
+}
+
+const (
+	// maxRatio is the most that a package may grow by when it is unpacked, unless it stays
+	// under freeUnpacked. Programs and file systems shrink to a third or a tenth; what
+	// shrinks to a hundredth was made for it.
+	maxRatio     = 100
+	freeUnpacked = 64 << 20
+	// maxDocument is the largest text that is read into memory: a manifest, a description.
+	maxDocument = 4 << 20
+	// maxName is the longest name of a file in a package.
+	maxName = 1024
+)
+
+// meter counts what comes out of a package.
+type meter struct{ count, limit int64 }
+
+// meter returns the count for a package of a size.
+func (l Limits) meter(packed int64) *meter {
+	grown := int64(freeUnpacked)
+	if packed > freeUnpacked/maxRatio {
+		grown = packed * maxRatio
+	}
+	return &meter{limit: min(l.Unpacked, grown)}
+}
+
+// add counts bytes; the error says that they are too many.
+func (m *meter) add(n int64) error {
+	if n < 0 || n > m.limit-m.count {
+		return invalid("it unpacks to more than %d bytes, which is %d times its size or the most that this device takes", m.limit, maxRatio)
+	}
+	m.count += n
+	return nil
+}
+
+// Write counts.
+func (m *meter) Write(p []byte) (int, error) {
+	if err := m.add(int64(len(p))); err != nil {
+		return 0, err
+	}
+	return len(p), nil
+}
+
+// watched remembers what went wrong when a package was read: a disk that fails makes no
+// package invalid. Its quota, where there is one, bounds what may be read.
+type watched struct {
+	r     io.ReaderAt
+	quota int64 // bytes; negative for none
+	err   error
+}
+
+func (w *watched) ReadAt(p []byte, off int64) (int, error) {
+	if off < 0 {
+		return 0, io.ErrUnexpectedEOF // a directory that points out of its archive
+	}
+	if w.quota >= 0 {
+		if int64(len(p)) > w.quota {
+			return 0, invalid("its directory is too large")
+		}
+		w.quota -= int64(len(p))
+	}
+	n, err := w.r.ReadAt(p, off)
+	if err != nil && err != io.EOF && w.err == nil {
+		w.err = err
+	}
+	return n, err
+}
+
+// stream is watched for what is read from beginning to end.
+type stream struct {
+	r   io.Reader
+	err error
+}
+
+func (s *stream) Read(p []byte) (int, error) {
+	n, err := s.r.Read(p)
+	if err != nil && err != io.EOF && s.err == nil {
+		s.err = err
+	}
+	return n, err
+}
+
+// checkName refuses names of files that could leave a folder, hide or confuse.
+func checkName(name string) error {
+	switch {
+	case name == "":
+		return invalid("it has a file without a name")
+	case len(name) > maxName:
+		return invalid("it has a file whose name has %d bytes", len(name))
+	case !utf8.ValidString(name) || strings.ContainsFunc(name, unicode.IsControl) || strings.Contains(name, `\`):
+		return invalid("it has a file of the name %q", name)
+	case strings.HasPrefix(name, "/"):
+		return invalid("it has a file with an absolute name: %q", name)
+	}
+	for part := range strings.SplitSeq(name, "/") {
+		if part == ".." {
+			return invalid("it has a file that leaves its folder: %q", name)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,208 @@
+package upload
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+
+	"github.com/google/uuid"
+	"golang.org/x/sys/unix"
+)
+
+// Overhead is what a request may have besides the package, in bytes: its parts' headers
+// and a signature.
+const Overhead = 64 << 10
+
+// Upload is a package on its way. Whoever began it ends it with Add, AddLater or Abort.
+type Upload struct {
+	p         *Packages
+	staged    *staged
+	signature []byte
+	promised  int64
+	release   func()
+}
+
+// Receive begins an upload whose request has so many bytes, negative when nobody knows.
+// Whatever can be refused before a byte is read is refused here. Errors: ModuleTooLarge,
+// InsufficientStorage, TooManyUploads, the disk's.
+func (p *Packages) Receive(ctx context.Context, size int64) (*Upload, error) {
+	if size > p.MaxSize+Overhead {
+		return nil, p.tooLarge()
+	}
+	u := &Upload{p: p, promised: max(size, 0)}
+	p.mu.Lock()
+	switch {
+	case p.closed:
+		p.mu.Unlock()
+		return nil, errStopping
+	case p.slots == uploadsAtOnce:
+		p.mu.Unlock()
+		return nil, refuse(TooManyUploads, "%d uploads are under way already: try again later", uploadsAtOnce)
+	}
+	p.slots++
+	p.promised += u.promised
+	p.mu.Unlock()
+	u.release = sync.OnceFunc(func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.slots--
+		p.promised -= u.promised
+	})
+	err := p.room()
+	if err == nil {
+		u.staged, err = p.blobs.stage(ctx, "upload-"+uuid.NewString())
+	}
+	if err != nil {
+		u.release()
+		return nil, outOfSpace(err)
+	}
+	return u, nil
+}
+
+func (p *Packages) tooLarge() error {
+	return refuse(ModuleTooLarge, "the package is larger than the %d bytes that this device takes ([uploads] max_size)", p.MaxSize)
+}
+
+// room says whether the disk has more than what is promised to uploads and the floor.
+func (p *Packages) room() error {
+	var st unix.Statfs_t
+	if err := unix.Statfs(p.blobs.root, &st); err != nil {
+		return fmt.Errorf("cannot measure the disk of packages: %w", err)
+	}
+	p.mu.Lock()
+	promised := p.promised
+	p.mu.Unlock()
+	free := int64(st.Bavail) * int64(st.Bsize) //nolint:unconvert // 32 bits elsewhere
+	if free-promised < p.FreeFloor {
+		return refuse(InsufficientStorage, "the disk has %d bytes free, uploads under way need %d of them, and %d have to stay free ([uploads] free_floor)", free, promised, p.FreeFloor)
+	}
+	return nil
+}
+
+// outOfSpace gives a full disk its code.
+func outOfSpace(err error) error {
+	if errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) {
+		return refuse(InsufficientStorage, "%v", err)
+	}
+	return err
+}
+
+// ReadFrom takes the package's bytes. Errors: ModuleTooLarge, InsufficientStorage, r's
+// own, the disk's. After one the upload is to be aborted.
+func (u *Upload) ReadFrom(r io.Reader) (int64, error) {
+	if u.staged.size > 0 {
+		return 0, refuse(InvalidModule, "the request has two packages")
+	}
+	var counted int64
+	err := u.staged.readFrom(r, func(size int64) error {
+		if size > u.p.MaxSize {
+			return u.p.tooLarge()
+		}
+		// What is written is in what the disk says, so it is promised no more.
+		u.p.mu.Lock()
+		kept := min(size-counted, u.promised)
+		u.promised -= kept
+		u.p.promised -= kept
+		counted = size
+		u.p.mu.Unlock()
+		return u.p.room()
+	})
+	var source *sourceError
+	if errors.As(err, &source) {
+		return u.staged.size, source.error
+	}
+	return u.staged.size, outOfSpace(err)
+}
+
+// Sign gives the package a signature in minisign's format.
+func (u *Upload) Sign(signature []byte) { u.signature = signature }
+
+// Abort forgets it. After Add or AddLater it does nothing.
+func (u *Upload) Abort() {
+	if u.staged == nil {
+		return
+	}
+	u.drop(context.Background())
+}
+
+// drop forgets what was staged.
+func (u *Upload) drop(ctx context.Context) {
+	ctx, cancel := cleanly(ctx)
+	defer cancel()
+	u.staged.abort(ctx)
+	u.staged = nil
+	u.release()
+}
+
+// Add makes it a package, and an image if it can. Errors: every code there is for a
+// package; Unavailable.
+func (u *Upload) Add(ctx context.Context) (*Package, error) {
+	p := u.p
+	var pkg *Package
+	own := u.own()
+	err := p.await(ctx, addTimeout, func(ctx context.Context) error {
+		j, err := own.prepare(ctx, false)
+		if err == nil {
+			pkg, err = p.finish(ctx, j, nil)
+		}
+		return err
+	})
+	if errors.Is(err, errStopping) {
+		own.drop(ctx)
+	}
+	if err != nil {
+		return nil, outOfSpace(err)
+	}
+	return pkg, nil
+}
+
+// AddLater is Add for packages with dependencies: what concerns the package itself is
+// decided at once, the rest by an action.
+func (u *Upload) AddLater(ctx context.Context) (*Package, *Action, error) {
+	p := u.p
+	type answer struct {
+		pkg    *Package
+		action *Action
+		err    error
+	}
+	answered := make(chan answer, 1)
+	own := u.own()
+	if !p.goes(func() {
+		ctx, cancel := context.WithTimeout(p.ctx, addTimeout)
+		defer cancel()
+		j, err := own.prepare(ctx, true)
+		if err != nil {
+			answered <- answer{err: outOfSpace(err)}
+			return
+		}
+		action, err := p.begin(ctx, addAction, j.pkg.UID)
+		if err != nil {
+			p.undo(ctx, j)
+			answered <- answer{err: outOfSpace(err)}
+			return
+		}
+		pkg := j.pkg
+		answered <- answer{pkg: &pkg, action: action}
+		_, err = p.finish(ctx, j, func(percent int) { p.progress(action.UID, percent) })
+		p.end(ctx, action.UID, outOfSpace(err))
+	}) {
+		own.drop(ctx)
+		return nil, nil, errStopping
+	}
+	select {
+	case a := <-answered:
+		return a.pkg, a.action, a.err
+	case <-ctx.Done():
+		return nil, nil, fmt.Errorf("the client left, the work goes on: %w", context.Cause(ctx))
+	}
+}
+
+// own hands the upload over to the work that goes on with it, so that a later Abort of
+// the request's does nothing.
+func (u *Upload) own() *Upload {
+	mine := *u
+	u.staged = nil
+	return &mine
+}

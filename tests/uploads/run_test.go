@@ -1,0 +1,87 @@
+package uploads
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/edged/edged/tests/device"
+)
+
+const config = `[uploads]
+max_size = "64MiB"
+free_floor = "1MiB"
+redis_version = "7.0"
+redis_pack_version = "6.2"
+redis_image = "` + redisImage + `"
+os = "debian12"
+capabilities = ["types"]
+`
+
+func TestPackagesBecomeModules(t *testing.T) {
+	d := device.New(t, device.Options{Config: config})
+	clean := tracesOf(t, d)
+	t.Run("a Redis module is loaded", func(t *testing.T) { redisModule(t, d.For(t)) })
+	t.Run("an image is side-loaded", func(t *testing.T) { sideLoaded(t, d.For(t)) })
+	require.Equal(t, clean, tracesOf(t, d), "nothing is left of it")
+}
+
+func redisModule(t *testing.T, d *device.Device) {
+	base := pushed(t, d, debianRedis(t))
+	require.Equal(t, redisImage, base.Edged.Image)
+	p := pushed(t, d, redisearch(t).Bytes())
+	require.Equal(t, "edged.local/ramp/ft:1.2.2", p.Edged.Image)
+	require.Len(t, list(t, d), 2)
+
+	d.CreateAndStart(module(d, "search", p.Edged.Image))
+	loaded := redis(t, d, "search", "MODULE LIST")
+	require.Contains(t, loaded, "ft")
+	require.Contains(t, loaded, "/usr/lib/redis/modules/redisearch.so")
+	require.Contains(t, loaded, "MAXEXPANSIONS")
+	require.Contains(t, redis(t, d, "search", "FT.CREATE idx SCHEMA title TEXT"), "+OK")
+	require.Contains(t, redis(t, d, "search", "FT.ADD idx doc1 1.0 FIELDS title hello"), "+OK")
+	require.Contains(t, redis(t, d, "search", "FT.SEARCH idx hello"), "doc1")
+
+	a := remove(t, d, p.UID)
+	require.Equal(t, http.StatusNotAcceptable, a.Status, a.Body)
+	require.Equal(t, "module_in_use", a.Error.ErrorCode)
+	require.Contains(t, a.Error.Message, "search")
+	pruned := d.Host(http.MethodPost, "/images/prune?"+device.Version, `{"all":true}`)
+	require.Equal(t, http.StatusOK, pruned.Status)
+	require.Contains(t, d.Ctr("images", "ls", "-q"), p.Edged.Image, "no pass over images takes it")
+	d.Post("search", "stop")
+	require.Equal(t, http.StatusNotAcceptable, remove(t, d, p.UID).Status, "one that is stopped uses it as well")
+	d.Delete("search")
+	removed(t, d, p.UID)
+	require.Equal(t, http.StatusNotFound, remove(t, d, p.UID).Status)
+	require.NotContains(t, d.Ctr("images", "ls", "-q"), "ramp")
+	removed(t, d, base.UID)
+}
+
+func sideLoaded(t *testing.T, d *device.Device) {
+	p := pushed(t, d, busybox(t, "registry.example/tools/busybox:1.36.1"))
+	require.Equal(t, "registry.example/tools/busybox", p.ModuleName)
+	require.EqualValues(t, 13601, p.Version)
+	require.Empty(t, names(t, d.Home+"/content/blobs/sha256"), "its bytes are in containerd now, and here no more")
+	spec := module(d, "box", p.Edged.Image)
+	d.CreateAndStart(spec)
+	d.WaitFor("box", "running")
+	require.Equal(t, http.StatusNotAcceptable, remove(t, d, p.UID).Status)
+	require.Contains(t, d.Ctr("images", "ls", "-q"), p.Edged.Image)
+	d.Delete("box")
+	pruned := d.Host(http.MethodPost, "/images/prune?"+device.Version, `{"all":true}`)
+	require.Equal(t, http.StatusOK, pruned.Status)
+	require.Contains(t, d.Ctr("images", "ls", "-q"), p.Edged.Image, "it is the package's, not an age's")
+	// A package and the image by its name come back after a restart, and whatever was done to the name.
+	d.Ctr("images", "rm", p.Edged.Image)
+	d.Edged.Signal(15)
+	d.StartEdged()
+	d.Eventually("the image has its name again", func() bool { return strings.Contains(d.Ctr("images", "ls", "-q"), p.Edged.Image) })
+	d.CreateAndStart(spec)
+	d.WaitFor("box", "running")
+	d.Delete("box")
+	removed(t, d, p.UID)
+	require.NotContains(t, d.Ctr("images", "ls", "-q"), p.Edged.Image)
+}
