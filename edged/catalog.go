@@ -4,18 +4,11 @@ import (
 	"context"
 	"net/http"
 	"os"
-	"strconv"
-	"strings"
-
-	"github.com/distribution/reference"
 
 	"github.com/edged/edged/mgmt"
 	wirecatalog "github.com/edged/edged/mgmt/catalog"
 	"github.com/edged/edged/pkg/catalog"
-	"github.com/edged/edged/pkg/catalog/inventory"
-	"github.com/edged/edged/pkg/engine"
 	"github.com/edged/edged/pkg/httpapi"
-	"github.com/edged/edged/pkg/image"
 	"github.com/edged/edged/pkg/store/builds"
 )
 
@@ -35,7 +28,7 @@ func (d *daemon) openCatalog(ctx context.Context) {
 	}
 	d.catalog.store = store
 	if d.cfg.Catalog.Index {
-		d.catalog.index = catalog.NewIndexer(store, d.log, &imageSource{d})
+		d.catalog.index = catalog.NewIndexer(store, d.log, &imageSource{d}, &packageSource{d})
 	}
 }
 
@@ -74,10 +67,11 @@ func (d *daemon) runIndex(ctx context.Context) {
 	}
 	d.goes(func() {
 		for ctx.Err() == nil {
-			changed := d.supervisor.Changed()
+			modules, packages := d.supervisor.Changed(), d.packages.Changed()
 			d.catalog.index.Wake()
 			select {
-			case <-changed:
+			case <-modules:
+			case <-packages:
 			case <-ctx.Done():
 			}
 		}
@@ -96,78 +90,4 @@ func (d *daemon) closeCatalog() {
 	if d.catalog.store != nil {
 		d.warn(d.catalog.store.Close())
 	}
-}
-
-// imageSource lists the images that modules use, or used and that are still here.
-type imageSource struct{ d *daemon }
-
-func (*imageSource) Kind() string { return "image" }
-
-func (s *imageSource) Packages(ctx context.Context) ([]catalog.Package, error) {
-	here, err := s.d.engine.ImageNames(ctx)
-	if err != nil {
-		return nil, err
-	}
-	packages := map[string]catalog.Package{}
-	for name, digest := range here {
-		if p, ok := s.pack(name, digest); ok {
-			p.Known = true
-			packages[p.Key] = p
-		}
-	}
-	for _, st := range s.d.supervisor.List(ctx) {
-		if p, ok := s.pack(st.Spec.Image, st.ImageDigest); ok {
-			p.Active = true
-			packages[p.Key] = p
-		}
-	}
-	all := make([]catalog.Package, 0, len(packages))
-	for _, p := range packages {
-		all = append(all, p)
-	}
-	return all, nil
-}
-
-// pack describes an image under one of its names.
-func (s *imageSource) pack(ref, digest string) (p catalog.Package, ok bool) {
-	named, err := image.Normalize(ref)
-	if err != nil || digest == "" {
-		return p, false
-	}
-	p = catalog.Package{
-		Key: reference.TrimNamed(named).String(), Name: reference.Path(named), Digest: digest, Reference: named.String(), Look: s.look,
-	}
-	if tagged, ok := named.(reference.Tagged); ok {
-		p.Tag = tagged.Tag()
-		p.Key += ":" + p.Tag
-	}
-	p.Key += "@" + digest
-	return p, true
-}
-
-// look reads what is installed in an image.
-func (s *imageSource) look(ctx context.Context, p *catalog.Package) (contents []catalog.RPM, err error) {
-	err = s.d.engine.Inside(ctx, p.Digest, func(root string, facts engine.ImageFacts) error {
-		p.MediaType, p.Arch, p.Version = facts.MediaType, facts.Arch, buildVersion(facts)
-		if root == "" {
-			return nil
-		}
-		contents, err = inventory.Read(ctx, root)
-		return err
-	})
-	return contents, err
-}
-
-// buildVersion is when an image was made, as builds in a catalog have it: a number that
-// grows. Whoever makes images that are the same each time says nothing, or 1970.
-func buildVersion(facts engine.ImageFacts) uint64 {
-	t := facts.Created.UTC()
-	if t.Year() <= 1970 || t.Year() > 9999 {
-		return 0
-	}
-	n, err := strconv.ParseUint(strings.NewReplacer("-", "", "T", "", ":", "").Replace(t.Format("2006-01-02T15:04:05")), 10, 64)
-	if err != nil {
-		return 0
-	}
-	return n
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/url"
@@ -19,11 +20,11 @@ func (a *app) catalog() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "catalog", Short: "Show which builds there are, and what is inside them",
 		Long: `Show the catalog: which builds this device knows, and what is inside them. edged itself
-adds a build for every image that a module uses, with the packages that dpkg, apk or rpm
-has in it; others come through the catalog's API.
+adds a build for every image that a module uses and every package that was brought, with
+the packages that dpkg, apk or rpm has in an image; others come through the catalog's API.
 
-A build's uid is name:stream:version:context; of an image the context is the beginning of
-its digest. A build is active while a module uses it, or as its author said.`,
+A build's uid is name:stream:version:context; of edged's own the context is the beginning
+of the digest. A build is active while a module uses it, or as its author said.`,
 		Args: usage(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
@@ -34,12 +35,13 @@ its digest. A build is active while a module uses it, or as its author said.`,
 // match is a build that a search found, as a template sees it.
 type match struct {
 	wire.Build
-	// Image is the image's name and Digest its digest; empty for what is no image.
+	// Image is a name of the image, or of that which was made of the package; Digest is the
+	// image's or the package's. Empty for what is not edged's to describe.
 	Image  string `json:"image,omitempty"`
 	Digest string `json:"digest,omitempty"`
 	// Modules are those that use it.
 	Modules []string `json:"modules"`
-	// Why are the packages in it that were searched for.
+	// Why are the packages in it, and what it needs, that were searched for.
 	Why []string `json:"why"`
 }
 
@@ -54,7 +56,7 @@ modules that are affected. A component is a source package: openssl is what libs
 libcrypto3 are made of. Of a flag that is given more than once, one value is enough;
 different flags have to hold together.
 
-WHY are the packages that were found. Of an image whose packages could not be read it
+WHY are the packages and needs that were found. Of an image whose packages could not be read it
 cannot be said that it is not affected: "edgectl catalog show" says why it could not.
 
 A template is once a build, with the fields .UID .Name .Stream .Version .Context .Active
@@ -80,27 +82,13 @@ A template is once a build, with the fields .UID .Name .Stream .Version .Context
 				}
 				found := []match{}
 				err = c.EachBuild(cmd.Context(), nonEmpty(query), func(b *wire.Build) error {
-					found = append(found, matchOf(b, components, packages, images))
+					found = append(found, matchOf(b, components, packages, needs, images))
 					return nil
 				})
 				if err != nil {
 					return err
 				}
-				switch {
-				case p.template == nil && format == "json":
-					return a.json(found)
-				case len(found) == 0:
-					fmt.Fprintln(a.err, "edgectl: nothing in the catalog contains or needs that")
-					return nil
-				case p.template == nil:
-					return a.matchTable(found)
-				}
-				for i := range found {
-					if err := p.execute(&found[i]); err != nil {
-						return err
-					}
-				}
-				return nil
+				return show(p, format, found, a.matchTable)
 			})
 		},
 	}
@@ -126,20 +114,27 @@ func nonEmpty(query url.Values) url.Values {
 	return query
 }
 
-// matchOf says who uses a build and which of its packages were searched for, as far as
-// its description tells: edged's own does.
-func matchOf(b *wire.Build, components, packages []string, images []wire.Image) match {
+// matchOf says who uses a build and what of it was searched for, as far as its description
+// tells: edged's own does.
+func matchOf(b *wire.Build, components, packages, needs []string, images []wire.Image) match {
 	m := match{Build: *b, Modules: []string{}, Why: []string{}}
+	for _, d := range b.RuntimeDeps {
+		if slices.Contains(needs, d.Dependency) {
+			m.Why = append(m.Why, d.Dependency+":"+d.Stream)
+		}
+	}
 	doc, err := modulemd.Parse(b.ModuleMD)
 	if err != nil || doc.Edge == nil {
 		return m
 	}
-	m.Image, m.Digest = doc.Edge.Reference, doc.Edge.Digest
+	m.Image, m.Digest = cmp.Or(doc.Edge.Reference, doc.Edge.Image), doc.Edge.Digest
 	for _, i := range images {
-		if b.Active && i.Digest == m.Digest && i.Name == m.Image {
+		if b.Active && (i.Digest == m.Digest || doc.Edge.Image != "" && i.Name == doc.Edge.Image) {
 			m.Modules = append(m.Modules, i.UsedBy...)
 		}
 	}
+	slices.Sort(m.Modules)
+	m.Modules = slices.Compact(m.Modules)
 	for component, made := range doc.Edge.Components {
 		for _, p := range made {
 			name := p[:max(strings.LastIndexByte(p[:max(strings.LastIndexByte(p, '-'), 0)], '-'), 0)]
@@ -153,6 +148,10 @@ func matchOf(b *wire.Build, components, packages []string, images []wire.Image) 
 }
 
 func (a *app) matchTable(found []match) error {
+	if len(found) == 0 {
+		fmt.Fprintln(a.err, "edgectl: nothing in the catalog contains or needs that")
+		return nil
+	}
 	w := tabwriter.NewWriter(a.out, 8, 0, 3, ' ', 0)
 	fmt.Fprintln(w, "MODULE\tBUILD\tACTIVE\tIMAGE\tWHY")
 	for i := range found {
@@ -206,16 +205,7 @@ A template is once a build, with the fields .UID .Name .Stream .Version .Context
 				}); err != nil {
 					return err
 				}
-				if format == "json" {
-					return a.json(all)
-				}
-				w := tabwriter.NewWriter(a.out, 8, 0, 3, ' ', 0)
-				fmt.Fprintln(w, "BUILD\tACTIVE\tPACKAGES\tNEEDS")
-				for i := range all {
-					b := &all[i]
-					fmt.Fprintf(w, "%s\t%t\t%d\t%d\n", printable(b.UID), b.Active, len(b.RPMs), len(b.RuntimeDeps))
-				}
-				return w.Flush()
+				return show(p, format, all, a.buildsTable)
 			})
 		},
 	}
@@ -225,6 +215,16 @@ A template is once a build, with the fields .UID .Name .Stream .Version .Context
 	complete(cmd, "format", "table", "json")
 	complete(cmd, "name")
 	return cmd
+}
+
+func (a *app) buildsTable(all []wire.Build) error {
+	w := tabwriter.NewWriter(a.out, 8, 0, 3, ' ', 0)
+	fmt.Fprintln(w, "BUILD\tACTIVE\tPACKAGES\tNEEDS")
+	for i := range all {
+		b := &all[i]
+		fmt.Fprintf(w, "%s\t%t\t%d\t%d\n", printable(b.UID), b.Active, len(b.RPMs), len(b.RuntimeDeps))
+	}
+	return w.Flush()
 }
 
 func (a *app) catalogShow() *cobra.Command {
@@ -275,7 +275,7 @@ func (a *app) buildTable(b *wire.Build) error {
 	line("ACTIVE", fmt.Sprint(b.Active))
 	line("KOJI TAG", b.KojiTag)
 	if doc, err := modulemd.Parse(b.ModuleMD); err == nil && doc.Edge != nil {
-		line("IMAGE", doc.Edge.Reference)
+		line("IMAGE", cmp.Or(doc.Edge.Reference, doc.Edge.Image))
 		line("DIGEST", doc.Edge.Digest)
 		line("ARCHITECTURE", doc.Edge.Arch)
 		if doc.Edge.Unread != "" {

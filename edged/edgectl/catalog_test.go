@@ -71,6 +71,7 @@ func TestASearchSaysWhichModulesAreAffectedAndWhy(t *testing.T) {
 	var list []map[string]any
 	require.NoError(t, json.Unmarshal([]byte(d.run("catalog", "search", "--needs", "platform", "--format", "json").out), &list))
 	require.Equal(t, []any{"a", "b"}, list[0]["modules"])
+	require.Equal(t, []any{"platform:f29"}, list[0]["why"])
 	require.Equal(t, "[]\n", d.run("catalog", "search", "--needs", "nothing", "--format", "json").out)
 	require.Equal(t, result{0, "", "edgectl: nothing in the catalog contains or needs that\n"}, d.run("catalog", "search", "--component", "nothing"))
 	require.Equal(t, 2, d.run("catalog", "search").code)

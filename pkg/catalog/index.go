@@ -16,10 +16,9 @@ import (
 )
 
 // Package is something that is on this device and worth a row: an image, or a package
-// that was uploaded.
+// that was uploaded. Those of one name, stream and digest share a row: an image may have
+// many names.
 type Package struct {
-	// Key is what it is known by over restarts, unique within its Source.
-	Key string
 	// Name, of which only what is behind the last slash is the row's; Tag of an image or
 	// version of a package, as it says itself.
 	Name, Tag string
@@ -30,8 +29,9 @@ type Package struct {
 	MediaType string
 	// Arch as Go names it, or empty.
 	Arch string
-	// Reference is an image's name, empty for packages.
-	Reference string
+	// Reference is an image's name, empty for packages; Image is that of the image which
+	// was made of a package, if one was.
+	Reference, Image string
 	// Deps are what it needs to run.
 	Deps []Dep
 	// Active says that a module's current generation uses it.
@@ -57,9 +57,14 @@ type Source interface {
 
 // IndexStore is what the index needs of a Store, beside what all need.
 type IndexStore interface {
+	// Roomy is Unavailable while nothing could be written: nothing has to be read then.
+	Roomy() error
 	// Indexed lists the rows of the index: ID, UID, Active and Source of each.
 	Indexed(ctx context.Context) ([]Row, error)
 }
+
+// NoStream is the stream of what has none, or needs none of another.
+const NoStream = "none"
 
 // indexVersion is of how rows are made: when a newer edged makes them otherwise, it
 // makes all of them anew.
@@ -146,7 +151,12 @@ func (x *Indexer) compare(ctx context.Context, kind string, packages []Package, 
 	var errs []error
 	here := map[string]*Package{}
 	for i := range packages {
-		here[fmt.Sprintf("%s/%d:%s", kind, indexVersion, packages[i].Key)] = &packages[i]
+		p := &packages[i]
+		source := p.source(kind)
+		if other := here[source]; other != nil {
+			p = merge(other, p)
+		}
+		here[source] = p
 	}
 	// What goes first: a row that is made otherwise now may have the uid of its predecessor.
 	for source, r := range rows {
@@ -172,6 +182,24 @@ func (x *Indexer) compare(ctx context.Context, kind string, packages []Package, 
 	return errors.Join(errs...)
 }
 
+// source is what a row is known by over restarts.
+func (p *Package) source(kind string) string {
+	return strings.TrimSpace(fmt.Sprintf("%s/%d:%s:%s@%s %s", kind, indexVersion, p.rowName(), stream(p.Tag), p.Digest, p.Image))
+}
+
+// rowName is what is behind the last slash of the name.
+func (p *Package) rowName() string { return p.Name[strings.LastIndexByte(p.Name, '/')+1:] }
+
+// merge makes one of two names of the same: the row has the one that is in use.
+func merge(a, b *Package) *Package {
+	if a.Active != b.Active && b.Active || a.Active == b.Active && b.Reference < a.Reference {
+		a, b = b, a
+	}
+	one := *a
+	one.Active, one.Known = a.Active || b.Active, a.Known && b.Known
+	return &one
+}
+
 // change does something with a row of the index, if it still is one.
 func (x *Indexer) change(ctx context.Context, r *Row, do func(Tx, *Row) error) error {
 	return x.store.Write(ctx, func(tx Tx) error {
@@ -188,6 +216,9 @@ func (x *Indexer) change(ctx context.Context, r *Row, do func(Tx, *Row) error) e
 
 // add makes the row of a package. What is inside is read first: that takes a while.
 func (x *Indexer) add(ctx context.Context, source string, p *Package) error {
+	if err := x.store.Roomy(); err != nil {
+		return err
+	}
 	var contents []RPM
 	unread := ""
 	if p.Look != nil {
@@ -214,7 +245,7 @@ func (x *Indexer) add(ctx context.Context, source string, p *Package) error {
 			return err
 		}
 		if taken {
-			x.log.WithField("build", r.UID).Warn("the catalog has a row of this uid, which somebody wrote; it stays, and what is on the device gets none")
+			x.log.WithField("build", r.UID).Warn("the catalog has a row of this uid already; it stays, and what is on the device gets none")
 			return nil
 		}
 		parts := Parts{RuntimeDeps: &p.Deps, BuildDeps: &[]Dep{}, RPMs: &[]int64{}}
@@ -238,9 +269,8 @@ func newIndexRow(source string, p *Package) (*Row, error) {
 	if !ok || len(hex) < 16 {
 		return nil, fmt.Errorf("its digest is %q", p.Digest)
 	}
-	name := p.Name[strings.LastIndexByte(p.Name, '/')+1:]
 	r := &Row{
-		Name: name, Stream: stream(p.Tag), Version: fmt.Sprint(p.Version), Context: hex[:8], KojiTag: "module-" + hex[:16],
+		Name: p.rowName(), Stream: stream(p.Tag), Version: fmt.Sprint(p.Version), Context: hex[:8], KojiTag: "module-" + hex[:16],
 		Active: p.Active, Source: source,
 	}
 	for _, f := range []struct {
@@ -258,10 +288,14 @@ func newIndexRow(source string, p *Package) (*Row, error) {
 }
 
 // stream is major.minor of a version that has them, and else the whole tag. What has
-// none, as an image that is named by its digest, is in the stream "none".
+// none, as an image that is named by its digest, is in the stream "none". What is longer
+// than a row takes is cut.
 func stream(tag string) string {
-	if tag == "" {
-		return "none"
+	if tag = strings.TrimSpace(tag); tag == "" {
+		return NoStream
+	}
+	if r := []rune(tag); len(r) > maxPart {
+		tag = strings.TrimSpace(string(r[:maxPart]))
 	}
 	parts := strings.SplitN(strings.TrimPrefix(tag, "v"), ".", 3)
 	if len(parts) < 3 {
@@ -280,7 +314,7 @@ func describe(r *Row, p *Package, contents []RPM, unread string) (string, error)
 	m := modulemd.Made{
 		Name: r.Name, Stream: r.Stream, Context: r.Context, Arch: p.Arch, Version: p.Version, Requires: map[string]string{},
 		Edge: modulemd.Edge{
-			Digest: p.Digest, MediaType: p.MediaType, Arch: p.Arch, Reference: p.Reference, Components: map[string][]string{}, Unread: unread,
+			Digest: p.Digest, MediaType: p.MediaType, Arch: p.Arch, Reference: p.Reference, Image: p.Image, Components: map[string][]string{}, Unread: unread,
 		},
 	}
 	m.Summary = "Package " + p.Name
@@ -291,7 +325,9 @@ func describe(r *Row, p *Package, contents []RPM, unread string) (string, error)
 	}
 	m.Description = "Written by edged, of what is on this device."
 	for _, d := range p.Deps {
-		m.Requires[d.Dependency] = d.Stream
+		if m.Requires[d.Dependency] = d.Stream; d.Stream == NoStream {
+			m.Requires[d.Dependency] = "" // any, in a description
+		}
 	}
 	for i := range contents {
 		c := &contents[i]

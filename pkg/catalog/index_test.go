@@ -79,7 +79,7 @@ func digest(c string) string { return "sha256:" + strings.Repeat(c, 64) }
 // image is one that has something in it.
 func image(tag, digit string, contents ...catalog.RPM) catalog.Package {
 	return catalog.Package{
-		Key: "r.example/team/app:" + tag + "@" + digest(digit), Name: "team/app", Tag: tag, Digest: digest(digit), Reference: "r.example/team/app:" + tag, Active: true,
+		Name: "team/app", Tag: tag, Digest: digest(digit), Reference: "r.example/team/app:" + tag, Active: true,
 		Look: func(_ context.Context, p *catalog.Package) ([]catalog.RPM, error) {
 			p.Version, p.MediaType, p.Arch = 20240110000000, "application/vnd.oci.image.manifest.v1+json", "amd64"
 			return contents, nil
@@ -93,7 +93,7 @@ func TestWhatIsOnTheDeviceHasARow(t *testing.T) {
 	r := newRig(t)
 	images := &source{kind: "image", all: []catalog.Package{image("1.2.3", "a", rpm("libssl3", "openssl"), rpm("openssl", "openssl"), rpm("bash", "bash"))}}
 	packages := &source{kind: "package", all: []catalog.Package{{
-		Key: "search:2", Name: "search", Tag: "2.10.9", Version: 21009, Digest: digest("b"), MediaType: "application/zip", Arch: "arm64",
+		Name: "search", Tag: "2.10.9", Version: 21009, Digest: digest("b"), MediaType: "application/zip", Arch: "arm64", Image: "edged.local/ramp/search:2.10.9",
 		Deps: []catalog.Dep{{Dependency: "json", Stream: "2.6"}},
 	}}}
 	x := r.indexer(images, packages)
@@ -114,6 +114,10 @@ func TestWhatIsOnTheDeviceHasARow(t *testing.T) {
 	require.False(t, search.Active)
 	require.Len(t, r.find(component("openssl")), 1)
 	require.Len(t, r.find(catalog.Filter{Kind: catalog.ByRuntimeDepName, Values: []string{"json"}}), 1)
+
+	doc, err = modulemd.Parse(search.ModuleMD)
+	require.NoError(t, err)
+	require.Equal(t, "edged.local/ramp/search:2.10.9", doc.Edge.Image)
 
 	// A look at the same changes nothing, and does not look inside again.
 	images.all[0].Look = func(context.Context, *catalog.Package) ([]catalog.RPM, error) { panic("looked again") }
@@ -145,6 +149,30 @@ func TestWhatIsOnTheDeviceHasARow(t *testing.T) {
 	images.all = []catalog.Package{other}
 	require.NoError(t, x.Look(t.Context()))
 	require.Empty(t, r.find())
+}
+
+// TestAnImageOfManyNamesIsOneRow which is in use when one of them is: a tag and a longer
+// one are the rule, and who searches for what is affected must not miss it.
+func TestAnImageOfManyNamesIsOneRow(t *testing.T) {
+	r := newRig(t)
+	active := []catalog.Filter{{Kind: catalog.ByActive, Active: true}, component("openssl")}
+	long, short := image("1.2.3", "a", rpm("libssl3", "openssl")), image("1.2", "a", rpm("libssl3", "openssl"))
+	long.Active, long.Known = false, true
+	images := &source{kind: "image", all: []catalog.Package{long, short}}
+	x := r.indexer(images)
+	require.NoError(t, x.Look(t.Context()))
+	require.Len(t, r.find(active...), 1)
+	for _, row := range r.find() {
+		require.Contains(t, row.ModuleMD, "r.example/team/app:1.2\n", "the name that is in use")
+	}
+	images.all = []catalog.Package{short, long}
+	images.all[0].Active, images.all[1].Active = false, true
+	require.NoError(t, x.Look(t.Context()))
+	require.Len(t, r.find(active...), 1)
+	images.all[1].Active = false
+	require.NoError(t, x.Look(t.Context()))
+	require.Len(t, r.find(), 1)
+	require.Empty(t, r.find(active...))
 }
 
 func value(t *testing.T, text string) any {

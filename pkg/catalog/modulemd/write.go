@@ -12,9 +12,11 @@ type Edge struct {
 	MediaType string `yaml:"mediaType"`
 	// Arch as Go and container images name it.
 	Arch string `yaml:"arch"`
-	// Reference is the image's name, and PackageVersion a package's own version.
+	// Reference is the image's name. A package has its own version in PackageVersion, and
+	// in Image the name of the image that was made of it.
 	Reference      string `yaml:"reference,omitempty"`
 	PackageVersion string `yaml:"packageVersion,omitempty"`
+	Image          string `yaml:"image,omitempty"`
 	// Unread says why what is inside is not known; empty: it is.
 	Unread string `yaml:"unread,omitempty"`
 	// Components are, by name, the artifacts made of each.

@@ -210,8 +210,8 @@ func (s *Store) Close() (err error) {
 	return err
 }
 
-// roomy is errdefs.Unavailable when the disk is nearly full.
-func (s *Store) roomy() error {
+// Roomy is errdefs.Unavailable when the disk is nearly full.
+func (s *Store) Roomy() error {
 	var st unix.Statfs_t
 	if err := unix.Statfs(s.home, &st); err != nil {
 		return fmt.Errorf("cannot measure the disk: %w", err)

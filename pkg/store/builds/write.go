@@ -20,7 +20,7 @@ func (s *Store) Write(ctx context.Context, fn func(catalog.Tx) error) error {
 		return fmt.Errorf("cannot write to the catalog: %w", context.Cause(ctx))
 	}
 	defer func() { <-s.writing }()
-	if err := s.roomy(); err != nil {
+	if err := s.Roomy(); err != nil {
 		return err
 	}
 	t := &tx{ctx: ctx, s: s, rpms: map[catalog.NEVRA]int64{}}
