@@ -17,9 +17,11 @@ import (
 	"github.com/edged/edged/mgmt"
 	"github.com/edged/edged/pkg/access"
 	"github.com/edged/edged/pkg/audit"
+	"github.com/edged/edged/pkg/backup"
 	"github.com/edged/edged/pkg/ca"
 	"github.com/edged/edged/pkg/client/wire"
 	"github.com/edged/edged/pkg/config"
+	"github.com/edged/edged/pkg/deployment"
 	"github.com/edged/edged/pkg/engine"
 	"github.com/edged/edged/pkg/httpapi"
 	"github.com/edged/edged/pkg/identity"
@@ -71,6 +73,8 @@ type daemon struct {
 	sockets    *sockets
 	supervisor *module.Supervisor
 
+	// archives is closed when those of the start are imported.
+	archives  chan struct{}
 	cancel    context.CancelFunc
 	wg        sync.WaitGroup
 	reloading sync.Mutex
@@ -79,13 +83,17 @@ type daemon struct {
 
 // newDaemon starts edged and returns once it answers.
 func newDaemon(ctx context.Context, file string, cfg *config.Config, activation *listen.Activation, notifier *listen.Notifier, log *logrus.Logger) (_ *daemon, err error) {
-	d := &daemon{file: file, cfg: cfg, log: log, notifier: notifier, activation: activation, failed: make(chan error, 1)}
+	d := &daemon{file: file, cfg: cfg, log: log, notifier: notifier, activation: activation, failed: make(chan error, 1), archives: make(chan struct{})}
 	ctx, d.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	defer func() {
 		if err != nil {
 			d.close()
 		}
 	}()
+	// Before anything in the home is made or read.
+	if err := backup.Settle(cfg.Home); err != nil {
+		return nil, err
+	}
 	if err := d.makeFolders(); err != nil {
 		return nil, err
 	}
@@ -95,6 +103,10 @@ func newDaemon(ctx context.Context, file string, cfg *config.Config, activation 
 	}
 	if err := d.auditRecovery(ctx); err != nil {
 		return nil, err
+	}
+	// Behind the database's lock: nobody else writes there.
+	if err := deployment.FoldersOf(cfg.Home).Sweep(); err != nil {
+		log.WithError(err).Warn("cannot remove what a manifest that was cut has left")
 	}
 	if err := d.openKeys(ctx); err != nil {
 		return nil, err
@@ -128,11 +140,15 @@ func newDaemon(ctx context.Context, file string, cfg *config.Config, activation 
 	if d.identities, err = identity.Open(ctx, d.store); err != nil {
 		return nil, err
 	}
+	restored, err := d.restored(ctx)
+	if err != nil {
+		return nil, err
+	}
 	if d.supervisor, err = module.Open(ctx, module.Config{
 		Store: d.store, Engine: d.engine, Recorder: d.kernel, Table: d.table, Sockets: d.sockets, Logs: d.logs, Identities: d.identities,
 		Images: d.images, Secrets: d.secrets,
 		Identity: module.IdentityEnv{DeviceID: deviceID(cfg), Hub: cfg.Device.Hub, Gateway: cfg.Device.Gateway, Hostname: hostname(cfg)},
-		Extra:    d.agentFolders, PowerCut: d.powerCut(), Log: log,
+		Extra:    d.agentFolders, PowerCut: d.powerCut(), Restored: restored, Log: log,
 	}); err != nil {
 		return nil, err
 	}
@@ -193,6 +209,7 @@ func (d *daemon) newEngine() (*engine.Engine, error) {
 		AgentFolders: []string{d.desiredFolder(), d.statusFolder()},
 		Volumes:      volume.NewStore(filepath.Join(d.cfg.Home, "volumes")),
 		Networks:     d.networks,
+		Imported:     d.archives,
 		Log:          d.log,
 	})
 }
@@ -265,9 +282,13 @@ func (d *daemon) afterStart(ctx context.Context) {
 	if err := d.markBoot(); err != nil {
 		d.log.WithError(err).Warn("cannot note that this boot's modules were started")
 	}
+	if err := d.endRestore(ctx); err != nil {
+		d.log.WithError(err).Warn("cannot note that the restored modules were made anew")
+	}
 	tried := make(chan struct{})
 	d.goes(func() {
 		d.preload(ctx, d.engine.Preload, func() { close(tried) }, func() { d.imported(ctx) })
+		close(d.archives)
 		// Not before the archives are in: what they have is not for removal.
 		d.images.Run(ctx)
 	})

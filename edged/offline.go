@@ -86,3 +86,19 @@ func (d *daemon) auditRecovery(ctx context.Context) error {
 	d.audit.Change(audit.Event{Caller: peer.Caller{Kind: peer.Host, UID: uint32(uid)}, Method: "RECOVER", Route: "offline", Module: module.AgentName})
 	return d.store.SetNote(ctx, recoveryNote, "")
 }
+
+// restored says that the database was brought back from a backup.
+func (d *daemon) restored(ctx context.Context) (bool, error) {
+	note, err := d.store.Note(ctx, store.RestoredNote)
+	return note != "", err
+}
+
+// endRestore writes a restore, which root alone can do, into the audit log and forgets it,
+// once every module was made anew.
+func (d *daemon) endRestore(ctx context.Context) error {
+	if again, err := d.restored(ctx); err != nil || !again {
+		return err
+	}
+	d.audit.Change(audit.Event{Caller: peer.Caller{Kind: peer.Host}, Method: "RESTORE", Route: "offline"})
+	return d.store.SetNote(ctx, store.RestoredNote, "")
+}

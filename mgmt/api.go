@@ -30,6 +30,7 @@ type Supervisor interface {
 	Update(ctx context.Context, spec module.Spec, start bool, answered <-chan struct{}) (*module.State, error)
 	Delete(ctx context.Context, name string) error
 	Prepare(ctx context.Context, spec module.Spec) error
+	Check(spec module.Spec) error
 	Start(ctx context.Context, name string) error
 	Stop(ctx context.Context, name string, byHost bool) error
 	Restart(ctx context.Context, name string) error
@@ -143,6 +144,8 @@ func (a *api) routes() []httpapi.Route {
 		{Method: http.MethodPost, Path: "/identities", Since: v2018, Rule: access.Agent, Change: true, Handle: a.createIdentity},
 		{Method: http.MethodPut, Path: "/identities/{name}", Since: v2018, Rule: access.Agent, Change: true, Handle: a.updateIdentity},
 		{Method: http.MethodDelete, Path: "/identities/{name}", Since: v2018, Rule: access.Agent, Change: true, Handle: a.deleteIdentity},
+		// What is wrong with a spec is told to who writes it, before it is the agent's to act upon.
+		{Method: http.MethodPost, Path: "/modules/{name}/check", Since: v2022, Rule: access.Operator, Handle: a.checkModule},
 		// edged's own. A volume may be called "prune": its path must not be taken for another's.
 		{Method: http.MethodGet, Path: "/volumes", Since: v2022, Rule: access.Known, Handle: a.listVolumes},
 		{Method: http.MethodPost, Path: "/volumes/prune", Since: v2022, Rule: access.Operator, Change: true, Handle: a.pruneVolumes},

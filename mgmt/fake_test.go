@@ -103,6 +103,11 @@ func (f *fakeSupervisor) Prepare(_ context.Context, spec module.Spec) error {
 	return f.ask("prepare %s", spec.Name)
 }
 
+func (f *fakeSupervisor) Check(spec module.Spec) error {
+	f.spec = spec
+	return f.ask("check %s", spec.Name)
+}
+
 func (f *fakeSupervisor) do(verb, name string) error {
 	if _, err := f.find(name); err != nil {
 		return err

@@ -78,6 +78,14 @@ func (a *api) prepareUpdate(w http.ResponseWriter, r *httpapi.Request) error {
 	return noContent(w, a.Supervisor.Prepare(r.Context(), spec))
 }
 
+func (a *api) checkModule(w http.ResponseWriter, r *httpapi.Request) error {
+	spec, err := readSpec(r)
+	if err != nil {
+		return err
+	}
+	return noContent(w, a.Supervisor.Check(spec))
+}
+
 func (a *api) startModule(w http.ResponseWriter, r *httpapi.Request) error {
 	return noContent(w, a.Supervisor.Start(r.Context(), r.Module))
 }

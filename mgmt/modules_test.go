@@ -32,6 +32,7 @@ func TestEachOperationAsksForWhatItSays(t *testing.T) {
 		{"edgeAgent", "PUT", "/modules/%24target" + v, body("$target", ""), 200, "update target start=false self=false"},
 		{"edgeAgent", "DELETE", "/modules/target" + v, "", 204, "delete target"},
 		{"edgeAgent", "POST", "/modules/absent/prepareupdate" + v, body("absent", ""), 204, "prepare absent"},
+		{"root", "POST", "/modules/$absent/check" + v, body("absent", ""), 204, "check absent"},
 		{"other", "POST", "/modules/target/start" + v, "", 204, "start target"},
 		{"other", "POST", "/modules/target/StArT" + v, "", 204, "start target"},
 		{"other", "POST", "/modules/%24target/restart" + v, "", 204, "restart target"},

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/containerd/errdefs"
 	"github.com/spf13/cobra"
@@ -63,7 +64,7 @@ manifest is one of Azure IoT Edge (schema 1.0 or 1.1), as JSON or YAML: the whol
 document or edgeAgent's desired properties alone. It is all there shall be: modules
 that it does not name are removed.
 
-It is checked as a whole before anything is touched, what it changes is shown, and
+It is checked as a whole before anything is touched, by edged as well, what it changes is shown, and
 on a terminal you are asked. ${NAME} in credentials stands for a value of --env-file,
 else of edgectl's environment, else of an earlier apply.
 
@@ -124,10 +125,20 @@ func (a *app) roll(ctx context.Context, c *client.Client, r *rollout, text []byt
 	case err != nil:
 		return err
 	}
+	if err := textual(vars.Used()); err != nil {
+		return err
+	}
 	for _, notice := range next.Notices {
 		fmt.Fprintln(a.err, "note:", printable(notice))
 	}
-	if err := a.showChanges(ctx, c, have, next, vars); err != nil || r.dryRun {
+	changes, err := a.changes(ctx, c, have, next, vars)
+	if err != nil {
+		return err
+	}
+	if err := a.checkSpecs(ctx, c, next, changes); err != nil {
+		return err
+	}
+	if err := a.showChanges(changes, vars); err != nil || r.dryRun {
 		return err
 	}
 	if err := a.ask("apply "+short(next.Revision), r.yes); err != nil {
@@ -145,6 +156,16 @@ func (a *app) roll(ctx context.Context, c *client.Client, r *rollout, text []byt
 		return nil
 	}
 	return a.await(ctx, c, r.timeout, put.Revision, have.Status)
+}
+
+// textual refuses values that JSON, in which they are handed over, would change.
+func textual(values map[string]string) error {
+	for _, name := range slices.Sorted(maps.Keys(values)) {
+		if !utf8.ValidString(values[name]) {
+			return usageError{fmt.Errorf("the value of %s is not UTF-8", name)}
+		}
+	}
+	return nil
 }
 
 // invalid lists the problems of a manifest, one a line.
@@ -198,16 +219,50 @@ func (a *app) lastGoodOf(ctx context.Context, c *client.Client, have *wire.Deplo
 	return d, nil
 }
 
-func (a *app) showChanges(ctx context.Context, c *client.Client, have *wire.Deployment, next *manifest.Deployment, vars *deploy.Variables) error {
+func (a *app) changes(ctx context.Context, c *client.Client, have *wire.Deployment, next *manifest.Deployment, vars *deploy.Variables) ([]deploy.Change, error) {
 	there, err := a.running(ctx, c)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	before, err := a.lastGoodOf(ctx, c, have, vars)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	changes := deploy.Diff(before, next, there)
+	return deploy.Diff(before, next, there), nil
+}
+
+// checkSpecs asks edged what it would refuse of the modules that are to be made: createOptions
+// have their meaning on this device alone.
+func (a *app) checkSpecs(ctx context.Context, c *client.Client, next *manifest.Deployment, changes []deploy.Change) error {
+	made := map[string]bool{}
+	for _, change := range changes {
+		made[change.Module] = change.Made
+	}
+	var problems []string
+	for i := range next.Modules {
+		spec := next.Modules[i].Spec
+		if !made[spec.Name] {
+			continue
+		}
+		spec.Config.Settings.Auth = nil // the registry's to judge
+		var gone *client.UnreachableError
+		switch err := c.Check(ctx, spec); {
+		case errdefs.IsInvalidArgument(err):
+			problems = append(problems, "module "+spec.Name+": "+explain(err))
+		case errdefs.IsPermissionDenied(err), errors.As(err, &gone):
+			return err
+		case errdefs.IsNotFound(err):
+			return nil // an edged of before this question: the agent will tell
+		}
+		// What else keeps edged from saying it may be over when the agent asks.
+	}
+	if len(problems) > 0 {
+		return a.invalid(&manifest.Invalid{Problems: problems})
+	}
+	return nil
+}
+
+func (a *app) showChanges(changes []deploy.Change, vars *deploy.Variables) error {
 	var b strings.Builder
 	for _, c := range changes {
 		name := printable(c.Module)
@@ -229,7 +284,7 @@ func (a *app) showChanges(ctx context.Context, c *client.Client, have *wire.Depl
 	if used := vars.Used(); len(used) > 0 {
 		fmt.Fprintln(&b, "values are given for", strings.Join(slices.Sorted(maps.Keys(used)), ", "))
 	}
-	_, err = fmt.Fprint(a.out, b.String())
+	_, err := fmt.Fprint(a.out, b.String())
 	return err
 }
 

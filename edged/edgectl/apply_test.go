@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -23,6 +24,8 @@ type stage struct {
 	*device
 	t       *testing.T
 	folders deployment.Folders
+	// check answers for a spec; nil accepts all.
+	check http.HandlerFunc
 }
 
 func newStage(t *testing.T, list ...wire.Module) *stage {
@@ -31,6 +34,13 @@ func newStage(t *testing.T, list ...wire.Module) *stage {
 	mux.Handle("/", modules(t, nil, append(list, module("edgeAgent", "running", nil))...))
 	serveDeployments(t, mux, keeper)
 	s := &stage{device: newDevice(t, mux), t: t, folders: keeper.Folders}
+	mux.HandleFunc("POST /modules/{name}/check", func(w http.ResponseWriter, r *http.Request) {
+		if s.check == nil {
+			w.WriteHeader(http.StatusNoContent)
+			return
+		}
+		s.check(w, r)
+	})
 	require.NoError(t, os.MkdirAll(s.folders.Desired, 0o750))
 	require.NoError(t, os.MkdirAll(filepath.Join(s.folders.Status, deployment.ManifestsFolder), 0o770))
 	return s
@@ -222,6 +232,37 @@ func TestAnInvalidManifestIsToldWholeAndChangesNothing(t *testing.T) {
 	require.Empty(t, left)
 }
 
+// TestWhatEdgedRefusesIsToldBeforeAnythingIsDone, of the modules that would be made and of no
+// others: what one that runs on needs may be unplugged at the moment.
+func TestWhatEdgedRefusesIsToldBeforeAnythingIsDone(t *testing.T) {
+	same := module("same", "stopped", nil)
+	same.Config.Settings.CreateOptions = json.RawMessage(`{"HostConfig":{"RestartPolicy":{"Name":"always"}}}`)
+	s := newStage(t, same)
+	var asked []string
+	s.check = func(w http.ResponseWriter, r *http.Request) {
+		b, err := io.ReadAll(r.Body)
+		if err != nil {
+			t.Error(err)
+		}
+		asked = append(asked, string(b))
+		w.WriteHeader(http.StatusBadRequest)
+		_, _ = w.Write([]byte(`{"message":"createOptions.HostConfig.Links is not supported"}`))
+	}
+	text := `{"schemaVersion":"1.1","runtime":{"settings":{"registryCredentials":{"r":{"address":"r.example","username":"u","password":"hunter2"}}}},
+		"modules":{"pump":{"settings":{"image":"r.example/pump:2"}},"same":{"settings":{"image":"edged.local/demo:1"}}}}`
+	for _, more := range []string{"--yes", "--dry-run"} {
+		got := s.run("apply", "-f", s.file(text), more)
+		require.Equal(t, applyInvalid, got.code, got.out+got.err)
+		require.Contains(t, got.err, "nothing was changed:\n  module pump: createOptions.HostConfig.Links is not supported\n")
+	}
+	require.Len(t, asked, 2)
+	require.Contains(t, asked[0], `"name":"pump"`)
+	require.NotContains(t, asked[0], "hunter2")
+	left, err := os.ReadDir(s.folders.Desired)
+	require.NoError(t, err)
+	require.Empty(t, left)
+}
+
 func TestApplyAsksOnATerminalAndElseWantsYes(t *testing.T) {
 	s := newStage(t)
 	got := s.run("apply", "-f", s.file(pumpManifest))
@@ -277,6 +318,10 @@ func TestSecretsGoIntoAFileOfTheirOwn(t *testing.T) {
 	require.Equal(t, exitUsage, got.code)
 	require.Contains(t, got.err, "line 1 is not NAME=value")
 	require.NotContains(t, got.err, "hunter2")
+	// JSON would make other bytes of it, and the registry refuse them.
+	got = s.run("apply", "-f", s.file(one), "--yes", "--env-file", s.file("PW_OF_ONE=h\xfcnter"))
+	require.Equal(t, exitUsage, got.code)
+	require.Contains(t, got.err, "the value of PW_OF_ONE is not UTF-8")
 }
 
 // remember puts deployments into the agent's history, newest first.
@@ -342,4 +387,8 @@ func TestDeploymentsAreShown(t *testing.T) {
 	var h []deployment.Entry
 	require.NoError(t, json.Unmarshal([]byte(s.run("deployment", "history", "--format", "json").out), &h))
 	require.Len(t, h, 1)
+
+	require.NotContains(t, got.err, "taken it up")
+	require.NoError(t, os.WriteFile(filepath.Join(s.folders.Desired, deployment.ManifestFile), []byte("newer"), 0o640))
+	require.Contains(t, s.run("deployment", "show").err, short(deployment.Revision([]byte("newer")))+" was given to the agent since", "what is shown is not of it")
 }

@@ -16,7 +16,7 @@ import (
 	"github.com/docker/go-units"
 	"github.com/spf13/cobra"
 
-	"github.com/edged/edged/edged/edgectl/backup"
+	"github.com/edged/edged/pkg/backup"
 	"github.com/edged/edged/pkg/config"
 )
 
@@ -104,13 +104,15 @@ Who has the archive can be this device: keep it as safe as the device itself.`,
 			if err != nil {
 				return err
 			}
-			dir, err := os.MkdirTemp(cfg.Home, ".backup-*") // where the database has room, and nobody looks
+			ctx, stop := untilInterrupted(cmd.Context())
+			defer stop()
+			dir, remove, err := backup.Scratch(cfg.Home)
 			if err != nil {
-				return fmt.Errorf("cannot back up: %w", err)
+				return err
 			}
-			defer os.RemoveAll(dir) //nolint:errcheck // what is left of it harms nobody
+			defer remove()
 			copied := filepath.Join(dir, "edged.db")
-			said, err := edgedSays(cmd.Context(), "--config", file, "--backup-database", copied)
+			said, err := edgedSays(ctx, "--config", file, "--backup-database", copied)
 			if err != nil {
 				return err
 			}
@@ -128,16 +130,26 @@ Who has the archive can be this device: keep it as safe as the device itself.`,
 			if schemas.Catalog > 0 {
 				src.Catalog = filepath.Join(dir, "catalog.db") // beside the other, where edged put it
 			}
+			r, w := io.Pipe()
+			written := make(chan struct{})
+			go func() {
+				defer close(written)
+				w.CloseWithError(backup.Write(w, src))
+			}()
+			defer func() {
+				_ = r.Close()
+				<-written
+			}()
+			defer context.AfterFunc(ctx, func() { w.CloseWithError(context.Cause(ctx)) })()
 			if out == "-" {
-				return backup.Write(a.out, src)
+				_, err := io.Copy(a.out, r)
+				return err
 			}
 			if out == "" {
 				out = "edged-backup-" + a.now().Format("20060102-150405") + ".tar.gz"
 			}
-			r, w := io.Pipe()
-			go func() { w.CloseWithError(backup.Write(w, src)) }()
 			n, err := save(out, r)
-			if err = errors.Join(err, r.Close()); err == nil {
+			if err == nil {
 				fmt.Fprintf(a.out, "%s (%s)\n", out, units.HumanSize(float64(n)))
 			}
 			return err
@@ -179,8 +191,8 @@ func (a *app) restore() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "restore FILE", Short: "Bring a backup back", Args: usage(cobra.ExactArgs(1)),
 		Long: `Bring back what "edgectl backup" wrote. edged has to be stopped. What is there before is
-kept in a folder of the home, before-restore-<time>; modules of which the backup does not
-know are removed at the next start. A backup of a newer edged is refused.`,
+kept in a folder of the home, before-restore-<time>. The next start makes all modules anew
+as the backup has them, and removes those of which it does not know. A backup of a newer edged is refused.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := onlyRoot("restore"); err != nil {
 				return err

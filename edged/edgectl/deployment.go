@@ -59,6 +59,11 @@ it is the text of a manifest.`,
 					return fmt.Errorf("%s was given to the agent, and it has not taken it up (edgectl check agent)", short(d.Revision))
 				case d.Status == nil:
 					return fmt.Errorf("nothing was deployed yet (edgectl apply -f FILE does it): %w", errdefs.ErrNotFound)
+				}
+				if d.Revision != "" && d.Revision != d.Status.Revision {
+					fmt.Fprintf(a.err, "edgectl: %s was given to the agent since, and it has not taken it up (edgectl check agent)\n", short(d.Revision))
+				}
+				switch {
 				case p.template != nil:
 					return p.execute(d.Status)
 				case format == "json":

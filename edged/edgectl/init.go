@@ -43,6 +43,7 @@ but its version.`,
 				}
 				override(&taken, &v)
 				v = taken
+				a.tellMissing(&v)
 			}
 			if out != "-" && !force {
 				if _, err := os.Lstat(out); !errors.Is(err, fs.ErrNotExist) {
@@ -94,6 +95,18 @@ but its version.`,
 		f.StringVar(one.to, one.name, "", one.about)
 	}
 	return cmd
+}
+
+// tellMissing names files without which edged does not start, or trusts less.
+func (a *app) tellMissing(v *firstconfig.Values) {
+	for _, f := range []struct{ key, path string }{{"ca_cert", v.CACert}, {"ca_key", v.CAKey}, {"trust_bundle", v.TrustBundle}} {
+		if !filepath.IsAbs(f.path) {
+			continue
+		}
+		if _, err := os.Stat(f.path); errors.Is(err, fs.ErrNotExist) {
+			fmt.Fprintf(a.err, "note: %s: %s is not there; put it there, or take the key out of [device]\n", f.key, printable(f.path))
+		}
+	}
 }
 
 // override puts what flags say over what was taken from another file.

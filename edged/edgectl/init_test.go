@@ -32,11 +32,13 @@ func TestInitAsksOnATerminal(t *testing.T) {
 func TestInitTakesIoTEdgesConfiguration(t *testing.T) {
 	d := &device{path: "/nonexistent/s"}
 	from := filepath.Join(t.TempDir(), "aziot.toml")
-	require.NoError(t, os.WriteFile(from, []byte("hostname = \"g\"\n[provisioning]\nsource = \"manual\"\ndevice_id = \"d\"\n[moby_runtime]\nuri = \"x\"\n"), 0o600))
+	require.NoError(t, os.WriteFile(from, []byte("hostname = \"g\"\n[provisioning]\nsource = \"manual\"\ndevice_id = \"d\"\n[moby_runtime]\nuri = \"x\"\n[edge_ca]\ncert = \"file:///nonexistent/ca.pem\"\npk = \"file://"+from+"\"\n"), 0o600))
 	got := d.run("init", "--from", from, "-o", "-", "--hub", "h")
 	require.Zero(t, got.code, got.err)
 	require.Contains(t, got.out, "hostname = 'g'\n\n[device]\nid = 'd'\nhub = 'h'\n")
 	require.Contains(t, got.err, "note: moby_runtime: not taken")
+	require.Contains(t, got.err, "note: ca_cert: /nonexistent/ca.pem is not there")
+	require.NotContains(t, got.err, "ca_key")
 	got = d.run("init", "-o", "-", "--keystore", "nowhere")
 	require.Equal(t, exitUsage, got.code)
 	require.Contains(t, got.err, "keystore.uri")

@@ -7,7 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/edged/edged/edged/edgectl/backup"
+	"github.com/edged/edged/pkg/backup"
 	"github.com/edged/edged/pkg/config"
 	"github.com/edged/edged/pkg/deployment"
 	"github.com/edged/edged/pkg/file"
@@ -43,12 +43,10 @@ goes into the audit log.`,
 			if err != nil {
 				return err
 			}
-			// Only looked at: edged takes the lock itself for its part.
-			release, err := backup.Lock(cfg.Home)
-			if err != nil {
+			// Fails while edged runs. The lock is not kept: edged takes it itself for its part.
+			if err := backup.Settle(cfg.Home); err != nil {
 				return err
 			}
-			release()
 			f := deployment.FoldersOf(cfg.Home)
 			good, text := lastGood(f)
 			what := "make the packaged agent edgeAgent again"
@@ -65,7 +63,7 @@ goes into the audit log.`,
 			if err := os.MkdirAll(folder, 0o750); err != nil {
 				return fmt.Errorf("cannot recover: %w", err)
 			}
-			if err := file.Write(filepath.Join(folder, "zz-recover.toml"), []byte(recoverConfig), 0o640, -1); err != nil {
+			if err := file.Write(filepath.Join(folder, "zz-recover.toml"), []byte(recoverConfig), 0o640, groupOf(folder)); err != nil {
 				return err
 			}
 			fmt.Fprintln(a.out, "edgeAgent will be the packaged agent")

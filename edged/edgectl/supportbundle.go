@@ -1,16 +1,20 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
 	"path/filepath"
 
 	"github.com/docker/go-units"
 	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
 
 	"github.com/edged/edged/pkg/client"
+	"github.com/edged/edged/pkg/file"
 )
 
 func (a *app) supportBundle() *cobra.Command {
@@ -36,7 +40,9 @@ taken out of it, out of logs as well; look at it all the same before you pass it
 				return err
 			}
 			defer c.Close()
-			archive, err := c.SupportBundle(cmd.Context(), opt)
+			ctx, stop := untilInterrupted(cmd.Context())
+			defer stop()
+			archive, err := c.SupportBundle(ctx, opt)
 			if err != nil {
 				return err
 			}
@@ -66,12 +72,19 @@ func save(name string, content io.Reader) (n int64, err error) {
 		return 0, fmt.Errorf("cannot write %s: %w", name, err)
 	}
 	n, err = io.Copy(f, content)
-	if err = errors.Join(err, f.Close()); err == nil {
+	// On the disk before it is said to be there: the next thing that is done may be to pull it out.
+	if err = errors.Join(err, f.Sync(), f.Close()); err == nil {
 		err = os.Rename(f.Name(), name)
 	}
 	if err != nil {
 		_ = os.Remove(f.Name())
 		return 0, fmt.Errorf("cannot write %s: %w", name, err)
 	}
+	_ = file.SyncFolder(filepath.Dir(name)) // not every file system can, as over a network
 	return n, nil
+}
+
+// untilInterrupted ends with Ctrl-C and the like, for what has to be cleaned up behind.
+func untilInterrupted(ctx context.Context) (context.Context, context.CancelFunc) {
+	return signal.NotifyContext(ctx, os.Interrupt, unix.SIGTERM, unix.SIGHUP)
 }

@@ -55,6 +55,12 @@ func (c *Client) Prepare(ctx context.Context, spec wire.ModuleSpec) error {
 	return c.call(ctx, pullTimeout, http.MethodPost, modulePath(spec.Name, "prepareupdate"), nil, spec, nil)
 }
 
+// Check says whether edged would accept a spec, and changes nothing. Only operators may.
+// Errors: errdefs.InvalidArgument, PermissionDenied; errdefs.NotFound of an older edged.
+func (c *Client) Check(ctx context.Context, spec wire.ModuleSpec) error {
+	return c.call(ctx, readTimeout, http.MethodPost, modulePath(spec.Name, "check"), nil, spec, nil)
+}
+
 // Delete stops and removes a module. Only edgeAgent may.
 func (c *Client) Delete(ctx context.Context, name string) error {
 	return c.call(ctx, changeTimeout, http.MethodDelete, modulePath(name, ""), nil, nil, nil)

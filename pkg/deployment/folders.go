@@ -1,7 +1,6 @@
 package deployment
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -11,6 +10,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 
@@ -144,6 +144,14 @@ func (f Folders) Write(text []byte, given map[string]string) error {
 	return file.Write(filepath.Join(f.Desired, ManifestFile), text, 0o640, gid)
 }
 
+// Sweep removes what an edged left that was killed while it wrote: values of variables.
+func (f Folders) Sweep() error {
+	return errors.Join(file.Sweep(filepath.Join(f.Desired, SecretsFile)), file.Sweep(filepath.Join(f.Desired, ManifestFile)))
+}
+
+// named finds the names of ${NAME} in a text.
+var named = regexp.MustCompile(`\$\{([^{}]+)\}`)
+
 // keep returns the secrets that the new manifest, the present one or one of the
 // history names.
 func (f Folders) keep(secrets map[string]string, text []byte) map[string]string {
@@ -160,11 +168,12 @@ func (f Folders) keep(secrets map[string]string, text []byte) map[string]string 
 			texts = append(texts, t)
 		}
 	}
-	all := bytes.Join(texts, []byte("\n"))
 	kept := map[string]string{}
-	for name, value := range secrets {
-		if bytes.Contains(all, []byte("${"+name+"}")) {
-			kept[name] = value
+	for _, t := range texts {
+		for _, m := range named.FindAllSubmatch(t, -1) {
+			if value, ok := secrets[string(m[1])]; ok {
+				kept[string(m[1])] = value
+			}
 		}
 	}
 	return kept

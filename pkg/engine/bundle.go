@@ -17,8 +17,10 @@ import (
 // leftBundle is containerd's complaint of a folder of an earlier run. When a shim ends,
 // two of its goroutines remove that folder, each by a rename to the same name; where they
 // meet, one fails and the folder stays. Containerd then refuses to run the container
-// again, until it is started anew (containerd 1.6 to 2; moby/moby#50040).
-var leftBundle = regexp.MustCompile(`mkdir (/[^:]+/io\.containerd\.runtime\.v2\.task/([^/:]+)/([^/:]+)): file exists`)
+// again, until it is started anew (containerd 1.6 to 2; moby/moby#50040). It is the whole
+// of the text: complaints of runc repeat what a module's spec says, and would else let a
+// module choose what is removed.
+var leftBundle = regexp.MustCompile(`\A(?:failed to start shim: )?mkdir (/[^:]+/io\.containerd\.runtime\.v2\.task/([^/:]+)/([^/:]+)): file exists(: unknown)?\z`)
 
 // removeLeftBundle removes the folder that containerd complains of, if it is this
 // container's and no task of it is known: then containerd itself would remove it at its

@@ -56,6 +56,9 @@ type Config struct {
 	AgentFolders []string
 	// Volumes are those under Home.
 	Volumes *volume.Store
+	// Imported is closed when the archives of the start are in: an image that nothing may
+	// fetch is waited for until then. nil: none is.
+	Imported <-chan struct{}
 	// Networks gives modules theirs; New's caller closes it after the engine.
 	Networks *network.Manager
 	Log      logrus.FieldLogger

@@ -71,7 +71,8 @@ func parseReference(ref string) (reference.Named, error) {
 
 // EnsureImage makes the image be there and unpacked. Under on-create the registry
 // is asked, except for a digest that is here and for local images; when it cannot
-// be reached, what is here is used. Errors: InvalidArgument (the registry's no,
+// be reached, what is here is used. One that nothing may fetch is waited for while the
+// archives of the start are imported. Errors: InvalidArgument (the registry's no,
 // never and not here), Unavailable.
 func (e *Engine) EnsureImage(ctx context.Context, ref string, policy module.PullPolicy, auth *module.Auth) (module.Image, error) {
 	named, err := parseReference(ref)
@@ -80,14 +81,17 @@ func (e *Engine) EnsureImage(ctx context.Context, ref string, policy module.Pull
 	}
 	name := named.String()
 	_, byDigest := named.(reference.Digested)
-	cctx, done := e.call(ctx)
-	defer done()
-	record, err := e.client.ImageService().Get(cctx, name)
-	here := err == nil
-	if err != nil && !errdefs.IsNotFound(err) {
-		return module.Image{}, classify(err)
-	}
 	mayAsk := policy != module.PullNever && !strings.HasPrefix(name, image.LocalPrefix)
+	record, here, err := e.look(ctx, name)
+	if err == nil && !here && !mayAsk {
+		// An archive may be about to bring it.
+		if err = e.awaitImported(ctx); err == nil {
+			record, here, err = e.look(ctx, name)
+		}
+	}
+	if err != nil {
+		return module.Image{}, err
+	}
 	switch {
 	case here && (byDigest || !mayAsk):
 	case !mayAsk:
@@ -116,6 +120,29 @@ func (e *Engine) EnsureImage(ctx context.Context, ref string, policy module.Pull
 		return module.Image{}, err
 	}
 	return module.Image{Ref: name, Digest: record.Target.Digest.String()}, nil
+}
+
+// look asks containerd whether an image is here.
+func (e *Engine) look(ctx context.Context, name string) (record images.Image, here bool, err error) {
+	ctx, done := e.call(ctx)
+	defer done()
+	record, err = e.client.ImageService().Get(ctx, name)
+	if err != nil && !errdefs.IsNotFound(err) {
+		return record, false, classify(err)
+	}
+	return record, err == nil, nil
+}
+
+func (e *Engine) awaitImported(ctx context.Context) error {
+	if e.Imported == nil {
+		return nil
+	}
+	select {
+	case <-e.Imported:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("image archives are still being imported: %w", errdefs.ErrUnavailable)
+	}
 }
 
 // errNotWhole is of an image of which there is less than its containers need.

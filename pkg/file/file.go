@@ -12,6 +12,7 @@ import (
 	"syscall"
 
 	"github.com/containerd/errdefs"
+	"golang.org/x/sys/unix"
 )
 
 // ReadIn reads a file below a folder that somebody else writes to: no link leads out
@@ -23,7 +24,7 @@ func ReadIn(folder, name string, limit int64) ([]byte, error) {
 		return nil, cannotRead(filepath.Join(folder, name), err)
 	}
 	defer root.Close()
-	f, err := root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	f, err := root.OpenFile(name, unix.O_PATH, 0)
 	if err != nil {
 		return nil, cannotRead(filepath.Join(folder, name), err)
 	}
@@ -33,12 +34,26 @@ func ReadIn(folder, name string, limit int64) ([]byte, error) {
 
 // Read reads a file that the caller names, under the same limits; links are followed.
 func Read(path string, limit int64) ([]byte, error) {
-	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	f, err := os.OpenFile(path, unix.O_PATH, 0)
 	if err != nil {
 		return nil, cannotRead(path, err)
 	}
 	defer f.Close()
 	return read(f, path, limit)
+}
+
+// Reopen opens for reading what a handle without any access (O_PATH, open(2)) is of, when it is a
+// regular file: only to open a device may do something to it, and a module may make devices.
+// Nobody is waited for. The error is errdefs.FailedPrecondition for anything else.
+func Reopen(handle *os.File) (*os.File, error) {
+	st, err := handle.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if !st.Mode().IsRegular() {
+		return nil, fmt.Errorf("it is not a regular file: %w", errdefs.ErrFailedPrecondition)
+	}
+	return os.OpenFile(fmt.Sprintf("/proc/self/fd/%d", handle.Fd()), os.O_RDONLY|unix.O_NONBLOCK, 0)
 }
 
 // cannotRead names the path once.
@@ -50,14 +65,12 @@ func cannotRead(path string, err error) error {
 	return fmt.Errorf("cannot read %s: %w", path, err)
 }
 
-func read(f *os.File, path string, limit int64) ([]byte, error) {
-	st, err := f.Stat()
+func read(handle *os.File, path string, limit int64) ([]byte, error) {
+	f, err := Reopen(handle)
 	if err != nil {
-		return nil, fmt.Errorf("cannot read %s: %w", path, err)
+		return nil, cannotRead(path, err)
 	}
-	if !st.Mode().IsRegular() {
-		return nil, fmt.Errorf("cannot read %s: it is not a regular file: %w", path, errdefs.ErrFailedPrecondition)
-	}
+	defer f.Close()
 	b, err := io.ReadAll(io.LimitReader(f, limit+1))
 	if err != nil {
 		return nil, fmt.Errorf("cannot read %s: %w", path, err)
@@ -88,11 +101,25 @@ func Write(path string, content []byte, mode fs.FileMode, gid int) error {
 	if err != nil {
 		_ = os.Remove(f.Name())
 		if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
-			err = errors.Join(err, errdefs.ErrResourceExhausted)
+			err = fmt.Errorf("%w: %w", err, errdefs.ErrResourceExhausted)
 		}
 		return fmt.Errorf("cannot write %s: %w", path, err)
 	}
 	return SyncFolder(filepath.Dir(path))
+}
+
+// Sweep removes what a Write of this file left that was killed: it may hold a secret. Nobody
+// else may be writing the file.
+func Sweep(path string) error {
+	left, err := filepath.Glob(filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+".[0-9]*"))
+	if err != nil {
+		return fmt.Errorf("cannot sweep folder: %w", err)
+	}
+	var errs []error
+	for _, name := range left {
+		errs = append(errs, os.Remove(name))
+	}
+	return errors.Join(errs...)
 }
 
 // SyncFolder puts the names in a folder on the disk.

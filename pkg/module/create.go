@@ -50,6 +50,13 @@ func (s *Supervisor) Prepare(ctx context.Context, spec Spec) error {
 	return err
 }
 
+// Check says whether a spec would be accepted, and does nothing. Errors: InvalidArgument, and
+// whatever keeps its secrets from being looked at.
+func (s *Supervisor) Check(spec Spec) error {
+	_, err := s.check(&spec)
+	return err
+}
+
 func (s *Supervisor) check(spec *Spec) (Lifecycle, error) {
 	if err := spec.Validate(); err != nil {
 		return Lifecycle{}, err

@@ -199,7 +199,9 @@ type device struct {
 	secrets fakeSecrets
 	mute    atomic.Bool // see fakeLogs
 	log     safeBuffer
-	s       *Supervisor
+	// restored is the next supervisor's.
+	restored bool
+	s        *Supervisor
 }
 
 // safeBuffer holds what was logged.
@@ -252,7 +254,7 @@ func (d *device) open(powerCut bool) {
 	var err error
 	d.s, err = Open(d.t.Context(), Config{
 		Store: d.store, Engine: d.engine, Recorder: d.engine, Table: d.table, Sockets: d.sockets, Logs: fakeLogs{d.j, &d.mute}, Identities: d.store, Secrets: &d.secrets,
-		Identity: IdentityEnv{DeviceID: "dev"}, PowerCut: powerCut, Log: log,
+		Identity: IdentityEnv{DeviceID: "dev"}, PowerCut: powerCut, Restored: d.restored, Log: log,
 	})
 	require.NoError(d.t, err)
 }

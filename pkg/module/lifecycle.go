@@ -108,6 +108,9 @@ func (w *worker) whole() bool {
 // and on the disk, while the first process is parked: there is no moment in which
 // a module runs and nobody knows who it is.
 func (w *worker) launch(ctx context.Context, g *Generation) error {
+	if err := w.removeStale(ctx); err != nil {
+		return err
+	}
 	id := ContainerID(w.name, g.Number)
 	// A reboot empties the run folder, so the sockets are made again before each start.
 	if err := w.s.Sockets.Ensure(w.name, wantsManagement(&g.Spec)); err != nil {

@@ -16,7 +16,7 @@ import (
 // load takes up what the database says of a module and, if its first process
 // still lives, its identity. It asks the engine nothing.
 func (w *worker) load(rec *Record, instances map[string]*peer.Instance) {
-	w.rec = rec
+	w.rec, w.stale = rec, w.s.Restored
 	life, err := w.s.Engine.Check(&rec.Current.Spec)
 	if err != nil {
 		// It was accepted once; what it is now is for the operator to see.
@@ -31,7 +31,7 @@ func (w *worker) load(rec *Record, instances map[string]*peer.Instance) {
 		if in == nil {
 			continue
 		}
-		if w.s.Recorder.Alive(*in) {
+		if !w.stale && w.s.Recorder.Alive(*in) {
 			if err := w.s.Table.Add(in); err != nil {
 				w.s.Log.WithError(err).WithField("module", w.name).Error("cannot take up a running instance")
 			}
@@ -116,7 +116,7 @@ func (s *Supervisor) reconcile(ctx context.Context) error {
 	}
 	s.mu.Unlock()
 	var waits []<-chan error
-	cut := s.PowerCut && !s.compared()
+	cut := (s.PowerCut || s.Restored) && !s.compared()
 	for name, found := range byModule {
 		done, err := s.submit(name, true, func(ctx context.Context, w *worker, _ func(error)) error {
 			return w.reconcileSurely(ctx, found, cut)
@@ -302,8 +302,12 @@ func (w *worker) reconcile(ctx context.Context, found map[string]Observed, cut b
 	if err := w.compareRun(ctx, cut); err != nil {
 		return err
 	}
+	stale := w.stale
+	if err := w.removeStale(ctx); err != nil {
+		return err
+	}
 	there := w.instance != nil
-	if !there {
+	if !there && !stale {
 		var err error
 		if there, err = w.isThere(ctx, found); err != nil {
 			return err
@@ -326,6 +330,29 @@ func (w *worker) knows(id string) bool {
 	}
 	return id == ContainerID(w.name, w.rec.Current.Number) ||
 		w.rec.Next != nil && id == ContainerID(w.name, w.rec.Next.Number)
+}
+
+// removeStale removes a container of another time, its run too: its files, its folders and
+// its spec may be other than the record has them.
+func (w *worker) removeStale(ctx context.Context) error {
+	if !w.stale {
+		return nil
+	}
+	id := ContainerID(w.name, w.rec.Current.Number)
+	if exit, err := w.s.Engine.Exited(ctx, id); err == nil && exit == nil {
+		// Its volumes may be those that the next run has. What does not stop is killed below.
+		if err = w.s.Engine.Signal(ctx, id, false); err == nil {
+			_, err = w.awaitExit(ctx, id, w.life.StopTimeout)
+		}
+		if err != nil {
+			w.s.Log.WithError(err).WithField("module", w.name).Warn("cannot stop a container of before the restore in peace")
+		}
+	}
+	if err := w.deleteContainer(ctx, id); err != nil {
+		return fmt.Errorf("cannot remove a container of before the restore: %w", err)
+	}
+	w.stale = false
+	return nil
 }
 
 // settleUpdate ends an update that a crash cut: if the new generation runs, the
@@ -377,7 +404,7 @@ func (w *worker) compareRun(ctx context.Context, cut bool) error {
 	switch {
 	case err == nil && exit == nil && !w.unsure:
 		return nil // it runs, as we knew
-	case err == nil && exit != nil:
+	case err == nil && exit != nil && !w.stale:
 		return w.died(ctx, exit, "exited")
 	case err != nil && !errdefs.IsNotFound(err):
 		return err
@@ -387,12 +414,17 @@ func (w *worker) compareRun(ctx context.Context, cut bool) error {
 	if err := w.ended(ctx, &Exit{Time: time.Now().UTC(), Code: 255, Lost: true, Resume: cut}, "ended while edged or its engine was away"); err != nil {
 		return err
 	}
-	if err := w.deleteTask(ctx, id); err != nil {
-		return err
+	if !w.stale { // else it may run, and is asked to stop: removeStale
+		if err := w.deleteTask(ctx, id); err != nil {
+			return err
+		}
 	}
-	if cut {
+	switch {
+	case cut && w.stale:
+		w.note = "was running when the backup was made"
+	case cut:
 		w.note = "was running when the power went"
-	} else {
+	default:
 		w.applyPolicy()
 	}
 	w.publish()
@@ -400,11 +432,18 @@ func (w *worker) compareRun(ctx context.Context, cut bool) error {
 }
 
 // makeAgain makes a container that should be there and is not: the engine's own
-// data was lost. It works offline when the image is there.
+// data was lost, or the device is another than it was. It works offline when the image is
+// there; one that is not is fetched meanwhile, for the next try.
 func (w *worker) makeAgain(ctx context.Context) error {
 	err := w.makeContainer(ctx, &w.rec.Current)
 	w.broken = err != nil
-	if err != nil {
+	switch {
+	case err == nil:
+		w.fetching.wait = 0
+	case errdefs.IsNotFound(err):
+		w.fetch(w.rec.Current.Spec)
+		fallthrough
+	default:
 		w.note = "its container is gone and cannot be made again: " + err.Error()
 	}
 	w.publish()

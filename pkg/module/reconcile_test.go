@@ -1,7 +1,10 @@
 package module
 
 import (
+	"context"
 	"fmt"
+	"maps"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -395,5 +398,103 @@ func TestADeleteThatFailsInTheMiddleIsFinishedLater(t *testing.T) {
 		after(2 * reconcileRetry)
 		require.Empty(t, d.store.records)
 		require.Empty(t, d.engine.containers)
+	})
+}
+
+// TestWhatABackupKnowsIsMadeAnew: the database is brought back, and the engine has what
+// has become of the modules since.
+func TestWhatABackupKnowsIsMadeAnew(t *testing.T) {
+	onDevice(t, func(t *testing.T, d *device) {
+		on, off, over := d.running("on", no), d.running("off", always), d.running("over", no)
+		require.NoError(t, d.s.Stop(t.Context(), "off", false))
+		records, instances := maps.Clone(d.store.records), maps.Clone(d.store.instances)
+		// Since then:
+		require.NoError(t, d.s.Start(t.Context(), "off"))
+		d.engine.die(over, 3)
+		late := d.running("late", always)
+		synctest.Wait()
+		d.shutDown()
+		d.store.records, d.store.instances = records, instances
+		pid := d.engine.tasks[on].pid
+
+		d.restored = true
+		d.engine.deaf[off] = true
+		d.boot(false)
+		after(time.Minute)
+		require.Equal(t, 1, d.j.count("signal "+on+" kill=false"), "it can put its volumes in order")
+		require.NotEqual(t, pid, d.engine.tasks[on].pid, "what it has mounted is of before")
+		require.Equal(t, 2, d.j.count("create "+on))
+		require.Equal(t, Running, d.state("on").Status.Runtime)
+		require.False(t, d.engine.runs(off), "it did not run then")
+		require.Equal(t, 2, d.j.count("create "+off), "what it would run may be another's spec")
+		require.Equal(t, Running, d.state("over").Status.Runtime, "it ran then")
+		require.NotContains(t, d.engine.containers, late)
+		require.Equal(t, 2, d.table.Len())
+	})
+}
+
+func TestAStartBeforeTheComparisonStartsNothingOfAnotherTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDevice(t)
+		d.store.records["temp"] = Record{Name: "temp", Phase: PhaseReady, Current: *d.place("temp", 1, "made")}
+		d.engine.set("events", fmt.Errorf("no events: %w", errdefs.ErrUnavailable))
+		d.restored = true
+		d.boot(false)
+		defer d.shutDown()
+		require.NoError(t, d.s.Start(t.Context(), "temp"))
+		require.Equal(t, 1, d.j.count("create "+ContainerID("temp", 1)))
+		d.engine.set("events", nil)
+		after(5 * time.Second)
+		require.Equal(t, 1, d.j.count("create "+ContainerID("temp", 1)), "once")
+		require.Equal(t, Running, d.state("temp").Status.Runtime)
+	})
+}
+
+// TestTheImageOfAContainerThatIsGoneIsFetched: a device that takes another's place has the
+// database and nothing else.
+func TestTheImageOfAContainerThatIsGoneIsFetched(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDevice(t)
+		id := ContainerID("temp", 1)
+		var pulls atomic.Int32
+		var away atomic.Bool
+		away.Store(true)
+		rec := Record{Name: "temp", Phase: PhaseReady, Wanted: true, Current: *d.place("temp", 1, "absent"), Exit: &Exit{Resume: true, Lost: true, Code: 255}}
+		rec.Current.Spec.PullPolicy = PullOnCreate
+		d.store.records["temp"] = rec
+		d.engine.fail["create "+id] = fmt.Errorf("no such image: %w", errdefs.ErrNotFound)
+		d.engine.pull = func(context.Context, string) error {
+			if pulls.Add(1); away.Load() {
+				return fmt.Errorf("the registry is away: %w", errdefs.ErrUnavailable)
+			}
+			d.engine.set("create "+id, nil)
+			return nil
+		}
+		d.boot(true)
+		defer d.shutDown()
+		require.Equal(t, Dead, d.state("temp").Status.Runtime)
+		after(time.Hour)
+		require.Less(t, pulls.Load(), int32(15), "a registry that is away is not asked all the time")
+		require.Greater(t, pulls.Load(), int32(5))
+		require.Equal(t, Dead, d.state("temp").Status.Runtime)
+		away.Store(false)
+		after(fetchMost + time.Second)
+		require.Equal(t, Running, d.state("temp").Status.Runtime)
+	})
+}
+
+func TestAnImageThatNothingMayFetchIsNotFetched(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDevice(t)
+		d.store.records["temp"] = Record{Name: "temp", Phase: PhaseReady, Wanted: true, Current: *d.place("temp", 1, "absent")}
+		d.engine.fail["create"] = fmt.Errorf("no such image: %w", errdefs.ErrNotFound)
+		d.engine.pull = func(context.Context, string) error {
+			t.Error("it was asked for")
+			return nil
+		}
+		d.boot(false)
+		defer d.shutDown()
+		after(time.Minute)
+		require.Equal(t, Dead, d.state("temp").Status.Runtime)
 	})
 }

@@ -47,6 +47,9 @@ type Config struct {
 	// PowerCut says that the machine started anew since edged last ran: what ran then is
 	// to run again, whatever its restart policy.
 	PowerCut bool
+	// Restored says that the database is of another time than what the engine has, of a
+	// backup: every module is made anew from it, and runs if it ran then.
+	Restored bool
 	Log      logrus.FieldLogger
 }
 

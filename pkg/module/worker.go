@@ -49,7 +49,9 @@ type worker struct {
 	oom      bool           // an out-of-memory event came for the running instance
 	note     string         // why the module is not running, for its description
 	broken   bool           // its container cannot be made again: dead
-	run      chan struct{}  // closed when a run has ended for good
+	fetching fetching
+	stale    bool          // what the engine has of it is of another time than its record
+	run      chan struct{} // closed when a run has ended for good
 	backoff  backoff
 	restart  *time.Timer
 	again    bool               // what restart waits for is another reconcile

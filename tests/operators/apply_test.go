@@ -5,10 +5,12 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/edged/edged/contrib/imagetar/archive"
 	"github.com/edged/edged/tests/device"
 )
 
@@ -51,6 +53,10 @@ func TestApplyMakesTheDeviceMatchTheManifest(t *testing.T) {
 
 	got = o.apply(2, o.manifest(`"pump":{"settings":{"image":""}}`))
 	require.Contains(t, got.err, "modules.pump.settings.image")
+	for _, more := range []string{"--dry-run", "--no-wait"} {
+		got = o.apply(2, o.manifest(strings.ReplaceAll(waiting("valve", "two"), `\"NetworkMode\"`, `\"Links\":[\"a:b\"],\"NetworkMode\"`)), more)
+		require.Contains(t, got.err, "module valve: createOptions.HostConfig.Links is not supported")
+	}
 	got = o.apply(1, o.manifest(waiting("pump", "two")+`,"none":{"imagePullPolicy":"never","settings":{"image":"edged.local/none:1"}}`))
 	require.Contains(t, got.err, "edged.local/none:1")
 	o.WaitFor("pump", "running")
@@ -71,4 +77,19 @@ func TestApplyGivesUpInTime(t *testing.T) {
 	o.must("start", "edgeAgent")
 	o.WaitFor("pump", "running")
 	require.Equal(t, 1, strings.Count(o.must("list", "-q"), "pump"))
+}
+
+// TestAnImageOfAnArchiveIsWaitedFor is what the quick start does: an archive, a restart, and at
+// once a manifest that names its image.
+func TestAnImageOfAnArchiveIsWaitedFor(t *testing.T) {
+	o := newOperator(t)
+	o.Edged.Signal(syscall.SIGTERM)
+	f, err := os.Create(filepath.Join(o.Home, "images", "brought.tar"))
+	require.NoError(t, err)
+	image := device.ProbeImage(t, "edged.local/brought:1")
+	image.Layers = append(image.Layers, archive.Layer{"/large": {Body: make([]byte, 256<<20), Mode: 0o644}}) // so that it takes a while
+	require.NoError(t, archive.Write(f, image))
+	require.NoError(t, f.Close())
+	o.StartEdged()
+	o.apply(0, o.manifest(strings.ReplaceAll(waiting("pump", "one"), device.Image, "edged.local/brought:1")))
 }

@@ -1,6 +1,7 @@
 package spine
 
 import (
+	"net/http"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -39,4 +40,24 @@ func TestWhatContainerdLeftOfARunKeepsNoModuleDown(t *testing.T) {
 	d.Post("pump", "restart")
 	d.WaitFor("pump", "running")
 	require.DirExists(t, other)
+}
+
+// TestNoModuleChoosesWhatIsRemovedInContainerdsName: the name of its program, which its image
+// or its options say, is in the complaint that there is no such program.
+func TestNoModuleChoosesWhatIsRemovedInContainerdsName(t *testing.T) {
+	d := device.New(t, device.Options{})
+	d.Create(d.CommandSpec("forger", "sleep"))
+	id := containerOf(d, "forger")
+	d.Delete("forger")
+	folder := filepath.Join(t.TempDir(), "io.containerd.runtime.v2.task", d.Namespace, id)
+	require.NoError(t, os.MkdirAll(folder, 0o755))
+	for _, text := range []string{"mkdir " + folder + ": file exists", "x\nmkdir " + folder + ": file exists\n"} {
+		d.Create(device.WithOptions(d.CommandSpec("forger", "sleep"), func(top, _ map[string]any) { top["Entrypoint"] = []string{text} }))
+		require.Equal(t, id, containerOf(d, "forger"))
+		a := d.Host(http.MethodPost, "/modules/forger/start?"+device.Version, "")
+		require.Equal(t, http.StatusBadRequest, a.Status, a.Body)
+		require.Contains(t, a.Body, folder, "containerd repeats it")
+		require.DirExists(t, folder)
+		d.Delete("forger")
+	}
 }

@@ -259,8 +259,9 @@ func TestEachFaultIsFoundByItsID(t *testing.T) {
 		"an operator's CA":         {func(r *rig) { r.ca.Source, r.ca.NotAfter = wire.SourceOperator, "2026-01-20T00:00:00Z" }, "ca", Warning, "valid until"},
 		"an empty archive":         {func(r *rig) { r.write("home/images/agent.tar", "") }, "preload", Error, "agent.tar"},
 		"no image of the agent":    {func(r *rig) { r.images = nil }, "preload", Error, image + " is not here"},
+		"an image to come":         {func(r *rig) { r.images, r.uptime = nil, 2 }, "preload", Warning, "is not here yet: edged was started 2s ago"},
 		"no agent":                 {func(r *rig) { r.modules = r.modules[1:] }, "agent", Error, "there is no module edgeAgent"},
-		"an agent to come":         {func(r *rig) { r.modules, r.uptime = r.modules[1:], 2 }, "agent", Warning, "started 2 s ago"},
+		"an agent to come":         {func(r *rig) { r.modules, r.uptime = r.modules[1:], 2 }, "agent", Warning, "started 2s ago"},
 		"an agent that fails":      {func(r *rig) { r.modules[0] = aModule("edgeAgent", "failed", "exited, exit code 1") }, "agent", Error, "exit code 1"},
 		"a module that failed":     {func(r *rig) { r.modules[1] = aModule("pump", "failed", "exited, exit code 2") }, "modules", Warning, "pump (exited"},
 		"a deployment that failed": {deployedAs(deployment.Failed, "module a: no such image"), "deployment", Error, "0123456789ab was not applied: module a"},
@@ -329,6 +330,11 @@ func TestWhatEdgedAloneKnowsIsSkippedWhileItIsDown(t *testing.T) {
 	}
 	require.Equal(t, Error, got["edged"].Status)
 	require.Equal(t, OK, got["kernel"].Status)
+	// What keeps it from starting is there to see, though.
+	r.configure("[device]\nca_cert = \"/nonexistent/ca.pem\"\nca_key = \"/nonexistent/ca.key\"\n")
+	got = r.run("ca")
+	require.Equal(t, Error, got["ca"].Status)
+	require.Contains(t, got["ca"].Found, "/nonexistent/ca.pem, which [device] names, is not there")
 }
 
 func TestAnUnknownCheckIsRefusedAndTheKnownAreListed(t *testing.T) {

@@ -184,7 +184,12 @@ func (d *device) askInside(ctx context.Context, v *view) outcome {
 // silentServers tells a network that leads nowhere from one that leaves modules out.
 func (d *device) silentServers(ctx context.Context, v *view, hub string, why error) outcome {
 	what := fmt.Sprintf("from inside of module %s no name server answers (%s: %v)", v.module, joinAddrs(v.servers), why)
-	for _, err := range askAll(ctx, v.servers, hub, func(f func() error) error { return f() }) {
+	// The host's loopback is another than the module's.
+	shared := slices.DeleteFunc(slices.Clone(v.servers), func(a netip.Addr) bool { return a.Unmap().IsLoopback() })
+	if len(shared) == 0 {
+		return warn("see that the module runs a server there, or name another: HostConfig.Dns of the module", "%s: they are its own loopback's", what)
+	}
+	for _, err := range askAll(ctx, shared, hub, func(f func() error) error { return f() }) {
 		if silence(err) == nil {
 			return bad("see what stands between: the checks ip-forward and iptables, rules of the chain EDGED-USER-"+d.cfg.Network.Bridge+" and of other firewalls (iptables -L FORWARD -n), and whether the server answers to the modules' subnet",
 				"%s, though it does from the host", what)

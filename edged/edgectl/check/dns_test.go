@@ -104,11 +104,15 @@ func TestNamesAreAskedForFromInsideOfModules(t *testing.T) {
 			r.serveNames(ns, "127.0.0.2", known)
 			r.serveNames(ns, "127.0.0.1", nil)
 		}, Warning, "127.0.0.1 does not answer (nothing within 4s); 127.0.0.2 does"},
-		"nobody listens": {func(r *rig) { r.runs("pump", resolvConf("127.0.0.1")) }, Warning, "no name server answers (127.0.0.1: connection refused), and none does from the host"},
-		"no way there":   {func(r *rig) { r.runs("pump", resolvConf("192.0.2.53")) }, Warning, "192.0.2.53: network is unreachable"},
+		"nobody listens": {func(r *rig) { r.runs("pump", resolvConf("127.0.0.1", "192.0.2.53")) }, Warning, "no name server answers (127.0.0.1, 192.0.2.53: network is unreachable), and none does from the host"},
+		"a loopback that is not the host's": {func(r *rig) {
+			r.serveNames("/proc/self/ns/net", "127.0.0.77", known)
+			r.runs("pump", resolvConf("127.0.0.77"))
+		}, Warning, "no name server answers (127.0.0.77: connection refused): they are its own loopback's"},
+		"no way there": {func(r *rig) { r.runs("pump", resolvConf("192.0.2.53")) }, Warning, "192.0.2.53: network is unreachable"},
 		"no way to a hub": {func(r *rig) {
 			r.configure(hub("hub.example"))
-			r.runs("pump", resolvConf("127.0.0.1"))
+			r.runs("pump", resolvConf("192.0.2.53"))
 		}, Error, "modules cannot find the hub hub.example"},
 		"no server": {func(r *rig) { r.runs("pump", "# nothing\n") }, Warning, "module pump has no name server"},
 		"two modules of which one cannot": {func(r *rig) {

@@ -35,10 +35,22 @@ func (d *device) agent(ctx context.Context) outcome {
 			return judgeAgent(m)
 		}
 	}
-	if used, err := d.Client.Resources(ctx); err == nil && time.Duration(used.ProcessUptime)*time.Second < startup { //nolint:gosec // seconds of uptime
-		return warn("wait a moment and look again", "there is no module %s yet: edged was started %d s ago, and makes it when its images are here", module.AgentName, used.ProcessUptime)
+	if since, ok := d.starting(ctx); ok {
+		return warn(again, "there is no module %s yet: edged was started %s ago, and makes it when its images are here", module.AgentName, since)
 	}
 	return bad("edged's log says why: journalctl -u edged; see [agent] image, and the check preload", "there is no module %s: nothing on this device can be changed", module.AgentName)
+}
+
+const again = "wait a moment and look again"
+
+// starting says how long ago edged was started, if that was just now.
+func (d *device) starting(ctx context.Context) (since time.Duration, ok bool) {
+	used, err := d.Client.Resources(ctx)
+	if err != nil {
+		return 0, false
+	}
+	since = time.Duration(used.ProcessUptime) * time.Second //nolint:gosec // seconds of uptime
+	return since, since < startup
 }
 
 func judgeAgent(m *wire.Module) outcome {
@@ -140,6 +152,9 @@ func (d *device) preload(ctx context.Context) outcome {
 	}
 	if d.cfg.Agent.ImagePullPolicy != "never" {
 		return skip("the agent's image %s is not here, and is asked of its registry", want)
+	}
+	if since, ok := d.starting(ctx); ok {
+		return warn(again, "the agent's image %s is not here yet: edged was started %s ago, and imports archives first", want, since)
 	}
 	return bad("install the package of edged again, which brings it, and restart edged; or name another in [agent] image", "the agent's image %s is not here", want)
 }

@@ -94,13 +94,28 @@ const soon = 30 * 24 * time.Hour
 
 func (d *device) ca(ctx context.Context) outcome {
 	if d.asked != nil {
-		return silent()
+		return d.silentCA()
 	}
 	ca, err := d.Client.CA(ctx)
 	if err != nil {
 		return bad("edged's log says why: journalctl -u edged", "edged has no CA for modules: %v", err)
 	}
 	return judgeCA(ca, d.Now)
+}
+
+// silentCA looks for what keeps an edged that does not answer from starting.
+func (d *device) silentCA() outcome {
+	if d.cfgErr == nil {
+		for _, path := range []string{d.cfg.Device.CACert, d.cfg.Device.CAKey} {
+			if !filepath.IsAbs(path) {
+				continue // there is none, or it is in a TPM or a token
+			}
+			if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+				return bad("put it there, or take ca_cert and ca_key out of [device]: edged makes a CA of its own then", "%s, which [device] names, is not there: edged does not start", path)
+			}
+		}
+	}
+	return silent()
 }
 
 func judgeCA(ca *wire.DeviceCA, now time.Time) outcome {

@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/edged/edged/edged/agent/manifest"
+	"github.com/edged/edged/pkg/client/wire"
 )
 
 func parse(t *testing.T, modules string) *manifest.Deployment {
@@ -30,11 +31,24 @@ func TestDiffNamesWhatChanges(t *testing.T) {
 		{Module: "pump", Kind: Changed, Fields: []string{
 			"image: p:1 -> p:2", "status: running -> stopped", "startup order: 1 -> 2", "env A: changed", "env B: removed", "env C: added",
 			"createOptions.Env X: changed", `createOptions.HostConfig.Binds: ["/a:/a"] -> ["/b:/b"]`,
-		}},
-		{Module: "new", Kind: Added, Image: "n"},
+		}, Made: true},
+		{Module: "new", Kind: Added, Image: "n", Made: true},
 		{Module: "gone", Kind: Removed, Image: "g"},
 	}, changes)
 	require.Empty(t, Diff(next, next, nil))
+}
+
+func TestDiffNamesSecretsAndWhatIsMadeForThem(t *testing.T) {
+	with := func(secrets string) *manifest.Deployment {
+		return parse(t, `{"pump":{"settings":{"image":"i","secrets":{`+secrets+`}}}}`)
+	}
+	before := with(`"a":{"sealed":"edged-secret1d-x"},"b":{"file":"/b"},"c":{"file":"/c"}`)
+	require.Equal(t, []Change{{Module: "pump", Kind: Changed, Made: true, Fields: []string{"secret a: changed", "secret b: removed", "secret c: changed", "secret d: added"}}},
+		Diff(before, with(`"a":{"sealed":"edged-secret1d-y"},"c":{"file":"/c","mode":"0440"},"d":{"file":"/d"}`), nil))
+	// What edged tells of a module that is there.
+	have := []wire.Module{{Name: "pump", Type: "docker", Config: before.Modules[0].Spec.Config, Status: wire.ModuleStatus{RuntimeStatus: wire.RuntimeStatus{Status: "stopped"}}}}
+	have[0].Config.Settings.Secrets = map[string]wire.Secret{"a": {Sealed: true}, "b": {File: "/b"}, "c": {File: "/c"}}
+	require.Equal(t, []Change{{Module: "pump", Kind: Changed, Fields: []string{"status: stopped -> running"}}}, Diff(nil, before, have))
 }
 
 func TestEnvFiles(t *testing.T) {

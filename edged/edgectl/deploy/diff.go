@@ -31,6 +31,9 @@ type Change struct {
 	// Fields are what changes of a module, "what: old -> new". Values of variables are
 	// not in it: they may be secrets.
 	Fields []string `json:"fields,omitempty"`
+	// Made says that the module is made, for the first time or anew: not only started or
+	// stopped.
+	Made bool `json:"-"`
 }
 
 // Diff says what comes of a deployment where before is the one there is, nil without,
@@ -54,11 +57,11 @@ func Diff(before, next *manifest.Deployment, have []wire.Module) []Change {
 		was, known := old[m.Spec.Name]
 		delete(old, m.Spec.Name)
 		if !known {
-			changes = append(changes, Change{Module: m.Spec.Name, Kind: Added, Image: m.Spec.Config.Settings.Image})
+			changes = append(changes, Change{Module: m.Spec.Name, Kind: Added, Image: m.Spec.Config.Settings.Image, Made: true})
 			continue
 		}
-		if fields := compare(&was, &m); len(fields) > 0 {
-			changes = append(changes, Change{Module: m.Spec.Name, Kind: Changed, Fields: fields})
+		if fields, made := compare(&was, &m); len(fields) > 0 {
+			changes = append(changes, Change{Module: m.Spec.Name, Kind: Changed, Fields: fields, Made: made})
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(old)) {
@@ -80,7 +83,8 @@ func asIs(m *wire.Module) manifest.Module {
 	}
 }
 
-func compare(was, is *manifest.Module) (fields []string) {
+// compare says what is other, and whether the module has to be made anew for it.
+func compare(was, is *manifest.Module) (fields []string, made bool) {
 	say := func(what string, a, b any) {
 		if !reflect.DeepEqual(a, b) {
 			fields = append(fields, fmt.Sprintf("%s: %v -> %v", what, a, b))
@@ -91,8 +95,8 @@ func compare(was, is *manifest.Module) (fields []string) {
 	if a.ImageHash != b.ImageHash {
 		say("image hash", orNone(a.ImageHash), orNone(b.ImageHash))
 	}
+	spec := len(fields)
 	say("status", running(was.Run), running(is.Run))
-	say("management socket", a.Management, b.Management)
 	if was.Order != unknownOrder {
 		say("startup order", was.Order, is.Order)
 		say("pull policy", was.Spec.ImagePullPolicy, is.Spec.ImagePullPolicy)
@@ -100,8 +104,30 @@ func compare(was, is *manifest.Module) (fields []string) {
 			fields = append(fields, "credentials of the registry")
 		}
 	}
+	rest := len(fields) - spec
+	say("management socket", a.Management, b.Management)
+	fields = append(fields, compareSecrets(a.Secrets, b.Secrets)...)
 	fields = append(fields, compareEnv(was.Spec.Config.Env, is.Spec.Config.Env)...)
-	return append(fields, compareOptions("createOptions", object(a.CreateOptions), object(b.CreateOptions))...)
+	fields = append(fields, compareOptions("createOptions", object(a.CreateOptions), object(b.CreateOptions))...)
+	return fields, len(fields) > rest
+}
+
+// compareSecrets names those that are other. edged does not say what was sealed.
+func compareSecrets(was, is map[string]wire.Secret) []string {
+	texts := func(all, other map[string]wire.Secret) map[string]string {
+		m := map[string]string{}
+		for name, s := range all {
+			if s.Sealed == true || other[name].Sealed == true {
+				s.Sealed = s.Sealed != nil
+			}
+			b, err := json.Marshal(s)
+			if err == nil {
+				m[name] = string(b)
+			}
+		}
+		return m
+	}
+	return keys("secret ", texts(was, is), texts(is, was))
 }
 
 func orNone(s string) string {

@@ -7,11 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
-	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"time"
 )
 
@@ -82,69 +79,6 @@ func Write(w io.Writer, s Source) error {
 	}
 	if err = errors.Join(err, t.Close(), z.Close()); err != nil {
 		return fmt.Errorf("cannot write backup: %w", err)
-	}
-	return nil
-}
-
-// add puts a file or a folder and all below into the archive. Sockets, pipes and
-// devices stay out: they mean nothing on another day.
-func add(t *tar.Writer, from, to string) error {
-	return filepath.WalkDir(from, func(path string, entry fs.DirEntry, err error) error {
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		st, err := entry.Info()
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil
-		}
-		if err != nil || !st.Mode().IsRegular() && !st.IsDir() && st.Mode()&fs.ModeSymlink == 0 {
-			return err
-		}
-		rel, err := filepath.Rel(from, path)
-		if err != nil {
-			return err
-		}
-		return addOne(t, path, filepath.Join(to, rel), st)
-	})
-}
-
-func addOne(t *tar.Writer, path, name string, st fs.FileInfo) error {
-	link := ""
-	if st.Mode()&fs.ModeSymlink != 0 {
-		var err error
-		if link, err = os.Readlink(path); err != nil {
-			return err
-		}
-	}
-	h, err := tar.FileInfoHeader(st, link)
-	if err != nil {
-		return err
-	}
-	h.Name, h.Uname, h.Gname, h.Format = name, "", "", tar.FormatPAX
-	if st.IsDir() {
-		h.Name += "/"
-	}
-	if !st.Mode().IsRegular() {
-		return t.WriteHeader(h)
-	}
-	// Not through a link that came in its place meanwhile.
-	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	if err := t.WriteHeader(h); err != nil {
-		return err
-	}
-	// A file that grows is cut where it was; one that shrinks is an error.
-	if _, err := io.CopyN(t, f, h.Size); err != nil {
-		return fmt.Errorf("%s changed while it was read: %w", path, err)
 	}
 	return nil
 }

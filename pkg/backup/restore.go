@@ -12,8 +12,6 @@ import (
 
 	"github.com/containerd/errdefs"
 	"golang.org/x/sys/unix"
-
-	"github.com/edged/edged/pkg/file"
 )
 
 // Lock keeps edged from running on a home until release is called;
@@ -55,10 +53,13 @@ type Target struct {
 }
 
 // Restore brings an archive back. A newer database than edged knows is refused,
-// errdefs.FailedPrecondition. All is unpacked beside before anything is replaced. The
-// caller holds the Lock.
+// errdefs.FailedPrecondition. All is unpacked beside and on the disk before anything is
+// replaced; a power cut from then on is what Settle is for. The caller holds the Lock.
 func Restore(r io.Reader, to Target) (done Restored, err error) {
-	home, config := to.Home, to.Config
+	home := to.Home
+	if err := settle(home); err != nil {
+		return done, err
+	}
 	a, err := open(r)
 	if err != nil {
 		return done, err
@@ -68,28 +69,29 @@ func Restore(r io.Reader, to Target) (done Restored, err error) {
 			return done, fmt.Errorf("cannot restore: the backup is of edged %s with schema %d, the edged here knows up to %d; install the newer edged first: %w", a.info.Version, s.has, s.known, errdefs.ErrFailedPrecondition)
 		}
 	}
-	staged, err := os.MkdirTemp(home, ".restore-*")
+	staged, err := os.MkdirTemp(home, restorePrefix+"*")
 	if err != nil {
 		return done, fmt.Errorf("cannot restore: %w", err)
 	}
-	defer os.RemoveAll(staged) //nolint:errcheck // what is left of it harms nobody
+	defer os.RemoveAll(staged) //nolint:errcheck // what is left of it goes with the next Settle
 	if err := unpack(a.tar, staged, to.Group); err != nil {
 		return done, fmt.Errorf("cannot restore: %w", err)
 	}
-	if _, err := os.Stat(filepath.Join(staged, "home", "edged.db")); err != nil {
+	if st, err := os.Lstat(filepath.Join(staged, "home", "edged.db")); err != nil || !st.Mode().IsRegular() {
 		return done, fmt.Errorf("cannot restore: there is no database in the backup: %w", errdefs.ErrInvalidArgument)
 	}
 	done = Restored{Info: a.info, Aside: filepath.Join(home, "before-restore-"+to.Stamp)}
-	// What belongs to a database goes with it.
-	logs := []string{"edged.db-wal", "edged.db-shm"}
-	if _, err := os.Stat(filepath.Join(staged, "home", "catalog.db")); err == nil {
-		logs = append(logs, "catalog.db-wal", "catalog.db-shm")
-	}
-	if err := swap(filepath.Join(staged, "home"), home, done.Aside, logs...); err != nil {
+	// Out of what is to take the home's place: it goes elsewhere.
+	configuration := staged + "-config"
+	defer os.RemoveAll(configuration) //nolint:errcheck // as above
+	if err := os.Rename(filepath.Join(staged, "config"), configuration); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return done, fmt.Errorf("cannot restore: %w", err)
 	}
-	if config != "" {
-		if err := replaceFiles(filepath.Join(staged, "config"), config); err != nil {
+	if err := swap(staged, home, filepath.Base(done.Aside)); err != nil {
+		return done, fmt.Errorf("cannot restore: %w", err)
+	}
+	if to.Config != "" {
+		if err := replaceFiles(configuration, to.Config); err != nil {
 			return done, fmt.Errorf("cannot restore the configuration: %w", err)
 		}
 	}
@@ -148,13 +150,33 @@ func unpack(t *tar.Reader, folder string, group int) error {
 	return nil
 }
 
+// floor is what a restore leaves of a disk, or a twentieth of a small one: modules run on
+// meanwhile, and a few kilobytes can unpack to anything.
+const floor = 64 << 20
+
+// room is errdefs.ResourceExhausted where a file would leave less than that.
+func room(folder string, size int64) error {
+	var s unix.Statfs_t
+	if err := unix.Statfs(folder, &s); err != nil {
+		return err
+	}
+	block := uint64(s.Bsize) //nolint:gosec,unconvert // positive; 32 bits wide on arm
+	if s.Bavail*block < uint64(size)+min(floor, s.Blocks*block/20) {
+		return fmt.Errorf("the backup needs more room than there is: %w", errdefs.ErrResourceExhausted)
+	}
+	return nil
+}
+
 func unpackFile(t *tar.Reader, root *os.Root, h *tar.Header) error {
+	if err := room(root.Name(), h.Size); err != nil {
+		return err
+	}
 	f, err := root.OpenFile(h.Name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
 	}
 	_, err = io.CopyN(f, t, h.Size)
-	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+	if err = errors.Join(err, f.Close()); err != nil {
 		return err
 	}
 	return own(root, h)
@@ -164,100 +186,4 @@ func unpackFile(t *tar.Reader, root *os.Root, h *tar.Header) error {
 func own(root *os.Root, h *tar.Header) error {
 	mode := fs.FileMode(h.Mode).Perm() | h.FileInfo().Mode()&(fs.ModeSetuid|fs.ModeSetgid|fs.ModeSticky)
 	return errors.Join(root.Lchown(h.Name, h.Uid, h.Gid), root.Chmod(h.Name, mode), root.Chtimes(h.Name, h.ModTime, h.ModTime))
-}
-
-// swap puts what is staged into the home's place, by renames. What fails is taken back.
-func swap(staged, home, aside string, also ...string) error {
-	entries, err := os.ReadDir(staged)
-	if err != nil {
-		return err
-	}
-	if err := os.Mkdir(aside, 0o700); err != nil {
-		return err
-	}
-	names := also
-	for _, e := range entries {
-		names = append(names, e.Name())
-	}
-	var undo []func()
-	move := func(from, to string) error {
-		err := os.Rename(from, to)
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil
-		}
-		if err == nil {
-			undo = append(undo, func() { _ = os.Rename(to, from) })
-		}
-		return err
-	}
-	for _, name := range names {
-		if err = move(filepath.Join(home, name), filepath.Join(aside, name)); err != nil {
-			break
-		}
-		if err = move(filepath.Join(staged, name), filepath.Join(home, name)); err != nil {
-			break
-		}
-	}
-	if err != nil {
-		for i := len(undo) - 1; i >= 0; i-- {
-			undo[i]()
-		}
-		return errors.Join(err, os.RemoveAll(aside))
-	}
-	return file.SyncFolder(home)
-}
-
-// replaceFiles copies the files of one folder, and of those in it, over another.
-func replaceFiles(from, to string) error {
-	return filepath.WalkDir(from, func(path string, entry fs.DirEntry, err error) error {
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		rel, err := filepath.Rel(from, path)
-		if err != nil {
-			return err
-		}
-		target := filepath.Join(to, rel)
-		if entry.IsDir() {
-			return os.MkdirAll(target, 0o750)
-		}
-		if !entry.Type().IsRegular() {
-			return nil
-		}
-		st, err := entry.Info()
-		if err != nil {
-			return err
-		}
-		b, err := file.ReadIn(from, rel, 1<<20)
-		if err != nil {
-			return err
-		}
-		return file.Write(target, b, st.Mode().Perm(), -1)
-	})
-}
-
-// Reset removes what a home holds but for what is kept: the lock, the operator's image
-// archives, and keys and volumes where they are asked for. The caller holds the Lock.
-func Reset(home string, keep ...string) error {
-	entries, err := os.ReadDir(home)
-	if err != nil {
-		return fmt.Errorf("cannot reset: %w", err)
-	}
-	kept := map[string]bool{"edged.lock": true, "images": true}
-	for _, name := range keep {
-		kept[name] = true
-	}
-	var errs []error
-	for _, e := range entries {
-		if !kept[e.Name()] {
-			errs = append(errs, os.RemoveAll(filepath.Join(home, e.Name())))
-		}
-	}
-	if err := errors.Join(errs...); err != nil {
-		return fmt.Errorf("cannot reset: %w", err)
-	}
-	return file.SyncFolder(home)
 }
