@@ -68,6 +68,7 @@ type daemon struct {
 	decider    *access.Decider
 	identities *identity.Registry
 	images     *image.Keeper
+	catalog    builtCatalog
 	packages   *upload.Packages
 	sockets    *sockets
 	supervisor *module.Supervisor
@@ -130,6 +131,7 @@ func newDaemon(ctx context.Context, file string, cfg *config.Config, activation 
 	}
 	d.logs = modulelog.NewStore(filepath.Join(cfg.Home, "logs"))
 	d.decider = access.New(d.grants(cfg))
+	d.openCatalog(ctx)
 	d.images = d.newImages()
 	if d.packages, err = d.openPackages(ctx); err != nil {
 		return nil, err
@@ -161,6 +163,7 @@ func newDaemon(ctx context.Context, file string, cfg *config.Config, activation 
 	}
 	d.supervisor.Run()
 	d.goes(func() { d.afterStart(ctx) })
+	d.goes(func() { d.runIndex(ctx) })
 	d.goes(func() { d.ca.Run(ctx) })
 	d.goes(func() { d.runPackages(ctx) })
 	d.goes(func() { notifier.Watchdog(ctx, d.probe) })
@@ -232,7 +235,7 @@ func (d *daemon) serve(ctx context.Context) error {
 		Networks:      d.listNetworks,
 		Secrets:       d.box,
 		SetLogLevel:   d.setLogLevel,
-		Further:       d.uploadMounts(limits),
+		Further:       append(d.uploadMounts(limits), d.mountCatalog(limits)),
 		Deployments:   d.deployments(),
 	}), limits, d.log))
 	d.sockets.handle(listen.Workload, httpapi.NewServer(workload.New(workload.Config{
@@ -353,7 +356,7 @@ func (d *daemon) newImages() *image.Keeper {
 		}
 	}
 	return image.New(image.Config{
-		Engine: d.engine, Store: d.store, Keep: d.cfg.Images.Keep.Duration, DiskHigh: d.cfg.Images.DiskHigh, Protected: protected, Log: d.log,
+		Engine: d.engine, Store: d.store, Keep: d.cfg.Images.Keep.Duration, DiskHigh: d.cfg.Images.DiskHigh, Protected: protected, Removed: d.imageRemoved, Log: d.log,
 	})
 }
 
@@ -437,6 +440,7 @@ func (d *daemon) close() {
 	if d.keys != nil {
 		d.warn(d.keys.Close())
 	}
+	d.closeCatalog()
 	if d.store != nil {
 		d.warn(d.store.Close())
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/sirupsen/logrus"
 
+	"github.com/edged/edged/pkg/catalog/inventory"
 	"github.com/edged/edged/pkg/config"
 	"github.com/edged/edged/pkg/listen"
 )
@@ -33,14 +34,17 @@ func main() {
 }
 
 func run(args []string) error {
+	if len(args) == 1 && args[0] == inventory.Argument {
+		return inventory.Serve() // edged starts itself so, as nobody: no flag for people
+	}
 	flags := flag.NewFlagSet("edged", flag.ContinueOnError)
 	file := flags.String("config", defaultConfig, "configuration `file`")
 	level := flags.String("log-level", "info", "error, warn, info or debug")
 	showVersion := flags.Bool("version", false, "print the version and exit")
 	check := flags.Bool("check-config", false, "check the configuration and exit")
 	newKeys := flags.Bool("new-keys", false, "give up the device's keys and all they protect, so that the next start makes new ones, and exit")
-	schema := flags.Bool("schema", false, "print the newest schema of the database that this program knows, and exit")
-	backup := flags.String("backup-database", "", "write a consistent copy of the database to `file`, print its schema, and exit; edged may be running")
+	schema := flags.Bool("schema", false, "print the newest schemas of the database and the catalog that this program knows, and exit")
+	backup := flags.String("backup-database", "", "write a consistent copy of the database to `file` and of the catalog beside it, print their schemas, and exit; edged may be running")
 	recoverAgent := flags.Bool("recover-agent", false, "let the next start make edgeAgent anew from the configuration, and exit")
 	if err := flags.Parse(args); err != nil {
 		return err
@@ -73,7 +77,7 @@ func run(args []string) error {
 		return nil
 	}
 	if *backup != "" {
-		return backUp(context.Background(), cfg, *backup, os.Stdout)
+		return backUp(context.Background(), cfg, *backup, os.Stdout, os.Stderr)
 	}
 	if *recoverAgent {
 		return forgetAgent(context.Background(), cfg)

@@ -5,33 +5,53 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strconv"
+
+	"github.com/containerd/errdefs"
 
 	"github.com/edged/edged/pkg/audit"
 	"github.com/edged/edged/pkg/config"
 	"github.com/edged/edged/pkg/module"
 	"github.com/edged/edged/pkg/peer"
 	"github.com/edged/edged/pkg/store"
+	"github.com/edged/edged/pkg/store/builds"
 )
 
 // What edgectl needs of the database is done by edged, which alone knows its schema:
 // one program that links a database is enough for a small device.
 
-// printSchema is --schema: by it a backup of a newer edged is refused.
+// printSchema is --schema: by it a backup of a newer edged is refused. The catalog's is
+// the second line.
 func printSchema(out io.Writer) error {
-	n, err := store.Schema()
-	if err == nil {
-		_, err = fmt.Fprintln(out, n)
+	for _, schema := range []func() (int64, error){store.Schema, builds.Schema} {
+		n, err := schema()
+		if err == nil {
+			_, err = fmt.Fprintln(out, n)
+		}
+		if err != nil {
+			return err
+		}
 	}
-	return err
+	return nil
 }
 
-// backUp is --backup-database.
-func backUp(ctx context.Context, cfg *config.Config, to string, out io.Writer) error {
+// backUp is --backup-database. The catalog is copied beside it, and its schema is the
+// second line, 0 when there is none: a catalog that is broken is no reason to have no
+// backup of the rest.
+func backUp(ctx context.Context, cfg *config.Config, to string, out, complaints io.Writer) error {
 	n, err := store.BackUp(ctx, cfg.Home, to)
-	if err == nil {
-		_, err = fmt.Fprintln(out, n)
+	if err != nil {
+		return err
 	}
+	catalog, err := builds.BackUp(ctx, cfg.Home, filepath.Join(filepath.Dir(to), builds.File))
+	if err != nil {
+		if !errdefs.IsNotFound(err) {
+			fmt.Fprintln(complaints, "edged: the catalog is not in the backup:", err)
+		}
+		catalog = 0
+	}
+	_, err = fmt.Fprintf(out, "%d\n%d\n", n, catalog)
 	return err
 }
 

@@ -56,6 +56,12 @@ func edgedSays(ctx context.Context, args ...string) (string, error) {
 	return strings.TrimSpace(string(out)), err
 }
 
+// parseSchemas reads what edged says of its databases: a number each, the catalog's last.
+func parseSchemas(said string) (s backup.Schemas, err error) {
+	_, err = fmt.Sscan(said, &s.Database, &s.Catalog)
+	return s, err
+}
+
 // edgedGroup is the id of the group edged, -1 without one.
 func edgedGroup() int {
 	g, err := user.LookupGroup("edged")
@@ -81,7 +87,7 @@ func (a *app) backup() *cobra.Command {
 	var volumes, noKeys bool
 	cmd := &cobra.Command{
 		Use: "backup", Short: "Write what this device is into an archive", Args: usage(cobra.NoArgs), ValidArgsFunction: cobra.NoFileCompletions,
-		Long: `Write the database, the keys, the deployment and the configuration into an archive, also
+		Long: `Write the databases, the keys, the deployment and the configuration into an archive, also
 while edged runs. Of the configuration it is the file, its config.d, and what lies in
 the same folder of networks, CA and trust bundle. With --volumes the volumes are in it as well, as their files are at the
 moment: stop the modules that write to them first. Images, packages and logs are not in it; keys in
@@ -110,16 +116,19 @@ Who has the archive can be this device: keep it as safe as the device itself.`,
 			if err != nil {
 				return err
 			}
-			schema, err := strconv.ParseInt(said, 10, 64)
+			schemas, err := parseSchemas(said)
 			if err != nil {
-				return fmt.Errorf("cannot read the schema of the copy: %w", err)
+				return fmt.Errorf("cannot read the schemas of the copies: %w", err)
 			}
 			src := backup.Source{
 				Home: cfg.Home, Config: filepath.Dir(file), ConfigFiles: configFiles(cfg, file, !noKeys), Database: copied,
 				Info: backup.Info{
-					Format: backup.Format, Version: version, Schema: schema, Created: a.now().UTC().Format(time.RFC3339), Host: cfg.Hostname,
+					Format: backup.Format, Version: version, Schema: schemas.Database, CatalogSchema: schemas.Catalog, Created: a.now().UTC().Format(time.RFC3339), Host: cfg.Hostname,
 					Keys: !noKeys, Volumes: volumes,
 				},
+			}
+			if schemas.Catalog > 0 {
+				src.Catalog = filepath.Join(dir, "catalog.db") // beside the other, where edged put it
 			}
 			r, w := io.Pipe()
 			written := make(chan struct{})
@@ -196,9 +205,9 @@ as the backup has them, and removes those of which it does not know. A backup of
 			if err != nil {
 				return err
 			}
-			schema, err := strconv.ParseInt(said, 10, 64)
+			schemas, err := parseSchemas(said)
 			if err != nil {
-				return fmt.Errorf("cannot read edged's schema: %w", err)
+				return fmt.Errorf("cannot read edged's schemas: %w", err)
 			}
 			f, err := os.Open(args[0])
 			if err != nil {
@@ -227,7 +236,7 @@ as the backup has them, and removes those of which it does not know. A backup of
 			if withConfig {
 				folder = filepath.Dir(file)
 			}
-			done, err := backup.Restore(f, backup.Target{Home: cfg.Home, Config: folder, Schema: schema, Group: edgedGroup(), Stamp: a.now().Format("20060102-150405")})
+			done, err := backup.Restore(f, backup.Target{Home: cfg.Home, Config: folder, Schemas: schemas, Group: edgedGroup(), Stamp: a.now().Format("20060102-150405")})
 			if err != nil {
 				return err
 			}
@@ -249,7 +258,7 @@ func (a *app) factoryReset() *cobra.Command {
 	var yes, keepKeys, keepVolumes bool
 	cmd := &cobra.Command{
 		Use: "factory-reset", Short: "Make this device forget everything", Args: usage(cobra.NoArgs), ValidArgsFunction: cobra.NoFileCompletions,
-		Long: `Remove all that edged keeps: the database, keys, volumes, logs and the deployment, for
+		Long: `Remove all that edged keeps: the databases, keys, volumes, logs and the deployment, for
 good. edged has to be stopped. Its next start removes the modules' containers and begins
 as on the first day. The configuration and image archives stay. Deleting does not wipe a
 disk: who can read it raw may find what was there.`,

@@ -272,21 +272,15 @@ func (a *app) completeRevisions(_ *cobra.Command, args []string, _ string) ([]co
 	if len(args) > 0 {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
-	var all []cobra.Completion
-	err := a.withClient(func(c *client.Client) error {
-		ctx, cancel := context.WithTimeout(context.Background(), completeTimeout)
-		defer cancel()
+	history := func(c *client.Client, ctx context.Context) ([]deployment.Entry, error) {
 		d, err := c.Deployment(ctx)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		for _, e := range d.History {
-			all = append(all, cobra.CompletionWithDesc(printable(short(e.Revision)), printable(string(e.Phase)+", "+seconds(e.Time))))
-		}
-		return nil
-	})
-	if err != nil {
-		return nil, cobra.ShellCompDirectiveError
+		return d.History, nil
 	}
-	return all, cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveKeepOrder
+	found, directive := fromEdged(a, args, history, func(e *deployment.Entry) (name, about string) {
+		return short(e.Revision), string(e.Phase) + ", " + seconds(e.Time)
+	})
+	return found, directive | cobra.ShellCompDirectiveKeepOrder
 }

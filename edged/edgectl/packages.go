@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -197,20 +196,7 @@ A template is once a package, with the fields that "edgectl package list --help"
 
 // completePackages completes uids, with what they are beside them.
 func (a *app) completePackages(_ *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
-	ctx, cancel := context.WithTimeout(context.Background(), completeTimeout)
-	defer cancel()
-	var all []wire.PackageModule
-	if err := a.withClient(func(c *client.Client) (err error) {
-		all, err = c.Packages(ctx)
-		return err
-	}); err != nil {
-		return nil, cobra.ShellCompDirectiveError
-	}
-	var found []cobra.Completion
-	for i := range all {
-		if p := &all[i]; !slices.Contains(args, p.UID) && printable(p.UID) == p.UID {
-			found = append(found, cobra.CompletionWithDesc(p.UID, printable(p.ModuleName+":"+p.SemanticVersion)))
-		}
-	}
-	return found, cobra.ShellCompDirectiveNoFileComp
+	return fromEdged(a, args, (*client.Client).Packages, func(p *wire.PackageModule) (name, about string) {
+		return p.UID, p.ModuleName + ":" + p.SemanticVersion
+	})
 }

@@ -161,20 +161,10 @@ func (a *app) withClient(do func(*client.Client) error) error {
 
 // completeVolumes completes names of volumes that may be removed.
 func (a *app) completeVolumes(_ *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
-	ctx, cancel := context.WithTimeout(context.Background(), completeTimeout)
-	defer cancel()
-	var all []wire.Volume
-	if err := a.withClient(func(c *client.Client) (err error) {
-		all, err = c.Volumes(ctx)
-		return err
-	}); err != nil {
-		return nil, cobra.ShellCompDirectiveError
-	}
-	var found []cobra.Completion
-	for _, v := range unusedVolumes(all) {
-		if !slices.Contains(args, v.Name) && printable(v.Name) == v.Name {
-			found = append(found, v.Name)
+	return fromEdged(a, args, (*client.Client).Volumes, func(v *wire.Volume) (name, about string) {
+		if len(v.Modules) > 0 {
+			return "", ""
 		}
-	}
-	return found, cobra.ShellCompDirectiveNoFileComp
+		return v.Name, ""
+	})
 }

@@ -15,6 +15,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode"
 
 	"github.com/coreos/go-systemd/v22/journal"
 	"github.com/edged/edged/pkg/module"
@@ -39,6 +40,10 @@ type Event struct {
 	Module string
 	// Volume is the one the path names.
 	Volume string
+	// Build is the uid of the catalog's row, or how many rows.
+	Build string
+	// Comment is what the caller said of it; what is long is cut.
+	Comment string
 	// Package is the uid of the one that came or went.
 	Package string
 	// Revision is of the manifest that the request brought.
@@ -187,7 +192,7 @@ func fields(e Event, kind string, repeated int) map[string]string {
 		"caller": e.Caller.Kind.String(), "caller_uid": fmt.Sprint(e.Caller.UID), "caller_pid": fmt.Sprint(e.Caller.PID),
 		"proof": string(e.Caller.Proof), "listener": e.Caller.Listener,
 	}
-	optional := map[string]string{"module": e.Module, "volume": e.Volume, "package": e.Package, "revision": e.Revision, "rule": e.Rule, "reason": e.Reason, "caller_module": e.Caller.Module()}
+	optional := map[string]string{"module": e.Module, "volume": e.Volume, "package": e.Package, "revision": e.Revision, "build": bounded(e.Build), "comment": bounded(e.Comment), "rule": e.Rule, "reason": e.Reason, "caller_module": e.Caller.Module()}
 	if e.Caller.Instance != nil {
 		optional["caller_container"] = e.Caller.Instance.ContainerID
 	}
@@ -200,6 +205,20 @@ func fields(e Event, kind string, repeated int) map[string]string {
 		}
 	}
 	return f
+}
+
+// maxText bounds what callers write into the log, in bytes.
+const maxText = 512
+
+// bounded makes one line of a text, in which nothing steers a terminal, and cuts it.
+func bounded(s string) string {
+	s = strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return ' '
+		}
+		return r
+	}, s[:min(len(s), maxText)])
+	return strings.ToValidUTF8(s, "")
 }
 
 // toJournal gives every field a name of its own, EDGED_..., so that journalctl can ask for it.

@@ -24,6 +24,8 @@ type Info struct {
 	// Version of the edged that wrote it, and Schema of its database.
 	Version string `json:"version"`
 	Schema  int64  `json:"schema"`
+	// CatalogSchema is of the catalog's database; 0 when it is not in it.
+	CatalogSchema int64 `json:"catalogSchema,omitempty"`
 	// Created is RFC 3339 in UTC, Host the name of the device.
 	Created string `json:"created"`
 	Host    string `json:"host"`
@@ -35,9 +37,9 @@ type Info struct {
 // Source is what is put into an archive.
 type Source struct {
 	Info Info
-	// Home and Config are folders; Database is the copy of the database that stands for
-	// the one in Home.
-	Home, Config, Database string
+	// Home and Config are folders; Database and Catalog are copies of the databases that
+	// stand for those in Home. Catalog may be missing.
+	Home, Config, Database, Catalog string
 	// ConfigFiles are the files and folders of Config that belong to the configuration:
 	// whatever else lies beside them is nobody's business here.
 	ConfigFiles []string
@@ -57,6 +59,7 @@ func Write(w io.Writer, s Source) error {
 	}
 	parts := []struct{ from, to string }{
 		{s.Database, "home/edged.db"},
+		{s.Catalog, "home/catalog.db"},
 		{filepath.Join(s.Home, "agent", "desired"), "home/agent/desired"},
 		{filepath.Join(s.Home, "agent", "status"), "home/agent/status"},
 	}
@@ -70,7 +73,7 @@ func Write(w io.Writer, s Source) error {
 		parts = append(parts, struct{ from, to string }{filepath.Join(s.Home, "volumes"), "home/volumes"})
 	}
 	for _, p := range parts {
-		if err == nil {
+		if err == nil && p.from != "" {
 			err = add(t, p.from, p.to)
 		}
 	}
@@ -124,7 +127,7 @@ func allowed(name string) bool {
 	if !filepath.IsLocal(name) || filepath.Clean(name) != name {
 		return false
 	}
-	for _, place := range []string{"home/edged.db", "home/agent", "home/keys", "home/volumes", "config"} {
+	for _, place := range []string{"home/edged.db", "home/catalog.db", "home/agent", "home/keys", "home/volumes", "config"} {
 		if name == place || strings.HasPrefix(name, place+"/") {
 			return true
 		}

@@ -47,27 +47,33 @@ func aDevice(t *testing.T) Source {
 	put(t, filepath.Join(config, "config.toml"), "version = 1\n", 0o640)
 	copied := filepath.Join(t.TempDir(), "edged.db")
 	put(t, copied, "the database", 0o600)
+	builds := filepath.Join(t.TempDir(), "catalog.db")
+	put(t, builds, "the catalog", 0o600)
 	put(t, filepath.Join(config, "net.d", "plant.conflist"), "{}", 0o640)
 	put(t, filepath.Join(config, "shadow"), "another's secret", 0o600)
-	return Source{Home: home, Config: config, ConfigFiles: []string{"config.toml", "net.d", "none.d"}, Database: copied, Info: Info{Format: Format, Version: "1", Schema: 3, Keys: true, Volumes: true}}
+	return Source{Home: home, Config: config, ConfigFiles: []string{"config.toml", "net.d", "none.d"}, Database: copied, Catalog: builds, Info: Info{Format: Format, Version: "1", Schema: 3, CatalogSchema: 1, Keys: true, Volumes: true}}
 }
 
 func TestWhatIsBackedUpComesBackAsItWas(t *testing.T) {
 	var archive bytes.Buffer
 	require.NoError(t, Write(&archive, aDevice(t)))
 	home, config := t.TempDir(), t.TempDir()
-	for name, text := range map[string]string{"edged.db": "old", "edged.db-wal": "old", "keys/master": "old", "keys/extra": "old"} {
+	for name, text := range map[string]string{"edged.db": "old", "edged.db-wal": "old", "catalog.db": "old", "catalog.db-wal": "old", "keys/master": "old", "keys/extra": "old"} {
 		put(t, filepath.Join(home, name), text, 0o600)
 	}
-	_, err := Restore(bytes.NewReader(archive.Bytes()), Target{home, config, 2, 4242, "1"})
+	_, err := Restore(bytes.NewReader(archive.Bytes()), Target{home, config, Schemas{2, 1}, 4242, "1"})
 	require.True(t, errdefs.IsFailedPrecondition(err), "a newer schema")
 	require.Equal(t, "old", read(t, filepath.Join(home, "edged.db")))
+	_, err = Restore(bytes.NewReader(archive.Bytes()), Target{home, config, Schemas{3, 0}, 4242, "1"})
+	require.True(t, errdefs.IsFailedPrecondition(err), "a newer schema of the catalog")
 
-	done, err := Restore(bytes.NewReader(archive.Bytes()), Target{home, config, 3, 4242, "1"})
+	done, err := Restore(bytes.NewReader(archive.Bytes()), Target{home, config, Schemas{3, 1}, 4242, "1"})
 	require.NoError(t, err)
 	require.Equal(t, "1", done.Info.Version)
 	require.Equal(t, "the database", read(t, filepath.Join(home, "edged.db")))
 	require.NoFileExists(t, filepath.Join(home, "edged.db-wal"), "it belongs to the old one")
+	require.Equal(t, "the catalog", read(t, filepath.Join(home, "catalog.db")))
+	require.NoFileExists(t, filepath.Join(home, "catalog.db-wal"))
 	require.Equal(t, "key", read(t, filepath.Join(home, "keys", "master")))
 	require.NoFileExists(t, filepath.Join(home, "keys", "extra"))
 	require.Equal(t, "old", read(t, filepath.Join(done.Aside, "keys", "extra")))
@@ -92,6 +98,22 @@ func TestWhatIsBackedUpComesBackAsItWas(t *testing.T) {
 	left, err := filepath.Glob(filepath.Join(home, ".restore-*"))
 	require.NoError(t, err)
 	require.Empty(t, left)
+}
+
+// TestABackupWithoutACatalogLeavesTheOneThatIsThere with all that belongs to it.
+func TestABackupWithoutACatalogLeavesTheOneThatIsThere(t *testing.T) {
+	s := aDevice(t)
+	s.Catalog, s.Info.CatalogSchema = "", 0
+	var archive bytes.Buffer
+	require.NoError(t, Write(&archive, s))
+	home := t.TempDir()
+	for _, name := range []string{"catalog.db", "catalog.db-wal"} {
+		put(t, filepath.Join(home, name), "old", 0o600)
+	}
+	_, err := Restore(bytes.NewReader(archive.Bytes()), Target{home, "", Schemas{3, 1}, -1, "1"})
+	require.NoError(t, err)
+	require.Equal(t, "old", read(t, filepath.Join(home, "catalog.db")))
+	require.Equal(t, "old", read(t, filepath.Join(home, "catalog.db-wal")))
 }
 
 // made is an archive with these members behind its info.
@@ -131,7 +153,7 @@ func TestAHostileArchiveWritesNothingElsewhere(t *testing.T) {
 	} {
 		home := t.TempDir()
 		put(t, filepath.Join(home, "edged.db"), "old", 0o600)
-		_, err := Restore(bytes.NewReader(made(t, members...)), Target{home, "", 9, -1, "1"})
+		_, err := Restore(bytes.NewReader(made(t, members...)), Target{home, "", Schemas{9, 9}, -1, "1"})
 		require.Error(t, err, name)
 		entries, err := os.ReadDir(home)
 		require.NoError(t, err)
@@ -166,7 +188,7 @@ func FuzzRestore(f *testing.F) {
 	f.Add(made(f, &tar.Header{Name: "home/edged.db", Size: 1, Mode: 0o600}))
 	f.Fuzz(func(t *testing.T, archive []byte) {
 		home := t.TempDir()
-		if done, err := Restore(bytes.NewReader(archive), Target{home, "", 9, -1, "1"}); err == nil {
+		if done, err := Restore(bytes.NewReader(archive), Target{home, "", Schemas{9, 9}, -1, "1"}); err == nil {
 			require.DirExists(t, done.Aside)
 		}
 	})
@@ -198,7 +220,7 @@ func look(t *testing.T, folder string) map[string]string {
 // before is a home that a restore finds.
 func before(t *testing.T) string {
 	home := t.TempDir()
-	for _, name := range []string{"edged.db", "edged.db-wal", "edged.db-shm", "keys/master", "agent/status/status.json", "logs/pump.log"} {
+	for _, name := range []string{"edged.db", "edged.db-wal", "edged.db-shm", "catalog.db", "catalog.db-wal", "keys/master", "agent/status/status.json", "logs/pump.log"} {
 		put(t, filepath.Join(home, name), "old", 0o600)
 	}
 	return home
@@ -210,7 +232,7 @@ func TestARestoreThatIsCutIsFinishedOrTakenBack(t *testing.T) {
 	var archive bytes.Buffer
 	require.NoError(t, Write(&archive, aDevice(t)))
 	restored := before(t)
-	done, err := Restore(bytes.NewReader(archive.Bytes()), Target{restored, "", 3, -1, "1"})
+	done, err := Restore(bytes.NewReader(archive.Bytes()), Target{restored, "", Schemas{3, 3}, -1, "1"})
 	require.NoError(t, err)
 	require.Equal(t, "old", read(t, filepath.Join(done.Aside, "edged.db-wal")))
 	whole := look(t, restored)
@@ -230,7 +252,7 @@ func TestARestoreThatIsCutIsFinishedOrTakenBack(t *testing.T) {
 	}
 	home, p := begun()
 	moves := len(p.moves(home))
-	require.Equal(t, 3+2+4, moves, "what is there goes aside, its write-ahead log too, and what was unpacked comes")
+	require.Equal(t, 3+2+2+5, moves, "what is there goes aside, write-ahead logs too, and what was unpacked comes")
 	for n := range moves + 1 {
 		home, p := begun()
 		for _, m := range p.moves(home)[:n] {
@@ -272,12 +294,12 @@ func TestARestoreThatCannotBeCarriedOutLeavesAllAsItWas(t *testing.T) {
 	require.NoError(t, os.Mkdir(filepath.Join(home, "volumes"), 0o700))
 	require.NoError(t, syscall.Mount("tmpfs", filepath.Join(home, "volumes"), "tmpfs", 0, ""), "the tests run as root")
 	t.Cleanup(func() { _ = syscall.Unmount(filepath.Join(home, "volumes"), syscall.MNT_DETACH) })
-	_, err := Restore(bytes.NewReader(archive.Bytes()), Target{home, "", 3, -1, "1"})
+	_, err := Restore(bytes.NewReader(archive.Bytes()), Target{home, "", Schemas{3, 3}, -1, "1"})
 	require.ErrorIs(t, err, syscall.EBUSY)
 	require.Equal(t, want, look(t, home))
 	entries, err := os.ReadDir(home)
 	require.NoError(t, err)
-	require.Len(t, entries, 7)
+	require.Len(t, entries, 9)
 }
 
 func TestWhatWasUnpackedInPartGoes(t *testing.T) {
@@ -346,7 +368,7 @@ func TestKeysOnAnotherDiskAreInTheBackup(t *testing.T) {
 	var archive bytes.Buffer
 	require.NoError(t, Write(&archive, s))
 	home, config := t.TempDir(), t.TempDir()
-	_, err := Restore(&archive, Target{home, config, 3, -1, "1"})
+	_, err := Restore(&archive, Target{home, config, Schemas{3, 3}, -1, "1"})
 	require.NoError(t, err)
 	require.Equal(t, "key", read(t, filepath.Join(home, "keys", "master")))
 	require.Equal(t, "version = 1\n", read(t, filepath.Join(config, "config.toml")))
@@ -379,7 +401,7 @@ func TestNothingThatAModuleMakesOfItsVolumeSpoilsABackup(t *testing.T) {
 	var archive bytes.Buffer
 	require.NoError(t, Write(&archive, s))
 	home := t.TempDir()
-	_, err = Restore(&archive, Target{home, "", 3, -1, "1"})
+	_, err = Restore(&archive, Target{home, "", Schemas{3, 3}, -1, "1"})
 	require.NoError(t, err)
 	for _, name := range []string{"caf\xe9\n\x01", long, "old"} {
 		require.Equal(t, "x", read(t, filepath.Join(home, volume, name)))
@@ -397,11 +419,11 @@ func TestABackupThatIsLargerThanTheDiskFillsNothing(t *testing.T) {
 	t.Cleanup(func() { _ = syscall.Unmount(home, syscall.MNT_DETACH) })
 	put(t, filepath.Join(home, "edged.db"), "old", 0o600)
 	archive := made(t, &tar.Header{Name: "home/edged.db", Size: 1, Mode: 0o600}, &tar.Header{Name: "home/volumes/v/_data/bomb", Size: 3900 << 10, Mode: 0o600})
-	_, err := Restore(bytes.NewReader(archive), Target{home, "", 9, -1, "1"})
+	_, err := Restore(bytes.NewReader(archive), Target{home, "", Schemas{9, 9}, -1, "1"})
 	require.True(t, errdefs.IsResourceExhausted(err), "%v", err)
 	require.Equal(t, map[string]string{"edged.db": "old"}, look(t, home))
 	// A little less is fine.
 	archive = made(t, &tar.Header{Name: "home/edged.db", Size: 1, Mode: 0o600}, &tar.Header{Name: "home/volumes/v/_data/file", Size: 3 << 20, Mode: 0o600})
-	_, err = Restore(bytes.NewReader(archive), Target{home, "", 9, -1, "1"})
+	_, err = Restore(bytes.NewReader(archive), Target{home, "", Schemas{9, 9}, -1, "1"})
 	require.NoError(t, err)
 }

@@ -35,13 +35,16 @@ type Restored struct {
 	Aside string
 }
 
+// Schemas are the newest that the installed edged knows, of its database and the catalog's.
+type Schemas struct{ Database, Catalog int64 }
+
 // Target is where an archive is brought back to.
 type Target struct {
 	Home string
 	// Config, when not empty, is the folder to which the configuration is brought back, too.
 	Config string
-	// Schema is the newest that the installed edged knows.
-	Schema int64
+	// Schemas are the newest that the installed edged knows.
+	Schemas Schemas
 	// Group is the id of the group edged on this device, which may be another than where the
 	// archive was made; -1 without one.
 	Group int
@@ -61,8 +64,10 @@ func Restore(r io.Reader, to Target) (done Restored, err error) {
 	if err != nil {
 		return done, err
 	}
-	if a.info.Schema > to.Schema {
-		return done, fmt.Errorf("cannot restore: the backup is of edged %s with schema %d, the edged here knows up to %d; install the newer edged first: %w", a.info.Version, a.info.Schema, to.Schema, errdefs.ErrFailedPrecondition)
+	for _, s := range []struct{ has, known int64 }{{a.info.Schema, to.Schemas.Database}, {a.info.CatalogSchema, to.Schemas.Catalog}} {
+		if s.has > s.known {
+			return done, fmt.Errorf("cannot restore: the backup is of edged %s with schema %d, the edged here knows up to %d; install the newer edged first: %w", a.info.Version, s.has, s.known, errdefs.ErrFailedPrecondition)
+		}
 	}
 	staged, err := os.MkdirTemp(home, restorePrefix+"*")
 	if err != nil {

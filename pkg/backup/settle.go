@@ -148,7 +148,7 @@ func (p *plan) moves(home string) (all []move) {
 	for _, name := range p.Entries {
 		// What lies beside a database belongs to it and to no other.
 		names := []string{name}
-		if name == "edged.db" {
+		if filepath.Ext(name) == ".db" {
 			names = []string{name + "-wal", name + "-shm", name}
 		}
 		switch {

@@ -86,6 +86,11 @@ func (c *Client) call(ctx context.Context, timeout time.Duration, method, path s
 	if err != nil {
 		return err
 	}
+	return c.read(resp, answer)
+}
+
+// read takes the answer's JSON, or none when answer is nil.
+func (c *Client) read(resp *http.Response, answer any) error {
 	defer resp.Body.Close()
 	if answer == nil {
 		// What is read to its end leaves the connection fit for the next call.
@@ -112,6 +117,15 @@ func (c *Client) decode(body io.Reader, answer any) error {
 
 // send returns a response whose status is a success; any other is an *Error.
 func (c *Client) send(ctx context.Context, method, path string, query url.Values, body any, accept string) (*http.Response, error) {
+	if query == nil {
+		query = url.Values{}
+	}
+	query.Set("api-version", apiVersion)
+	return c.request(ctx, method, path, query, body, accept)
+}
+
+// request is send to an API that has no versions.
+func (c *Client) request(ctx context.Context, method, path string, query url.Values, body any, accept string) (*http.Response, error) {
 	var content io.Reader
 	if body != nil {
 		b, err := json.Marshal(body)
@@ -120,10 +134,6 @@ func (c *Client) send(ctx context.Context, method, path string, query url.Values
 		}
 		content = bytes.NewReader(b)
 	}
-	if query == nil {
-		query = url.Values{}
-	}
-	query.Set("api-version", apiVersion)
 	req, err := http.NewRequestWithContext(ctx, method, "http://edged"+path+"?"+query.Encode(), content)
 	if err != nil {
 		return nil, fmt.Errorf("cannot make request: %w", err)

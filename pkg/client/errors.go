@@ -1,6 +1,7 @@
 package client
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -62,9 +63,12 @@ func (e *Error) Unwrap() []error {
 func readError(resp *http.Response) error {
 	e := &Error{Status: resp.StatusCode}
 	b, err := io.ReadAll(io.LimitReader(resp.Body, maxError))
-	var body wire.PackageError // the one with more members
+	var body struct {
+		wire.PackageError        // the one with more members
+		Detail            string `json:"detail"` // the catalog's
+	}
 	if err == nil && json.Unmarshal(b, &body) == nil {
-		e.Code, e.Message = body.ErrorCode, body.Message
+		e.Code, e.Message = body.ErrorCode, cmp.Or(body.Message, body.Detail)
 	}
 	if e.Message == "" {
 		// Not edged's shape: what refuses a connection before it knows the contract has none.

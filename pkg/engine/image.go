@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/containerd/containerd/v2/client"
 	"github.com/containerd/containerd/v2/core/content"
@@ -31,6 +32,9 @@ type unpacked struct {
 	health *container.HealthConfig
 	shell  []string
 	users  *sync.Map // string, as User says it -> specs.User, as the image's files say
+	// arch and created are what it says of itself.
+	arch    string
+	created time.Time
 }
 
 // imageCache spares a create the questions whose answer cannot change.
@@ -250,5 +254,9 @@ func (e *Engine) readConfig(ctx context.Context, im client.Image) (unpacked, err
 		// Not part of the image specification: an image that has something else there is one without.
 		docker.Config.Healthcheck, docker.Config.Shell = nil, nil
 	}
-	return unpacked{health: docker.Config.Healthcheck, shell: docker.Config.Shell, config: parsed.Config, chainID: identity.ChainID(parsed.RootFS.DiffIDs).String(), users: new(sync.Map)}, nil
+	var created time.Time
+	if parsed.Created != nil {
+		created = *parsed.Created
+	}
+	return unpacked{arch: archOf(parsed.Architecture, parsed.Variant), created: created, health: docker.Config.Healthcheck, shell: docker.Config.Shell, config: parsed.Config, chainID: identity.ChainID(parsed.RootFS.DiffIDs).String(), users: new(sync.Map)}, nil
 }

@@ -17,8 +17,21 @@ type statusError struct {
 
 func (e *statusError) Error() string { return e.message }
 
+// Unsupported is a body of a type that the route does not take.
+func Unsupported(message string) error {
+	return &statusError{http.StatusUnsupportedMediaType, message}
+}
+
+// NotAcceptable is a request for an answer of another type than there is.
+func NotAcceptable(message string) error { return &statusError{http.StatusNotAcceptable, message} }
+
 // BadRequest is an error about the request's own form: a query, a header.
 func BadRequest(message string) error { return &statusError{http.StatusBadRequest, message} }
+
+// MethodError is a method that a path has no route for.
+type MethodError struct{ Method string }
+
+func (*MethodError) Error() string { return "method not allowed" }
 
 // classes maps what domain packages declare to statuses. The order matters for
 // errors with several classes: the first that fits is taken.
@@ -46,6 +59,10 @@ func Status(err error) int {
 	var own *statusError
 	if errors.As(err, &own) {
 		return own.status
+	}
+	var method *MethodError
+	if errors.As(err, &method) {
+		return http.StatusMethodNotAllowed
 	}
 	for _, c := range classes {
 		if c.is(err) {

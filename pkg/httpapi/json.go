@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -78,27 +79,55 @@ func (req *Request) decode(v any, optional bool) error {
 			return &statusError{http.StatusUnsupportedMediaType, "request body must be application/json"}
 		}
 	}
-	if req.ContentLength > req.limits.Body {
-		return TooLarge(req.limits.Body)
+	var body bytes.Buffer
+	switch err := req.ReadBody(&body, req.limits.Body); {
+	case err != nil:
+		return err
+	case body.Len() == 0 && optional:
+		return nil
+	case body.Len() == 0:
+		return BadRequest("missing request body")
 	}
-	body, err := io.ReadAll(req.body())
-	var limit *http.MaxBytesError
+	if err := json.Unmarshal(body.Bytes(), v); err != nil {
+		return &statusError{http.StatusUnprocessableEntity, "request body is malformed: " + jsonProblem(err)}
+	}
+	return nil
+}
+
+// BodyLimit is the most bytes that the route takes.
+func (req *Request) BodyLimit() int64 { return req.limits.Body }
+
+// ReadBody copies the body, which may be limit bytes long. Errors: 413 too large, 408 too
+// slow, 400 for a client that left, and what w says.
+func (req *Request) ReadBody(w io.Writer, limit int64) error {
+	if req.ContentLength > limit {
+		return TooLarge(limit)
+	}
+	out := &writerErrors{w: w}
+	_, err := io.Copy(out, req.Stream(limit))
+	var tooMuch *http.MaxBytesError
 	switch {
-	case errors.As(err, &limit):
-		return TooLarge(req.limits.Body)
+	case out.err != nil:
+		return out.err
+	case errors.As(err, &tooMuch):
+		return TooLarge(limit)
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return TooSlow()
 	case err != nil:
 		return BadRequest("cannot read the request body")
-	case len(body) == 0 && optional:
-		return nil
-	case len(body) == 0:
-		return BadRequest("missing request body")
-	}
-	if err := json.Unmarshal(body, v); err != nil {
-		return &statusError{http.StatusUnprocessableEntity, "request body is malformed: " + jsonProblem(err)}
 	}
 	return nil
+}
+
+// writerErrors tells what went wrong where it is written from what went wrong where it is read.
+type writerErrors struct {
+	w   io.Writer
+	err error
+}
+
+func (w *writerErrors) Write(p []byte) (n int, err error) {
+	n, w.err = w.w.Write(p)
+	return n, w.err
 }
 
 // TooLarge is the error of a body that is larger than its limit in bytes.

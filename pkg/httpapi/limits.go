@@ -27,9 +27,6 @@ type Limits struct {
 // bodyGrace is what a slow body is given beyond its rate.
 const bodyGrace = 5 * time.Second
 
-// body reads the request's body within the limits.
-func (req *Request) body() io.Reader { return req.Stream(req.limits.Body) }
-
 // Stream reads the request's body where that is no JSON: at the pace that every body has
 // to keep, and within a limit of its own. Errors: *http.MaxBytesError, and
 // os.ErrDeadlineExceeded when it comes too slowly.

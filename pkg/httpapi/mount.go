@@ -31,6 +31,8 @@ type Route struct {
 	Rule access.Rule
 	// Change marks routes whose success goes to the audit log.
 	Change bool
+	// Body is the largest body in bytes, where it is not the mount's.
+	Body   int64
 	Handle Handler
 }
 
@@ -41,6 +43,12 @@ type Mount struct {
 	Versions bool
 	// WriteError answers with an error in this API's own shape.
 	WriteError func(w http.ResponseWriter, status int, err error)
+	// Slashes redirects a path that lacks the slash at the end of a route's, whatever the
+	// method.
+	Slashes bool
+	// Vary, when set, makes every answer of a route say so, and which methods its path has,
+	// in the order of the table.
+	Vary string
 
 	Decider *access.Decider
 	Audit   *audit.Log
@@ -53,13 +61,13 @@ type Request struct {
 	Caller peer.Caller
 	// Module is the canonical name of the module that the path names.
 	Module string
-	// Volume and Package are what the path or the body names; handlers set them, for the audit log.
-	Volume, Package string
-	// Revision is of the manifest that the body has; its handler sets it, for the audit log.
-	Revision string
-	Query    url.Values
-	limits   Limits
-	w        http.ResponseWriter
+	// Volume, Package and Build are what the path or the body names, Revision is of the
+	// manifest that the body has, and Comment what the caller said of it; handlers set them,
+	// for the audit log.
+	Volume, Package, Build, Revision, Comment string
+	Query                                     url.Values
+	limits                                    Limits
+	w                                         http.ResponseWriter
 	// streamed says that the body was begun to be read.
 	streamed bool
 }
@@ -90,6 +98,9 @@ func (m *Mount) Handler() http.Handler {
 			res = &resource{mount: m, path: route.Path}
 			byPath[route.Path] = res
 			router.Handle(pattern(route.Path), res)
+			if without, ok := strings.CutSuffix(pattern(route.Path), "/"); ok && m.Slashes {
+				router.Handle(without, http.HandlerFunc(m.addSlash))
+			}
 		}
 		if slices.ContainsFunc(res.routes, func(r Route) bool { return r.Method == route.Method }) {
 			panic(fmt.Sprintf("route %s %s is registered twice", route.Method, route.Path))
@@ -140,16 +151,23 @@ func (res *resource) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	route := res.route(r.Method, version)
+	if m.Vary != "" {
+		w.Header().Set("Allow", res.allow(version))
+		w.Header().Set("Vary", m.Vary)
+	}
 	if route == nil {
 		if allow := res.allow(version); allow != "" {
 			w.Header().Set("Allow", allow)
-			m.fail(w, &statusError{http.StatusMethodNotAllowed, "method not allowed"})
+			m.fail(w, &MethodError{r.Method})
 		} else {
 			m.fail(w, errNotFound)
 		}
 		return
 	}
 	req := &Request{Request: r, Query: query, limits: m.Limits, w: w}
+	if route.Body > 0 {
+		req.limits.Body = route.Body
+	}
 	nameErr := req.name()
 	switch err := m.admit(req, route); {
 	case errdefs.IsUnavailable(err):
@@ -177,8 +195,38 @@ func (res *resource) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		m.fail(answer, err)
 	}
 	if route.Change && answer.status < 400 {
-		m.Audit.Change(audit.Event{Caller: req.Caller, Method: route.Method, Route: route.Path, Module: req.Module, Volume: req.Volume, Package: req.Package, Revision: req.Revision, Status: answer.status})
+		m.Audit.Change(audit.Event{
+			Caller: req.Caller, Method: route.Method, Route: route.Path, Module: req.Module, Volume: req.Volume, Package: req.Package, Build: req.Build,
+			Revision: req.Revision, Comment: req.Comment, Status: answer.status,
+		})
 	}
+}
+
+// addSlash redirects to the path with a slash at its end. The path is one that a route's
+// pattern matched, so it leads to nowhere else.
+func (m *Mount) addSlash(w http.ResponseWriter, r *http.Request) {
+	if hasDotSegment(r.URL) {
+		m.fail(w, errNotFound)
+		return
+	}
+	to := r.URL.EscapedPath() + "/"
+	if r.URL.RawQuery != "" {
+		to += "?" + r.URL.RawQuery
+	}
+	h := w.Header()
+	h.Set("Location", to)
+	h.Set("Content-Type", "text/html; charset=utf-8")
+	h.Set("Content-Length", "0")
+	w.WriteHeader(http.StatusMovedPermanently)
+}
+
+// Param is a variable of the route's path, unescaped.
+func (req *Request) Param(name string) (string, error) {
+	value, err := url.PathUnescape(mux.Vars(req.Request)[name])
+	if err != nil {
+		return "", BadRequest("invalid " + name + " in the path")
+	}
+	return value, nil
 }
 
 // route finds the route of a method that the version knows.
@@ -199,7 +247,9 @@ func (res *resource) allow(version int) string {
 			methods = append(methods, r.Method)
 		}
 	}
-	slices.Sort(methods)
+	if res.mount.Vary == "" {
+		slices.Sort(methods)
+	}
 	return strings.Join(methods, ", ")
 }
 

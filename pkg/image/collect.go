@@ -221,6 +221,9 @@ func (k *Keeper) remove(ctx context.Context, e *Entry) (bytes int64, gone bool, 
 	}
 	// gofail: var imageAfterRemove struct{}
 	k.removed.Add(1)
+	if k.Removed != nil {
+		k.Removed()
+	}
 	k.freed.Add(uint64(max(bytes, 0)))
 	// The note goes last: without it an image that is still there would seem older than it is.
 	return bytes, true, k.Store.ForgetImage(ctx, e.Name)

@@ -19,7 +19,7 @@ import (
 // takes hours and loses nothing when it is tried again.
 const pullTimeout = 2 * time.Hour
 
-// Config is what a Keeper needs. All fields are required but Protected.
+// Config is what a Keeper needs. All fields are required but Protected and Removed.
 type Config struct {
 	Engine Engine
 	Store  Store
@@ -29,7 +29,9 @@ type Config struct {
 	DiskHigh int
 	// Protected are references that the configuration names.
 	Protected []string
-	Log       logrus.FieldLogger
+	// Removed is called when an image is gone; it must not wait.
+	Removed func()
+	Log     logrus.FieldLogger
 }
 
 // Stats counts what a Keeper did since the start.

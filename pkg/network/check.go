@@ -63,12 +63,20 @@ func (m *Manager) Check(plan *Plan) error {
 	if plan.Mode == ModeNetworks && len(plan.Ports) > 0 && publisher == nil {
 		return fmt.Errorf("createOptions.HostConfig.PortBindings: none of the module's networks can publish ports (no plugin with the capability portMappings): %w", errdefs.ErrInvalidArgument)
 	}
-	if publisher == nil || !publisher.builtin || m.Subnet6.IsValid() {
+	if publisher == nil || !publisher.builtin {
 		return nil
 	}
 	for _, p := range plan.Ports {
-		if p.HostIP.Is6() {
-			return fmt.Errorf("createOptions.HostConfig.PortBindings: port %d/%s on %s leads nowhere: network %q has no IPv6 ([network] subnet6): %w", p.Port, p.Proto, p.HostIP, publisher.name, errdefs.ErrInvalidArgument)
+		why := ""
+		switch {
+		case !p.HostIP.Is6():
+		case !m.Subnet6.IsValid():
+			why = fmt.Sprintf("network %q has no IPv6 ([network] subnet6)", publisher.name)
+		case p.HostIP.IsLoopback():
+			why = "the kernel leads nothing from ::1 to another interface; programs on this host reach 127.0.0.1"
+		}
+		if why != "" {
+			return fmt.Errorf("createOptions.HostConfig.PortBindings: port %d/%s on %s leads nowhere: %s: %w", p.Port, p.Proto, p.HostIP, why, errdefs.ErrInvalidArgument)
 		}
 	}
 	return nil

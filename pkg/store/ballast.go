@@ -1,18 +1,15 @@
 package store
 
 import (
-	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/containerd/errdefs"
 	"golang.org/x/sys/unix"
-	"modernc.org/sqlite"
-	sqlite3 "modernc.org/sqlite/lib"
+
+	"github.com/edged/edged/pkg/store/sqlite"
 )
 
 // ballastSize is what a full disk gets back. In write-ahead mode even a DELETE
@@ -58,7 +55,7 @@ func (b *ballast) drop() bool {
 func (b *ballast) retry(fn func() error) error {
 	err := fn()
 	switch {
-	case isFull(err) && b.drop():
+	case sqlite.IsFull(err) && b.drop():
 		b.dropped.Store(time.Now().UnixNano())
 		err = fn()
 	case err == nil && b.dropped.Load() != 0:
@@ -82,21 +79,4 @@ func (b *ballast) regain() {
 	if _, err := os.Stat(b.path); err == nil {
 		b.dropped.Store(0)
 	}
-}
-
-func isFull(err error) bool {
-	if errors.Is(err, unix.ENOSPC) {
-		return true
-	}
-	var e *sqlite.Error
-	return errors.As(err, &e) && e.Code()&0xff == sqlite3.SQLITE_FULL
-}
-
-// classify gives database errors an errdefs class: a full disk is for the
-// operator to mend and worth a retry then; the rest is ours.
-func classify(err error) error {
-	if isFull(err) {
-		return fmt.Errorf("the disk is full: %w: %w", err, errdefs.ErrUnavailable)
-	}
-	return err
 }

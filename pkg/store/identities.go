@@ -5,13 +5,14 @@ import (
 	"database/sql"
 
 	"github.com/edged/edged/pkg/identity"
+	"github.com/edged/edged/pkg/store/sqlite"
 )
 
 // Identities returns every module's identity.
 func (s *Store) Identities(ctx context.Context) (all []identity.Identity, err error) {
 	rows, err := s.read.QueryContext(ctx, `SELECT module, module_id, managed_by, generation_id FROM identities`)
 	if err != nil {
-		return nil, classify(err)
+		return nil, sqlite.Classify(err)
 	}
 	defer rows.Close()
 	for rows.Next() {

@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/edged/edged/pkg/identity"
+	"github.com/edged/edged/pkg/store/sqlite"
 )
 
 func TestIdentitiesAreKeptChangedAndDeleted(t *testing.T) {
@@ -35,9 +36,9 @@ func TestIdentitiesAreKeptChangedAndDeleted(t *testing.T) {
 // What the first schema kept was the module's name.
 func TestIdentitiesOfTheFirstSchemaStay(t *testing.T) {
 	dir := t.TempDir()
-	db, err := connect(filepath.Join(dir, "edged.db"), 1, false)
+	db, err := sqlite.Connect(filepath.Join(dir, "edged.db"), sqlite.Pool{Conns: 1, CacheKiB: cacheKiB})
 	require.NoError(t, err)
-	provider, err := schema(db)
+	provider, err := schema().Provider(db)
 	require.NoError(t, err)
 	_, err = provider.UpTo(t.Context(), 1)
 	require.NoError(t, err)

@@ -18,6 +18,7 @@ import (
 	"github.com/edged/edged/pkg/keystore"
 	"github.com/edged/edged/pkg/module"
 	"github.com/edged/edged/pkg/peer"
+	"github.com/edged/edged/pkg/store/sqlite"
 )
 
 const password = "correct-horse-battery-staple"
@@ -232,15 +233,15 @@ func TestANewerSchemaIsRefusedAndLeftAlone(t *testing.T) {
 
 func TestBeforeAnUpgradeACopyIsMade(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "edged.db")
-	db, err := connect(file, 1, false)
+	db, err := sqlite.Connect(file, sqlite.Pool{Conns: 1, CacheKiB: cacheKiB})
 	require.NoError(t, err)
 	defer db.Close()
 	_, err = db.ExecContext(t.Context(), `CREATE TABLE t (v TEXT); INSERT INTO t VALUES ('kept')`)
 	require.NoError(t, err)
 	for range 2 { // also over one that is there
-		require.NoError(t, backUp(t.Context(), db, file+".v1"))
+		require.NoError(t, sqlite.Copy(t.Context(), db, file+".v1"))
 	}
-	backup, err := connect(file+".v1", 1, true)
+	backup, err := sqlite.Connect(file+".v1", sqlite.Pool{Conns: 1, ReadOnly: true, CacheKiB: cacheKiB})
 	require.NoError(t, err)
 	defer backup.Close()
 	var v string

@@ -1,6 +1,7 @@
 package network
 
 import (
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -109,4 +110,12 @@ func TestModulesHaveIPv6WhereItIsConfigured(t *testing.T) {
 	c, err := d.DialNeighbour(t.Context(), "tcp6", "[2001:db8::2]:8080")
 	require.Contains(t, told(c, err, "tcp"), "six [2001:db8::1]")
 	require.Contains(t, dialHost(t, d, "tcp", device.HostAddress+":8080"), "six ")
+
+	// Who asks for localhost asks there first, and must not wait before the next address.
+	require.Contains(t, dialHost(t, d, "tcp6", "[::1]:8080"), "connection refused")
+	require.Contains(t, dialHost(t, d, "tcp", "localhost:8080"), "six ")
+	spec := device.WithOptions(d.Spec("own"), func(_, host map[string]any) { bind(host, "::1", "8081") })
+	a := d.Agent().Manage(http.MethodPost, "/modules", d.Body(spec))
+	require.Equal(t, http.StatusBadRequest, a.Status, a.Body)
+	require.Contains(t, a.Message(), "on ::1 leads nowhere")
 }

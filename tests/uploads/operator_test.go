@@ -77,6 +77,14 @@ func TestOperatorsBringPackages(t *testing.T) {
 	require.Contains(t, out, "edged.local/ramp/ft:1.2.2")
 	require.Contains(t, out, "edged.local/ramp/dep:1.2.3")
 
+	d.Create(module(d, "needy", "edged.local/ramp/dep:1.2.3"))
+	d.Eventually("the catalog says who needs what the package needs", func() bool {
+		out, errs, code := edgectl(d, "catalog", "search", "--needs", "d", "--active", "--format", "{{.Name}} {{.Modules}} {{.Why}} {{.Image}}")
+		require.Zero(t, code, errs)
+		return out == "dep [needy] [d:none] edged.local/ramp/dep:1.2.3\n"
+	})
+	d.Delete("needy")
+
 	out, errs, code = edgectl(d, "package", "list", "--format", "{{.ModuleName}} {{.Edged.Image}} {{.Edged.SignedBy}}")
 	require.Zero(t, code, errs)
 	require.Len(t, strings.Fields(strings.Split(out, "\n")[2]), 3, out)

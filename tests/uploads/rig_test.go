@@ -105,6 +105,16 @@ func list(t testing.TB, d *device.Device) []wire.PackageModule {
 	return all
 }
 
+// cataloged are the builds that the catalog finds for a query.
+func cataloged(t testing.TB, d *device.Device, query string) []wire.Build {
+	t.Helper()
+	a := d.Host(http.MethodGet, "/rest_api/v1/modules/?page_size=-1&"+query, "")
+	require.Equal(t, http.StatusOK, a.Status, a.Body)
+	var all []wire.Build
+	require.NoError(t, json.Unmarshal([]byte(a.Body), &all))
+	return all
+}
+
 func remove(t testing.TB, d *device.Device, uid string) answer {
 	t.Helper()
 	return ask(t, d, http.MethodDelete, "/v1/modules/"+uid, nil)
@@ -133,6 +143,7 @@ func tracesOf(t testing.TB, d *device.Device) traces {
 		require.NoError(t, os.WriteFile(copied+suffix, b, 0o600))
 	}
 	tr.Rows = rows(t, copied)
+	d.Eventually("nobody looks into an image", func() bool { return !strings.Contains(d.Ctr("leases", "ls", "-q"), "inside-") })
 	// What nothing refers to any more goes now, not when containerd comes to it.
 	d.Ctr("leases", "create", "--id", "collect")
 	d.Ctr("leases", "delete", "--sync", "collect")

@@ -1,0 +1,55 @@
+package client
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"strconv"
+
+	"github.com/edged/edged/pkg/client/wire"
+)
+
+const catalogPath = "/rest_api/v1/modules/"
+
+// buildsAtOnce is how many builds a request asks for, the most there are on a page.
+const buildsAtOnce = "100"
+
+// EachBuild calls fn with each build of the catalog that the query's filters find, in
+// its order, until fn returns an error. A catalog may be larger than memory.
+func (c *Client) EachBuild(ctx context.Context, query url.Values, fn func(*wire.Build) error) error {
+	q := url.Values{}
+	for name, values := range query {
+		q[name] = values
+	}
+	q.Set("page_size", buildsAtOnce)
+	for page := 1; ; page++ {
+		q.Set("page", strconv.Itoa(page))
+		var answer wire.BuildPage
+		if err := c.fromCatalog(ctx, catalogPath, q, &answer); err != nil {
+			return err
+		}
+		for i := range answer.Results {
+			if err := fn(&answer.Results[i]); err != nil {
+				return err
+			}
+		}
+		if answer.Next == "" {
+			return nil
+		}
+	}
+}
+
+// Build returns a build of the catalog by its uid. Errors: errdefs.NotFound.
+func (c *Client) Build(ctx context.Context, uid string) (b wire.Build, err error) {
+	return b, c.fromCatalog(ctx, catalogPath+url.PathEscape(uid)+"/", nil, &b)
+}
+
+func (c *Client) fromCatalog(ctx context.Context, path string, query url.Values, answer any) error {
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
+	resp, err := c.request(ctx, http.MethodGet, path, query, nil, "")
+	if err != nil {
+		return err
+	}
+	return c.read(resp, answer)
+}
