@@ -1,6 +1,7 @@
 package modulemd
 
 import (
+	"runtime"
 	"strings"
 	"testing"
 
@@ -83,6 +84,29 @@ func TestWhatIsNoModulemdIsPassedOver(t *testing.T) {
 	for _, text := range []string{"# modulemd\n" + strings.Repeat("x", maxText), "modulemd: [" + strings.Repeat("a,", maxValues) + "]"} {
 		_, err := Parse(text)
 		require.ErrorIs(t, err, ErrTooLarge)
+	}
+}
+
+// TestATextThatIsMadeToBeSlowIsReadAtOnce: each of these took gigabytes, or minutes, when the
+// library made maps of them.
+func TestATextThatIsMadeToBeSlowIsReadAtOnce(t *testing.T) {
+	const head = "document: modulemd\nversion: 2\ndata:\n name: a\n"
+	for name, text := range map[string]string{
+		"one key again and again": head + strings.Repeat("a:\n", 40_000),
+		"many in data":            head + strings.Repeat(" a:\n", 40_000),
+		"many in a dependency":    head + " dependencies:\n - requires:\n" + strings.Repeat("    a:\n", 40_000),
+		"many aliases":            head + " x: &x [" + strings.Repeat("a,", 30_000) + "]\n dependencies: [" + strings.Repeat("{requires: {a: *x}},", 10_000) + "]\n",
+		"many aliases of maps":    head + " x: &x {requires: {" + strings.Repeat("a: ,", 20_000) + "}}\n dependencies: [" + strings.Repeat("*x,", 20_000) + "]\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			d, err := Parse(text)
+			runtime.ReadMemStats(&after)
+			require.NoError(t, err)
+			require.Equal(t, "a", d.Name)
+			require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(200<<20))
+		})
 	}
 }
 
