@@ -102,6 +102,36 @@ func TestFieldsAreShownAndHidden(t *testing.T) {
 	require.Equal(t, `[{"name":"m"}]`, r.do("POST", "/modules/?fields=name", `[`+build("m", "3")+`]`).Body.String())
 }
 
+// TestAQuestionMayHaveAsManyValuesAsAHeaderHasRoomFor and is answered, and not with an error
+// of the database.
+func TestAQuestionMayHaveAsManyValuesAsAHeaderHasRoomFor(t *testing.T) {
+	r := newRig(t)
+	rpm := `"rpms":[{"name":"c","epoch":0,"version":"1","release":"1","arch":"x86_64","srpm_name":"s","srpm_nevra":"s-0:1-1.src","srpm_commit_branch":"b"}]`
+	require.Equal(t, 201, r.do("POST", "/modules/", build("m", "1", rpm)).Code)
+	for _, name := range []string{"component", "component_name", "runtime_dep_name"} {
+		var plain, branches []string
+		for i := range 2500 {
+			plain, branches = append(plain, fmt.Sprintf("%s=%d", name, i)), append(branches, fmt.Sprintf("%s=%d/b", name, i))
+		}
+		for query, want := range map[string]int{
+			strings.Join(plain, "&"): 0, strings.Join(branches, "&"): 0,
+			strings.Join(plain, "&") + "&component=c": 1, strings.Join(branches, "&") + "&component=c/b": 1, "component=x&component=c/x&" + strings.Join(branches, "&"): 0,
+		} {
+			if name != "component" && strings.Contains(query, "component=") {
+				continue
+			}
+			w := r.do("GET", "/modules/?"+query, "")
+			require.Equal(t, 200, w.Code, w.Body)
+			require.Len(t, uids(t, w.json()), want)
+			require.Equal(t, map[bool]int{true: 200, false: 404}[want == 1], r.do("GET", "/modules/"+uid1+"/?"+query, "").Code)
+		}
+	}
+	for _, key := range []string{"name", "rpms__name", "-rpms"} {
+		w := r.do("GET", "/modules/?ordering="+strings.Repeat(key+",", 4000)+key, "")
+		require.Equal(t, 200, w.Code, w.Body)
+	}
+}
+
 // TestFiltersHoldForOneRowToo as in the original, where they narrow what there is.
 func TestFiltersHoldForOneRowToo(t *testing.T) {
 	r := newRig(t)
