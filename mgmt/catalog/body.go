@@ -22,6 +22,9 @@ const (
 	mediaMultipart = "multipart/form-data"
 )
 
+// maxFields bounds a form, as in Django.
+const maxFields = 1000
+
 // content is a request's body that has come whole.
 type content struct {
 	*spool
@@ -143,6 +146,9 @@ func addField(o domain.Object, name string, value any) (domain.Object, error) {
 			o[i].Value = value
 			return o, nil
 		}
+	}
+	if len(o) == maxFields {
+		return nil, formError(fmt.Errorf("there are more than %d fields", maxFields))
 	}
 	return append(o, domain.Member{Name: name, Value: value}), nil
 }

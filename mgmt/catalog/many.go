@@ -41,20 +41,35 @@ func (c *content) begins(with byte) (bool, error) {
 	}
 }
 
-// decoder reads the body as it is; what is not UTF-8 is an error and not another text.
-func (c *content) decoder() *json.Decoder {
-	return json.NewDecoder(transform.NewReader(c.reader(), encoding.UTF8Validator))
+// bounded ends when one value is longer than a limit: the decoder gathers a value whole.
+type bounded struct {
+	io.Reader
+	read, from, limit int64
+	exceeded          bool
 }
 
-// items goes through a JSON array or object, with the name of each member of an object.
-func (c *content) items() iter.Seq2[domain.Item, error] {
+func (b *bounded) Read(p []byte) (int, error) {
+	// More is asked for only while the value that begins at from goes on.
+	if b.exceeded = b.read-b.from > b.limit; b.exceeded {
+		return 0, io.ErrUnexpectedEOF
+	}
+	n, err := b.Reader.Read(p)
+	b.read += int64(n)
+	return n, err
+}
+
+// items goes through a JSON array or object, with the name of each member of an object. An item
+// may be as large as the body for one row. What is not UTF-8 is an error and not another text.
+func (c *content) items(limit int64) iter.Seq2[domain.Item, error] {
 	return func(yield func(domain.Item, error) bool) {
-		d := c.decoder()
+		in := &bounded{Reader: transform.NewReader(c.reader(), encoding.UTF8Validator), limit: limit}
+		d := json.NewDecoder(in)
 		err := func() error {
 			open, err := d.Token()
 			if err != nil {
 				return err
 			}
+			in.from = d.InputOffset()
 			for d.More() {
 				var item domain.Item
 				if open == json.Delim('{') {
@@ -68,6 +83,7 @@ func (c *content) items() iter.Seq2[domain.Item, error] {
 				if err := d.Decode(&raw); err != nil {
 					return err
 				}
+				in.from = d.InputOffset()
 				if item.Body, err = domain.ParseValue(raw); err != nil {
 					return err
 				}
@@ -85,6 +101,8 @@ func (c *content) items() iter.Seq2[domain.Item, error] {
 		}()
 		switch {
 		case err == nil, errors.Is(err, errStopped):
+		case in.exceeded:
+			yield(domain.Item{}, httpapi.TooLarge(limit))
 		case errors.As(err, new(*domain.Invalid)):
 			yield(domain.Item{}, err)
 		default:
@@ -96,9 +114,9 @@ func (c *content) items() iter.Seq2[domain.Item, error] {
 var errStopped = errors.New("nobody wants more")
 
 // bodies is items without names.
-func (c *content) bodies() iter.Seq2[any, error] {
+func (c *content) bodies(limit int64) iter.Seq2[any, error] {
 	return func(yield func(any, error) bool) {
-		for item, err := range c.items() {
+		for item, err := range c.items(limit) {
 			if !yield(item.Body, err) {
 				return
 			}
@@ -185,7 +203,7 @@ func (a *api) createMany(w http.ResponseWriter, r *httpapi.Request, c *content, 
 	defer done()
 	g := a.newGrown("[")
 	defer g.close()
-	err = a.Catalog.CreateMany(r.Context(), c.bodies(), func(row *domain.Row) error { return g.add(nil, row, params.fields) })
+	err = a.Catalog.CreateMany(r.Context(), c.bodies(a.Limits.Body), func(row *domain.Row) error { return g.add(nil, row, params.fields) })
 	if err != nil {
 		return err
 	}
@@ -223,7 +241,7 @@ func (a *api) updateMany(w http.ResponseWriter, r *httpapi.Request) error {
 	defer done()
 	g := a.newGrown("{")
 	defer g.close()
-	err = a.Catalog.UpdateMany(r.Context(), params.filters, c.items(), partial, func(uid string, row *domain.Row) error { return g.add(&uid, row, params.fields) })
+	err = a.Catalog.UpdateMany(r.Context(), params.filters, c.items(a.Limits.Body), partial, func(uid string, row *domain.Row) error { return g.add(&uid, row, params.fields) })
 	switch {
 	case err != nil:
 		return err
@@ -269,7 +287,7 @@ func (a *api) deleteMany(w http.ResponseWriter, r *httpapi.Request) error {
 		return err
 	}
 	defer done()
-	n, err := a.Catalog.DeleteMany(r.Context(), params.filters, c.bodies())
+	n, err := a.Catalog.DeleteMany(r.Context(), params.filters, c.bodies(a.Limits.Body))
 	if err != nil {
 		return err
 	}

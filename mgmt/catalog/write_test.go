@@ -5,6 +5,7 @@ import (
 	"io"
 	"mime/multipart"
 	"net/url"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -255,6 +256,55 @@ func TestWhatIsTooLargeIsRefusedAndChangesNothing(t *testing.T) {
 	w = r.do("GET", "/modules/?page_size=-1", "")
 	require.Empty(t, w.Header().Get("Content-Length"))
 	require.Len(t, w.json().([]any), 4)
+}
+
+// TestABodyThatIsMadeToBeSlowIsRefusedAtOnce: what takes no time or memory to send shall take
+// none to read. The first of these took six minutes, others gigabytes.
+func TestABodyThatIsMadeToBeSlowIsRefusedAtOnce(t *testing.T) {
+	r := newRig(t)
+	many := strings.Repeat("0,", 400_000) + "0"
+	item := `{"name":[` + many + `]}`
+	for name, c := range map[string]struct {
+		status                    int
+		method, path, media, body string
+		says                      string
+	}{
+		"digits":           {400, "POST", "/modules/", "application/json", `{"name":` + strings.Repeat("9", 7<<20) + `}`, "no more than 300 characters"},
+		"values":           {400, "POST", "/modules/", "application/json", item, "JSON parse error - there are more than 300000 values"},
+		"values of one":    {400, "POST", "/modules/", "application/json", `[` + build("m", "1") + `,` + item + `]`, "JSON parse error - there are more than 300000 values"},
+		"one of many":      {413, "POST", "/modules/", "application/json", `[` + build("m", "1") + `,{"name":"` + strings.Repeat("x", 9<<20) + `"}]`, "larger than 8388608 bytes"},
+		"one of a mapping": {413, "PATCH", "/modules/", "application/json", `{"a":{"name":"` + strings.Repeat("x", 9<<20) + `"}}`, "larger than 8388608 bytes"},
+		"fields":           {400, "POST", "/modules/", "multipart/form-data; boundary=x", parts(100_000), "Form parse error - there are more than 1000 fields"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			w := r.as("root", c.method, "/rest_api/v1"+c.path, c.media, strings.NewReader(c.body))
+			runtime.ReadMemStats(&after)
+			require.Equal(t, c.status, w.Code)
+			require.Contains(t, w.Body.String(), c.says)
+			require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(150<<20))
+		})
+	}
+	require.Empty(t, r.do("GET", "/modules/?page_size=-1", "").json())
+	deps := make([]string, 50_000) // each was compared with all before it
+	for i := range deps {
+		deps[i] = fmt.Sprintf(`{"dependency":"d%d","stream":"s"}`, i)
+	}
+	require.Equal(t, 201, r.do("POST", "/modules/?fields=uid", build("needs", "1", `"runtime_deps":[`+strings.Join(deps, ",")+`]`)).Code)
+	require.Equal(t, 204, r.do("DELETE", "/modules/", `["needs:f28:1:2f345c78"]`).Code)
+	// One that is as long as it may be, and others behind it.
+	long := strings.Replace(build("long", "1"), "data here", strings.Repeat("x", 4<<20), 1)
+	long = strings.Replace(long, ":", ":"+strings.Repeat(" ", 8<<20-len(long)), 1)
+	require.Len(t, r.do("POST", "/modules/", "["+long+" , "+build("m", "1")+","+strings.Replace(long, "long", "next", 1)+"]").json(), 3)
+}
+
+func parts(n int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, "--x\r\nContent-Disposition: form-data; name=%x\r\n\r\n\r\n", i)
+	}
+	return b.String() + "--x--\r\n"
 }
 
 type zeros struct{}
