@@ -46,7 +46,7 @@ func (a *api) asked(r *httpapi.Request) (asked, *content, error) {
 // read reads the body. Nothing is parsed while it comes: a client may take its time, and
 // a transaction must not. The caller closes it.
 func (a *api) read(r *httpapi.Request, limit int64) (*content, error) {
-	c := &content{media: mediaJSON, spool: &spool{file: a.Spool}}
+	c := &content{media: mediaJSON, spool: a.newSpool()}
 	if given := r.Header.Get("Content-Type"); given != "" {
 		media, params, err := mime.ParseMediaType(given)
 		if err != nil || !slices.Contains([]string{mediaJSON, mediaForm, mediaMultipart}, media) {

@@ -143,7 +143,7 @@ type grown struct {
 }
 
 func (a *api) newGrown(open string) *grown {
-	g := &grown{spool: &spool{file: a.Spool}, e: newEncoder()}
+	g := &grown{spool: a.newSpool(), e: newEncoder()}
 	g.e.WriteString(open)
 	return g
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/containerd/errdefs"
 	"github.com/stretchr/testify/require"
 )
 
@@ -256,6 +257,28 @@ func TestWhatIsTooLargeIsRefusedAndChangesNothing(t *testing.T) {
 	w = r.do("GET", "/modules/?page_size=-1", "")
 	require.Empty(t, w.Header().Get("Content-Length"))
 	require.Len(t, w.json().([]any), 4)
+}
+
+// TestABodyIsNotKeptWhenTheDiskIsNearlyFull: what modules need of the disk comes first.
+func TestABodyIsNotKeptWhenTheDiskIsNearlyFull(t *testing.T) {
+	r := newRig(t)
+	left := 3
+	r.room = func() error {
+		if left--; left < 0 {
+			return fmt.Errorf("the disk is nearly full: %w", errdefs.ErrUnavailable)
+		}
+		return nil
+	}
+	long := "[" + build("m", "1") + strings.Repeat(" ", 5<<20)
+	w := r.do("POST", "/modules/", long+"]")
+	require.Equal(t, 503, w.Code, w.Body)
+	require.JSONEq(t, `{"detail":"the disk is nearly full"}`, w.Body.String())
+	left = 7
+	require.Equal(t, 201, r.do("POST", "/modules/", long+"]").Code)
+	left = 1 // for the body, not for the answer, which grows in the transaction
+	w = r.do("PATCH", "/modules/", `{"m:f28:1:2f345c78":{"modulemd":"`+strings.Repeat("<\\n", 500_000)+`"}}`)
+	require.Equal(t, 503, w.Code)
+	require.Contains(t, r.do("GET", "/modules/", "").Body.String(), `"modulemd":"data here"`)
 }
 
 // TestABodyThatIsMadeToBeSlowIsRefusedAtOnce: what takes no time or memory to send shall take
