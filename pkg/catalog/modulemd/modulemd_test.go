@@ -1,6 +1,7 @@
 package modulemd
 
 import (
+	"fmt"
 	"runtime"
 	"strings"
 	"testing"
@@ -81,7 +82,7 @@ func TestWhatIsNoModulemdIsPassedOver(t *testing.T) {
 	d, err := Parse("document: modulemd\nversion: 2\ndata: [a]\n")
 	require.NoError(t, err)
 	require.Empty(t, d.Name)
-	for _, text := range []string{"# modulemd\n" + strings.Repeat("x", maxText), "modulemd: [" + strings.Repeat("a,", maxValues) + "]"} {
+	for _, text := range []string{"# modulemd\n" + strings.Repeat("x", foreign.text), "modulemd: [" + strings.Repeat("a,", foreign.values) + "]"} {
 		_, err := Parse(text)
 		require.ErrorIs(t, err, ErrTooLarge)
 	}
@@ -131,6 +132,21 @@ func TestWhatIsWrittenIsReadTheSame(t *testing.T) {
 		Requires: []map[string][]string{{"platform": {"1"}, "any": nil}}, BuildRequires: []map[string][]string{{}},
 		Artifacts: []string{"bash-0:5.2-1.amd64", "libssl3-0:3.0.11-1.amd64", "openssl-0:3.0.11-1.amd64"}, Edge: &made.Edge,
 	}, d)
+}
+
+func TestADocumentOfTheLargestImageIsReadAgain(t *testing.T) {
+	made := Made{Name: "large", Edge: Edge{Digest: "sha256:00", Components: map[string][]string{}}}
+	for i := range 20_000 {
+		name := fmt.Sprintf("lib%d-%s", i, strings.Repeat("x", 40))
+		made.Edge.Components[name] = []string{name + "-0:1.2.3~git20240101-4+deb12u1.amd64"}
+	}
+	text, err := Write(&made)
+	require.NoError(t, err)
+	_, err = Parse(text)
+	require.ErrorIs(t, err, ErrTooLarge)
+	d, err := ParseOwn(text)
+	require.NoError(t, err)
+	require.Equal(t, &made.Edge, d.Edge)
 }
 
 func FuzzParse(f *testing.F) {

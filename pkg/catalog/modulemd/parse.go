@@ -32,11 +32,15 @@ type Document struct {
 	Edge *Edge
 }
 
-// Bounds of what is read: the memory that YAML takes goes by its values, and one may
-// be a byte.
-const (
-	maxText   = 1 << 20
-	maxValues = 100_000
+// bounds are of what is read: the memory that YAML takes goes by its values, some two hundred
+// bytes each, and one may be a byte.
+type bounds struct{ text, values int }
+
+var (
+	// foreign is what the daemon takes from its clients.
+	foreign = bounds{1 << 20, 100_000}
+	// own has room for what edged writes itself, of an image with as many packages as it reads.
+	own = bounds{16 << 20, 500_000}
 )
 
 // ErrTooLarge is a text that is not read, for its size.
@@ -45,11 +49,17 @@ var ErrTooLarge = fmt.Errorf("it is too large to be read: %w", errdefs.ErrInvali
 // Parse reads the first modulemd of a text that may hold several documents. Others,
 // as defaults and translations are, are passed over. Errors: errdefs.NotFound when there
 // is none, as in a text that is something else, and ErrTooLarge.
-func Parse(text string) (*Document, error) {
+func Parse(text string) (*Document, error) { return parse(text, foreign) }
+
+// ParseOwn is Parse for a program with memory to spare, which has to read whatever edged
+// wrote, of however large an image.
+func ParseOwn(text string) (*Document, error) { return parse(text, own) }
+
+func parse(text string, most bounds) (*Document, error) {
 	if !strings.Contains(text, "modulemd") {
 		return nil, errNone
 	}
-	if len(text) > maxText || values(text) > maxValues {
+	if len(text) > most.text || values(text) > most.values {
 		return nil, ErrTooLarge
 	}
 	d := yaml.NewDecoder(strings.NewReader(text))
@@ -61,7 +71,7 @@ func Parse(text string) (*Document, error) {
 		case err != nil:
 			return nil, fmt.Errorf("%w: %v", errNone, err) //nolint:errorlint // YAML's own has no class
 		}
-		left := 2 * maxValues // without aliases there are no more
+		left := 2 * most.values // without aliases there are no more
 		top := members(document.Content[0], &left)
 		if top.text("document") != "modulemd" {
 			continue
