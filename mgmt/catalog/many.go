@@ -124,13 +124,15 @@ func (c *content) bodies(limit int64) iter.Seq2[any, error] {
 	}
 }
 
-// turn waits until no other request for many rows is worked on.
-func (a *api) turn(r *httpapi.Request) (done func(), err error) {
+// inTurn does something when no other request for many rows is worked on. The answer is sent
+// afterwards: a client that reads slowly keeps nobody waiting.
+func (a *api) inTurn(r *httpapi.Request, do func() error) error {
 	select {
 	case a.bulk <- struct{}{}:
-		return func() { <-a.bulk }, nil
+		defer func() { <-a.bulk }()
+		return do()
 	case <-r.Context().Done():
-		return nil, r.Context().Err()
+		return r.Context().Err()
 	}
 }
 
@@ -196,14 +198,11 @@ func (g *grown) send(w http.ResponseWriter, status int, end string) error {
 }
 
 func (a *api) createMany(w http.ResponseWriter, r *httpapi.Request, c *content, params asked) error {
-	done, err := a.turn(r)
-	if err != nil {
-		return err
-	}
-	defer done()
 	g := a.newGrown("[")
 	defer g.close()
-	err = a.Catalog.CreateMany(r.Context(), c.bodies(a.Limits.Body), func(row *domain.Row) error { return g.add(nil, row, params.fields) })
+	err := a.inTurn(r, func() error {
+		return a.Catalog.CreateMany(r.Context(), c.bodies(a.Limits.Body), func(row *domain.Row) error { return g.add(nil, row, params.fields) })
+	})
 	if err != nil {
 		return err
 	}
@@ -234,14 +233,11 @@ func (a *api) updateMany(w http.ResponseWriter, r *httpapi.Request) error {
 	case !mapping:
 		return domain.ErrNoMapping
 	}
-	done, err := a.turn(r)
-	if err != nil {
-		return err
-	}
-	defer done()
 	g := a.newGrown("{")
 	defer g.close()
-	err = a.Catalog.UpdateMany(r.Context(), params.filters, c.items(a.Limits.Body), partial, func(uid string, row *domain.Row) error { return g.add(&uid, row, params.fields) })
+	err = a.inTurn(r, func() error {
+		return a.Catalog.UpdateMany(r.Context(), params.filters, c.items(a.Limits.Body), partial, func(uid string, row *domain.Row) error { return g.add(&uid, row, params.fields) })
+	})
 	switch {
 	case err != nil:
 		return err
@@ -282,12 +278,11 @@ func (a *api) deleteMany(w http.ResponseWriter, r *httpapi.Request) error {
 	case !list:
 		return domain.ErrNoList
 	}
-	done, err := a.turn(r)
-	if err != nil {
+	n := 0
+	err = a.inTurn(r, func() error {
+		n, err = a.Catalog.DeleteMany(r.Context(), params.filters, c.bodies(a.Limits.Body))
 		return err
-	}
-	defer done()
-	n, err := a.Catalog.DeleteMany(r.Context(), params.filters, c.bodies(a.Limits.Body))
+	})
 	if err != nil {
 		return err
 	}

@@ -4,13 +4,18 @@ import (
 	"fmt"
 	"io"
 	"mime/multipart"
+	"net/http/httptest"
 	"net/url"
 	"runtime"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/containerd/errdefs"
 	"github.com/stretchr/testify/require"
+
+	"github.com/edged/edged/pkg/peer"
 )
 
 const uid1 = "m:f28:1:2f345c78"
@@ -279,6 +284,39 @@ func TestABodyIsNotKeptWhenTheDiskIsNearlyFull(t *testing.T) {
 	w = r.do("PATCH", "/modules/", `{"m:f28:1:2f345c78":{"modulemd":"`+strings.Repeat("<\\n", 500_000)+`"}}`)
 	require.Equal(t, 503, w.Code)
 	require.Contains(t, r.do("GET", "/modules/", "").Body.String(), `"modulemd":"data here"`)
+}
+
+// slow is a client that does not read.
+type slow struct {
+	*httptest.ResponseRecorder
+	begun, end chan struct{}
+}
+
+func (s slow) Write(b []byte) (int, error) {
+	close(s.begun)
+	<-s.end
+	return len(b), nil
+}
+
+func TestAClientThatReadsItsAnswerSlowlyKeepsNobodyWaiting(t *testing.T) {
+	r := newRig(t)
+	w := slow{httptest.NewRecorder(), make(chan struct{}), make(chan struct{})}
+	var answered sync.WaitGroup
+	answered.Go(func() {
+		req := httptest.NewRequestWithContext(peer.NewContext(t.Context(), callers["root"]), "POST", "http://localhost/rest_api/v1/modules/", strings.NewReader("["+build("m", "1")+"]"))
+		r.handler.ServeHTTP(w, req)
+	})
+	<-w.begun
+	next := make(chan int, 1)
+	answered.Go(func() { next <- r.do("POST", "/modules/", "["+build("m", "2")+"]").Code })
+	select {
+	case status := <-next:
+		require.Equal(t, 201, status)
+	case <-time.After(10 * time.Second):
+		t.Error("the next request for many rows waits")
+	}
+	close(w.end)
+	answered.Wait()
 }
 
 // TestABodyThatIsMadeToBeSlowIsRefusedAtOnce: what takes no time or memory to send shall take

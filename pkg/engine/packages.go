@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -12,8 +14,10 @@ import (
 	"github.com/containerd/containerd/v2/core/images"
 	"github.com/containerd/containerd/v2/core/leases"
 	"github.com/containerd/errdefs"
+	"github.com/containerd/platforms"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"golang.org/x/sys/unix"
 
 	"github.com/edged/edged/pkg/image"
 	"github.com/edged/edged/pkg/upload"
@@ -68,12 +72,15 @@ func (e *Engine) underLease(ctx context.Context, uid string, fn func(ctx context
 		delete(e.making, id)
 	}()
 	m := e.client.LeasesService()
-	lease, err := m.Create(ctx, leases.WithID(opLease+id), leases.WithExpiration(packageTimeout), leases.WithLabels(map[string]string{labelOwner: owner}))
-	if err != nil && !errdefs.IsAlreadyExists(err) {
+	lease := leases.Lease{ID: opLease + id}
+	// One that a crash left may be about to expire.
+	if err := ignoreNotFound(m.Delete(ctx, lease)); err != nil {
 		return classify(err)
 	}
-	lease.ID = opLease + id
-	err = classify(fn(leases.WithLease(ctx, lease.ID)))
+	if _, err := m.Create(ctx, leases.WithID(lease.ID), leases.WithExpiration(packageTimeout), leases.WithLabels(map[string]string{labelOwner: owner})); err != nil {
+		return classify(err)
+	}
+	err := classify(fn(leases.WithLease(ctx, lease.ID)))
 	if err != nil && isFull(err) {
 		err = fmt.Errorf("%w: %w", err, errdefs.ErrResourceExhausted)
 	}
@@ -92,10 +99,10 @@ func (e *Engine) keepPackage(ctx context.Context, uid string, im images.Image) e
 	label := images.SetChildrenMappedLabels(store, images.ChildrenHandler(store), images.ChildGCLabelsFilterLayers)
 	children, err := label.Handle(ctx, im.Target)
 	if err == nil && len(children) == 0 {
-		err = fmt.Errorf("its manifest has nothing: %w", errdefs.ErrInvalidArgument)
+		err = errors.New("its manifest has nothing")
 	}
 	if err != nil {
-		return fmt.Errorf("cannot label image: %w", err)
+		return fmt.Errorf("cannot label image: %w", classifyUnpack(err))
 	}
 	if err := e.pinPackage(ctx, uid, im.Target.Digest); err != nil {
 		return err
@@ -111,11 +118,74 @@ func (e *Engine) keepPackage(ctx context.Context, uid string, im images.Image) e
 		return fmt.Errorf("cannot name image: %w", err)
 	}
 	// gofail: var uploadAfterImageNamed struct{}
-	if _, err := e.unpackSlowly(ctx, record); err != nil {
-		if err = classify(err); !errdefs.IsUnavailable(err) {
+	if _, err := e.unpackForGood(ctx, record); err != nil {
+		if err = classifyUnpack(err); !errdefs.IsUnavailable(err) {
 			e.unmake(ctx, uid, im.Name, im.Target.Digest.String())
 		}
 		return err
+	}
+	return e.syncSnapshots(ctx)
+}
+
+// unpackForGood is unpackSlowly for an image whose layers nobody brings again. Layers that
+// another image has are found unpacked, and then it is that image which keeps them: here
+// this one comes to keep them too.
+func (e *Engine) unpackForGood(ctx context.Context, record images.Image) (u unpacked, err error) {
+	for range 3 {
+		if u, err = e.unpackSlowly(ctx, record); err == nil {
+			err = e.keepSnapshots(ctx, record, u.chainID)
+		}
+		// The other may be removed in between: then they have to be unpacked after all.
+		if !errors.Is(err, errNotWhole) {
+			break
+		}
+	}
+	return u, err
+}
+
+// keepSnapshots makes an image's configuration refer to its unpacked layers, which keeps them,
+// and looks whether they are still there.
+func (e *Engine) keepSnapshots(ctx context.Context, record images.Image, chainID string) error {
+	if chainID == "" {
+		return nil // it has no layers
+	}
+	store := e.client.ContentStore()
+	config, err := record.Config(ctx, store, platforms.Default())
+	if err != nil {
+		return e.unpackError(record.Name, err)
+	}
+	info, err := store.Info(ctx, config.Digest)
+	if err != nil {
+		return e.unpackError(record.Name, err)
+	}
+	label := "containerd.io/gc.ref.snapshot." + e.Snapshotter
+	if info.Labels[label] != chainID {
+		info = content.Info{Digest: config.Digest, Labels: map[string]string{label: chainID}}
+		if _, err := store.Update(ctx, info, "labels."+label); err != nil {
+			return e.unpackError(record.Name, err)
+		}
+	}
+	if _, err := e.client.SnapshotService(e.Snapshotter).Stat(ctx, chainID); err != nil {
+		return e.unpackError(record.Name, err)
+	}
+	return nil
+}
+
+// syncSnapshots puts what was unpacked on the disk. containerd leaves it to the kernel, and
+// for half a minute a power cut would leave files without bytes, and nothing to make them of.
+func (e *Engine) syncSnapshots(ctx context.Context) error {
+	root, err := e.snapshotRoot(ctx)
+	if err != nil && !errdefs.IsNotFound(err) {
+		return err
+	}
+	folder, err := os.Open(root) // #nosec G304 -- containerd's own
+	if err != nil {
+		unix.Sync() // wherever it is
+		return nil
+	}
+	defer folder.Close()
+	if err := unix.Syncfs(int(folder.Fd())); err != nil {
+		return fmt.Errorf("cannot put image on the disk: %w", err)
 	}
 	return nil
 }
@@ -131,7 +201,14 @@ func (e *Engine) unmake(ctx context.Context, uid, name, digest string) {
 func (e *Engine) pinPackage(ctx context.Context, uid string, d digest.Digest) error {
 	m := e.client.LeasesService()
 	lease := leases.Lease{ID: packageLease + uid}
-	_, err := m.Create(ctx, leases.WithID(lease.ID), leases.WithLabels(map[string]string{labelOwner: owner, labelPackage: uid}))
+	kept, err := m.ListResources(ctx, lease)
+	if err != nil && !errdefs.IsNotFound(err) {
+		return fmt.Errorf("cannot keep image: %w", err)
+	}
+	if slices.ContainsFunc(kept, func(r leases.Resource) bool { return r.ID == d.String() }) {
+		return nil // a write less: this is asked again and again
+	}
+	_, err = m.Create(ctx, leases.WithID(lease.ID), leases.WithLabels(map[string]string{labelOwner: owner, labelPackage: uid}))
 	if err != nil && !errdefs.IsAlreadyExists(err) {
 		return fmt.Errorf("cannot keep image: %w", err)
 	}
@@ -160,7 +237,7 @@ func (e *Engine) HavePackage(ctx context.Context, uid, name, d string) (bool, er
 		return false, classify(err)
 	}
 	im := images.Image{Name: name, Target: target, Labels: map[string]string{labelOwner: owner, labelPackage: uid}}
-	if _, err := e.unpackSlowly(ctx, im); errors.Is(err, errNotWhole) {
+	if _, err := e.unpackForGood(ctx, im); errors.Is(err, errNotWhole) {
 		return false, nil
 	} else if err != nil {
 		return false, classify(err)

@@ -112,7 +112,7 @@ func (e *Engine) haveAll(ctx context.Context, names []string) bool {
 		if err != nil {
 			return false
 		}
-		if _, err := e.unpack(ctx, record); err != nil {
+		if _, err := e.unpackForGood(ctx, record); err != nil {
 			return false
 		}
 	}
@@ -146,7 +146,7 @@ func (e *Engine) importArchive(ctx context.Context, file string) ([]string, erro
 	}
 	var names []string
 	for _, image := range found {
-		if _, err := e.unpack(ctx, image); err != nil {
+		if _, err := e.unpackForGood(ctx, image); err != nil {
 			return nil, err
 		}
 		names = append(names, image.Name)
