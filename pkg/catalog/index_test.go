@@ -193,8 +193,15 @@ func TestNeitherSideWritesTheOthersRows(t *testing.T) {
 	require.NoError(t, x.Look(t.Context()))
 	kept, err := r.Get(t.Context(), mine.UID, nil)
 	require.NoError(t, err)
-	require.Equal(t, mine.ModuleMD, kept.ModuleMD, "the client's row stays, and the image has none")
-	require.Len(t, r.find(), 1)
+	require.Equal(t, mine.ModuleMD, kept.ModuleMD, "the client's row stays, and the image is found none the less")
+	found := r.find(component("openssl"))
+	require.Len(t, found, 1)
+	for uid, row := range found {
+		require.Regexp(t, "^"+mine.UID+"-[a-z0-9]{8}$", uid)
+		require.Contains(t, row.ModuleMD, "context: "+row.Context+"\n")
+	}
+	require.NoError(t, x.Look(t.Context()))
+	require.Equal(t, found, r.find(component("openssl")))
 	images.all = nil
 	require.NoError(t, x.Look(t.Context()))
 	require.Len(t, r.find(), 1)
