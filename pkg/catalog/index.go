@@ -102,10 +102,11 @@ func (x *Indexer) Wake() {
 
 // Run keeps the index until ctx ends.
 func (x *Indexer) Run(ctx context.Context) {
+	said := ""
 	for {
 		next := lookEvery
 		if err := x.Look(ctx); err != nil && ctx.Err() == nil {
-			x.log.WithError(err).Debug("the index of what is on the device is not complete")
+			said = x.complain(err, said)
 			next = retry
 		}
 		timer := time.NewTimer(next)
@@ -125,6 +126,20 @@ func (x *Indexer) Run(ctx context.Context) {
 		}
 	}
 }
+
+// complain says once of each error in a row that a search may miss something; what is away for
+// a while, as containerd while it starts anew, is worth no word.
+func (x *Indexer) complain(err error, said string) string {
+	log := x.log.WithError(err)
+	if text := err.Error(); text != said && !errdefs.IsUnavailable(err) {
+		log.Warn(incomplete)
+		return text
+	}
+	log.Debug(incomplete)
+	return said
+}
+
+const incomplete = "the index of what is on the device is not complete"
 
 // Look compares what is on the device with the rows, once. Errors are of what is to be
 // looked at again.
