@@ -57,6 +57,9 @@ func TestPagesAreFollowedByTheirLinks(t *testing.T) {
 	for _, page := range []string{"999", "x", "0", "-1", "", "4"} {
 		r.want(404, `{"detail":"Invalid page."}`, "GET", "/modules/?page="+page, "")
 	}
+	// Where an int has 32 bits, this one times the size is -96, and was taken for a count.
+	r.want(404, `{"detail":"Invalid page."}`, "GET", "/modules/?stream=F28&page=42949673&page_size=100", "")
+	require.EqualValues(t, 45, r.do("GET", "/modules/?stream=F28", "").json().(map[string]any)["count"])
 	w := r.do("GET", "/modules/?page_size=-1", "")
 	require.Equal(t, byte('['), w.Body.Bytes()[0])
 	require.NotEmpty(t, w.Header().Get("Content-Length"))
