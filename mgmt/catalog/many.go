@@ -41,7 +41,8 @@ func (c *content) begins(with byte) (bool, error) {
 	}
 }
 
-// bounded ends when one value is longer than a limit: the decoder gathers a value whole.
+// bounded ends when one value is longer than a limit: the decoder gathers a value whole. It
+// fills what it is given: the decoder goes anew through white space each time it gets more.
 type bounded struct {
 	io.Reader
 	read, from, limit int64
@@ -50,11 +51,15 @@ type bounded struct {
 
 func (b *bounded) Read(p []byte) (int, error) {
 	// More is asked for only while the value that begins at from goes on.
-	if b.exceeded = b.read-b.from > b.limit; b.exceeded {
+	room := b.limit - (b.read - b.from)
+	if b.exceeded = room < 0; b.exceeded {
 		return 0, io.ErrUnexpectedEOF
 	}
-	n, err := b.Reader.Read(p)
+	n, err := io.ReadFull(b.Reader, p[:min(int64(len(p)), room+1)])
 	b.read += int64(n)
+	if errors.Is(err, io.ErrUnexpectedEOF) {
+		err = nil // but for the end, which comes next
+	}
 	return n, err
 }
 

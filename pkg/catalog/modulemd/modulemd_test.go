@@ -134,9 +134,9 @@ func TestWhatIsWrittenIsReadTheSame(t *testing.T) {
 	}, d)
 }
 
-func TestADocumentOfTheLargestImageIsReadAgain(t *testing.T) {
+func TestADocumentOfALargeImageIsReadAgain(t *testing.T) {
 	made := Made{Name: "large", Edge: Edge{Digest: "sha256:00", Components: map[string][]string{}}}
-	for i := range 20_000 {
+	for i := range 9_000 {
 		name := fmt.Sprintf("lib%d-%s", i, strings.Repeat("x", 40))
 		made.Edge.Components[name] = []string{name + "-0:1.2.3~git20240101-4+deb12u1.amd64"}
 	}
