@@ -42,7 +42,7 @@ func (d *daemon) mountCatalog(limits httpapi.Limits) mgmt.Mount {
 	limits.Body = int64(d.cfg.Limits.CatalogBody)
 	return mgmt.Mount{Root: wirecatalog.Root, Handler: wirecatalog.New(wirecatalog.Config{
 		Catalog: catalog.New(catalog.Config{Store: d.catalog.store, ModuleMD: int(d.cfg.Limits.ModuleMD)}),
-		Decider: d.decider, Audit: d.audit, Limits: limits, Bulk: int64(d.cfg.Limits.BulkBody), Spool: d.spool,
+		Decider: d.decider, Audit: d.audit, Limits: limits, Bulk: int64(d.cfg.Limits.BulkBody), Spool: d.spool, Room: d.catalog.store.Roomy,
 	})}
 }
 

@@ -38,8 +38,9 @@ func edgedProgram() (string, error) {
 // offlineTimeout bounds what edged does with its database for edgectl.
 const offlineTimeout = 5 * time.Minute
 
-// edgedSays runs the daemon's program for one of its offline commands.
-func edgedSays(ctx context.Context, args ...string) (string, error) {
+// edgedSays runs the daemon's program for one of its offline commands. What it complains of
+// although it does what it is asked, the user has to hear.
+func (a *app) edgedSays(ctx context.Context, args ...string) (string, error) {
 	path, err := edgedProgram()
 	if err != nil {
 		return "", err
@@ -48,10 +49,17 @@ func edgedSays(ctx context.Context, args ...string) (string, error) {
 	defer cancel()
 	cmd := exec.CommandContext(ctx, path, args...)
 	cmd.WaitDelay = time.Second
+	var complaints strings.Builder
+	cmd.Stderr = &complaints
 	out, err := cmd.Output()
+	complaint := strings.TrimSpace(complaints.String())
 	var exit *exec.ExitError
-	if errors.As(err, &exit) && len(exit.Stderr) > 0 {
-		err = errors.New(strings.TrimPrefix(strings.TrimSpace(string(exit.Stderr)), "edged: "))
+	switch {
+	case complaint == "":
+	case err == nil:
+		fmt.Fprintln(a.err, printableText(complaint))
+	case errors.As(err, &exit):
+		err = errors.New(strings.TrimPrefix(complaint, "edged: "))
 	}
 	return strings.TrimSpace(string(out)), err
 }
@@ -112,7 +120,7 @@ Who has the archive can be this device: keep it as safe as the device itself.`,
 			}
 			defer remove()
 			copied := filepath.Join(dir, "edged.db")
-			said, err := edgedSays(ctx, "--config", file, "--backup-database", copied)
+			said, err := a.edgedSays(ctx, "--config", file, "--backup-database", copied)
 			if err != nil {
 				return err
 			}
@@ -201,7 +209,7 @@ as the backup has them, and removes those of which it does not know. A backup of
 			if err != nil {
 				return err
 			}
-			said, err := edgedSays(cmd.Context(), "--schema")
+			said, err := a.edgedSays(cmd.Context(), "--schema")
 			if err != nil {
 				return err
 			}

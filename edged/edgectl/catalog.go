@@ -123,7 +123,7 @@ func matchOf(b *wire.Build, components, packages, needs []string, images []wire.
 			m.Why = append(m.Why, d.Dependency+":"+d.Stream)
 		}
 	}
-	doc, err := modulemd.Parse(b.ModuleMD)
+	doc, err := modulemd.ParseOwn(b.ModuleMD)
 	if err != nil || doc.Edge == nil {
 		return m
 	}
@@ -274,7 +274,7 @@ func (a *app) buildTable(b *wire.Build) error {
 	line("UID", b.UID)
 	line("ACTIVE", fmt.Sprint(b.Active))
 	line("KOJI TAG", b.KojiTag)
-	if doc, err := modulemd.Parse(b.ModuleMD); err == nil && doc.Edge != nil {
+	if doc, err := modulemd.ParseOwn(b.ModuleMD); err == nil && doc.Edge != nil {
 		line("IMAGE", cmp.Or(doc.Edge.Reference, doc.Edge.Image))
 		line("DIGEST", doc.Edge.Digest)
 		line("ARCHITECTURE", doc.Edge.Arch)

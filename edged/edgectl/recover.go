@@ -56,7 +56,7 @@ goes into the audit log.`,
 			if err := a.ask(what, yes); err != nil {
 				return err
 			}
-			if _, err := edgedSays(cmd.Context(), "--config", configFile, "--recover-agent"); err != nil {
+			if _, err := a.edgedSays(cmd.Context(), "--config", configFile, "--recover-agent"); err != nil {
 				return err
 			}
 			folder := filepath.Join(filepath.Dir(configFile), "config.d")

@@ -41,6 +41,8 @@ type Config struct {
 	Bulk   int64
 	// Spool makes a file without a name for what is too large for memory.
 	Spool func() (*os.File, error)
+	// Room is errdefs.Unavailable when the disk has none for such files.
+	Room func() error
 }
 
 type api struct {

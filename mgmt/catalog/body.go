@@ -22,6 +22,9 @@ const (
 	mediaMultipart = "multipart/form-data"
 )
 
+// maxFields bounds a form, as in Django.
+const maxFields = 1000
+
 // content is a request's body that has come whole.
 type content struct {
 	*spool
@@ -43,7 +46,7 @@ func (a *api) asked(r *httpapi.Request) (asked, *content, error) {
 // read reads the body. Nothing is parsed while it comes: a client may take its time, and
 // a transaction must not. The caller closes it.
 func (a *api) read(r *httpapi.Request, limit int64) (*content, error) {
-	c := &content{media: mediaJSON, spool: &spool{file: a.Spool}}
+	c := &content{media: mediaJSON, spool: a.newSpool()}
 	if given := r.Header.Get("Content-Type"); given != "" {
 		media, params, err := mime.ParseMediaType(given)
 		if err != nil || !slices.Contains([]string{mediaJSON, mediaForm, mediaMultipart}, media) {
@@ -143,6 +146,9 @@ func addField(o domain.Object, name string, value any) (domain.Object, error) {
 			o[i].Value = value
 			return o, nil
 		}
+	}
+	if len(o) == maxFields {
+		return nil, formError(fmt.Errorf("there are more than %d fields", maxFields))
 	}
 	return append(o, domain.Member{Name: name, Value: value}), nil
 }

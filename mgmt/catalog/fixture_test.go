@@ -40,6 +40,7 @@ type rig struct {
 	store   *builds.Store
 	log     strings.Builder
 	audit   *audit.Log
+	room    func() error
 }
 
 func newRig(t testing.TB) *rig {
@@ -49,6 +50,7 @@ func newRig(t testing.TB) *rig {
 	var err error
 	r.store, err = builds.Open(t.Context(), dir, nil)
 	require.NoError(t, err)
+	r.room = r.store.Roomy
 	r.audit = audit.New(&r.log)
 	t.Cleanup(func() {
 		r.audit.Close()
@@ -59,6 +61,7 @@ func newRig(t testing.TB) *rig {
 		Catalog: domain.New(domain.Config{Store: r.store, ModuleMD: 4 << 20}),
 		Decider: access.New([]access.Grant{{Permissions: write, Modules: []string{"edgeAgent", "writer"}, UIDs: []uint32{0}, GIDs: []uint32{42}}}),
 		Audit:   r.audit, Limits: httpapi.Limits{Body: 8 << 20}, Bulk: 64 << 20,
+		Room: func() error { return r.room() },
 		Spool: func() (*os.File, error) {
 			f, err := os.CreateTemp(dir, "spool")
 			if err == nil {

@@ -152,7 +152,7 @@ func page(query url.Values) (int, error) {
 		return domain.LastPage, nil
 	}
 	n, err := strconv.Atoi(strings.TrimSpace(last))
-	if err != nil || n < 1 || n > math.MaxInt32 {
+	if err != nil || n < 1 || n > math.MaxInt32/maxPageSize {
 		return 0, domain.ErrNoPage
 	}
 	return n, nil

@@ -41,20 +41,40 @@ func (c *content) begins(with byte) (bool, error) {
 	}
 }
 
-// decoder reads the body as it is; what is not UTF-8 is an error and not another text.
-func (c *content) decoder() *json.Decoder {
-	return json.NewDecoder(transform.NewReader(c.reader(), encoding.UTF8Validator))
+// bounded ends when one value is longer than a limit: the decoder gathers a value whole. It
+// fills what it is given: the decoder goes anew through white space each time it gets more.
+type bounded struct {
+	io.Reader
+	read, from, limit int64
+	exceeded          bool
 }
 
-// items goes through a JSON array or object, with the name of each member of an object.
-func (c *content) items() iter.Seq2[domain.Item, error] {
+func (b *bounded) Read(p []byte) (int, error) {
+	// More is asked for only while the value that begins at from goes on.
+	room := b.limit - (b.read - b.from)
+	if b.exceeded = room < 0; b.exceeded {
+		return 0, io.ErrUnexpectedEOF
+	}
+	n, err := io.ReadFull(b.Reader, p[:min(int64(len(p)), room+1)])
+	b.read += int64(n)
+	if errors.Is(err, io.ErrUnexpectedEOF) {
+		err = nil // but for the end, which comes next
+	}
+	return n, err
+}
+
+// items goes through a JSON array or object, with the name of each member of an object. An item
+// may be as large as the body for one row. What is not UTF-8 is an error and not another text.
+func (c *content) items(limit int64) iter.Seq2[domain.Item, error] {
 	return func(yield func(domain.Item, error) bool) {
-		d := c.decoder()
+		in := &bounded{Reader: transform.NewReader(c.reader(), encoding.UTF8Validator), limit: limit}
+		d := json.NewDecoder(in)
 		err := func() error {
 			open, err := d.Token()
 			if err != nil {
 				return err
 			}
+			in.from = d.InputOffset()
 			for d.More() {
 				var item domain.Item
 				if open == json.Delim('{') {
@@ -68,6 +88,7 @@ func (c *content) items() iter.Seq2[domain.Item, error] {
 				if err := d.Decode(&raw); err != nil {
 					return err
 				}
+				in.from = d.InputOffset()
 				if item.Body, err = domain.ParseValue(raw); err != nil {
 					return err
 				}
@@ -85,6 +106,8 @@ func (c *content) items() iter.Seq2[domain.Item, error] {
 		}()
 		switch {
 		case err == nil, errors.Is(err, errStopped):
+		case in.exceeded:
+			yield(domain.Item{}, httpapi.TooLarge(limit))
 		case errors.As(err, new(*domain.Invalid)):
 			yield(domain.Item{}, err)
 		default:
@@ -96,9 +119,9 @@ func (c *content) items() iter.Seq2[domain.Item, error] {
 var errStopped = errors.New("nobody wants more")
 
 // bodies is items without names.
-func (c *content) bodies() iter.Seq2[any, error] {
+func (c *content) bodies(limit int64) iter.Seq2[any, error] {
 	return func(yield func(any, error) bool) {
-		for item, err := range c.items() {
+		for item, err := range c.items(limit) {
 			if !yield(item.Body, err) {
 				return
 			}
@@ -106,13 +129,15 @@ func (c *content) bodies() iter.Seq2[any, error] {
 	}
 }
 
-// turn waits until no other request for many rows is worked on.
-func (a *api) turn(r *httpapi.Request) (done func(), err error) {
+// inTurn does something when no other request for many rows is worked on. The answer is sent
+// afterwards: a client that reads slowly keeps nobody waiting.
+func (a *api) inTurn(r *httpapi.Request, do func() error) error {
 	select {
 	case a.bulk <- struct{}{}:
-		return func() { <-a.bulk }, nil
+		defer func() { <-a.bulk }()
+		return do()
 	case <-r.Context().Done():
-		return nil, r.Context().Err()
+		return r.Context().Err()
 	}
 }
 
@@ -125,7 +150,7 @@ type grown struct {
 }
 
 func (a *api) newGrown(open string) *grown {
-	g := &grown{spool: &spool{file: a.Spool}, e: newEncoder()}
+	g := &grown{spool: a.newSpool(), e: newEncoder()}
 	g.e.WriteString(open)
 	return g
 }
@@ -178,14 +203,11 @@ func (g *grown) send(w http.ResponseWriter, status int, end string) error {
 }
 
 func (a *api) createMany(w http.ResponseWriter, r *httpapi.Request, c *content, params asked) error {
-	done, err := a.turn(r)
-	if err != nil {
-		return err
-	}
-	defer done()
 	g := a.newGrown("[")
 	defer g.close()
-	err = a.Catalog.CreateMany(r.Context(), c.bodies(), func(row *domain.Row) error { return g.add(nil, row, params.fields) })
+	err := a.inTurn(r, func() error {
+		return a.Catalog.CreateMany(r.Context(), c.bodies(a.Limits.Body), func(row *domain.Row) error { return g.add(nil, row, params.fields) })
+	})
 	if err != nil {
 		return err
 	}
@@ -216,14 +238,11 @@ func (a *api) updateMany(w http.ResponseWriter, r *httpapi.Request) error {
 	case !mapping:
 		return domain.ErrNoMapping
 	}
-	done, err := a.turn(r)
-	if err != nil {
-		return err
-	}
-	defer done()
 	g := a.newGrown("{")
 	defer g.close()
-	err = a.Catalog.UpdateMany(r.Context(), params.filters, c.items(), partial, func(uid string, row *domain.Row) error { return g.add(&uid, row, params.fields) })
+	err = a.inTurn(r, func() error {
+		return a.Catalog.UpdateMany(r.Context(), params.filters, c.items(a.Limits.Body), partial, func(uid string, row *domain.Row) error { return g.add(&uid, row, params.fields) })
+	})
 	switch {
 	case err != nil:
 		return err
@@ -264,12 +283,11 @@ func (a *api) deleteMany(w http.ResponseWriter, r *httpapi.Request) error {
 	case !list:
 		return domain.ErrNoList
 	}
-	done, err := a.turn(r)
-	if err != nil {
+	n := 0
+	err = a.inTurn(r, func() error {
+		n, err = a.Catalog.DeleteMany(r.Context(), params.filters, c.bodies(a.Limits.Body))
 		return err
-	}
-	defer done()
-	n, err := a.Catalog.DeleteMany(r.Context(), params.filters, c.bodies())
+	})
 	if err != nil {
 		return err
 	}

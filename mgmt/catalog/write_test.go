@@ -4,11 +4,18 @@ import (
 	"fmt"
 	"io"
 	"mime/multipart"
+	"net/http/httptest"
 	"net/url"
+	"runtime"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
+	"github.com/containerd/errdefs"
 	"github.com/stretchr/testify/require"
+
+	"github.com/edged/edged/pkg/peer"
 )
 
 const uid1 = "m:f28:1:2f345c78"
@@ -255,6 +262,104 @@ func TestWhatIsTooLargeIsRefusedAndChangesNothing(t *testing.T) {
 	w = r.do("GET", "/modules/?page_size=-1", "")
 	require.Empty(t, w.Header().Get("Content-Length"))
 	require.Len(t, w.json().([]any), 4)
+}
+
+// TestABodyIsNotKeptWhenTheDiskIsNearlyFull: what modules need of the disk comes first.
+func TestABodyIsNotKeptWhenTheDiskIsNearlyFull(t *testing.T) {
+	r := newRig(t)
+	left := 3
+	r.room = func() error {
+		if left--; left < 0 {
+			return fmt.Errorf("the disk is nearly full: %w", errdefs.ErrUnavailable)
+		}
+		return nil
+	}
+	long := "[" + build("m", "1") + strings.Repeat(" ", 5<<20)
+	w := r.do("POST", "/modules/", long+"]")
+	require.Equal(t, 503, w.Code, w.Body)
+	require.JSONEq(t, `{"detail":"the disk is nearly full"}`, w.Body.String())
+	left = 7
+	require.Equal(t, 201, r.do("POST", "/modules/", long+"]").Code)
+	left = 1 // for the body, not for the answer, which grows in the transaction
+	w = r.do("PATCH", "/modules/", `{"m:f28:1:2f345c78":{"modulemd":"`+strings.Repeat("<\\n", 500_000)+`"}}`)
+	require.Equal(t, 503, w.Code)
+	require.Contains(t, r.do("GET", "/modules/", "").Body.String(), `"modulemd":"data here"`)
+}
+
+// slow is a client that does not read.
+type slow struct {
+	*httptest.ResponseRecorder
+	begun, end chan struct{}
+}
+
+func (s slow) Write(b []byte) (int, error) {
+	close(s.begun)
+	<-s.end
+	return len(b), nil
+}
+
+func TestAClientThatReadsItsAnswerSlowlyKeepsNobodyWaiting(t *testing.T) {
+	r := newRig(t)
+	w := slow{httptest.NewRecorder(), make(chan struct{}), make(chan struct{})}
+	var answered sync.WaitGroup
+	answered.Go(func() {
+		req := httptest.NewRequestWithContext(peer.NewContext(t.Context(), callers["root"]), "POST", "http://localhost/rest_api/v1/modules/", strings.NewReader("["+build("m", "1")+"]"))
+		r.handler.ServeHTTP(w, req)
+	})
+	<-w.begun
+	next := make(chan int, 1)
+	answered.Go(func() { next <- r.do("POST", "/modules/", "["+build("m", "2")+"]").Code })
+	select {
+	case status := <-next:
+		require.Equal(t, 201, status)
+	case <-time.After(10 * time.Second):
+		t.Error("the next request for many rows waits")
+	}
+	close(w.end)
+	answered.Wait()
+}
+
+// TestABodyThatIsMadeToBeSlowIsRefusedAtOnce: what takes no time or memory to send shall take
+// none to read. The first of these took six minutes, others gigabytes.
+func TestABodyThatIsMadeToBeSlowIsRefusedAtOnce(t *testing.T) {
+	r := newRig(t)
+	many := strings.Repeat("0,", 400_000) + "0"
+	item := `{"name":[` + many + `]}`
+	for name, c := range map[string]struct {
+		status                    int
+		method, path, media, body string
+		says                      string
+	}{
+		"digits":           {400, "POST", "/modules/", "application/json", `{"name":` + strings.Repeat("9", 7<<20) + `}`, "no more than 300 characters"},
+		"values":           {400, "POST", "/modules/", "application/json", item, "JSON parse error - there are more than 300000 values"},
+		"values of one":    {400, "POST", "/modules/", "application/json", `[` + build("m", "1") + `,` + item + `]`, "JSON parse error - there are more than 300000 values"},
+		"one of many":      {413, "POST", "/modules/", "application/json", `[` + build("m", "1") + `,{"name":"` + strings.Repeat("x", 9<<20) + `"}]`, "larger than 8388608 bytes"},
+		"one of a mapping": {413, "PATCH", "/modules/", "application/json", `{"a":{"name":"` + strings.Repeat("x", 9<<20) + `"}}`, "larger than 8388608 bytes"},
+		"fields":           {400, "POST", "/modules/", "multipart/form-data; boundary=x", parts(100_000), "Form parse error - there are more than 1000 fields"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			w := r.as("root", c.method, "/rest_api/v1"+c.path, c.media, strings.NewReader(c.body))
+			runtime.ReadMemStats(&after)
+			require.Equal(t, c.status, w.Code)
+			require.Contains(t, w.Body.String(), c.says)
+			require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(150<<20))
+		})
+	}
+	require.Empty(t, r.do("GET", "/modules/?page_size=-1", "").json())
+	// One that is as long as it may be, and others behind it.
+	long := strings.Replace(build("long", "1"), "data here", strings.Repeat("x", 4<<20), 1)
+	long = strings.Replace(long, ":", ":"+strings.Repeat(" ", 8<<20-len(long)), 1)
+	require.Len(t, r.do("POST", "/modules/", "["+long+" , "+build("m", "1")+","+strings.Replace(long, "long", "next", 1)+"]").json(), 3)
+}
+
+func parts(n int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, "--x\r\nContent-Disposition: form-data; name=%x\r\n\r\n\r\n", i)
+	}
+	return b.String() + "--x--\r\n"
 }
 
 type zeros struct{}

@@ -63,10 +63,12 @@ type batch struct {
 	err   error
 }
 
-// The bounds of a batch: rows, and bytes of their longest part.
+// The bounds of a batch: rows, and bytes in memory, about: those of the longest part, and so
+// many for each value.
 const (
 	batchRows  = 64
 	batchBytes = 1 << 20
+	valueBytes = 40
 )
 
 // readAhead reads bodies while those before are written: reading takes half as long as
@@ -92,7 +94,11 @@ func (c *Catalog) readAhead(bodies iter.Seq2[any, error], to chan<- batch, stop 
 		if item.change, item.err = c.readChange(body, false); item.err == nil && item.change.modulemd != nil {
 			size += len(*item.change.modulemd)
 		}
+		size += valueBytes * count(body)
 		b.items = append(b.items, item)
+		if item.err != nil {
+			break // the rest is for nothing
+		}
 		if (len(b.items) >= batchRows || size >= batchBytes) && !send() {
 			return
 		}

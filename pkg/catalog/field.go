@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
-	"math/big"
 	"strconv"
 	"strings"
 	"unicode"
@@ -68,10 +67,10 @@ func isSpace(r rune) bool { return unicode.IsSpace(r) || r >= 0x1c && r <= 0x1f 
 func numberText(n json.Number) string {
 	s := n.String()
 	if !strings.ContainsAny(s, ".eE") {
-		if i, ok := new(big.Int).SetString(s, 10); ok {
-			return i.String() // -0 is 0
+		if s == "-0" {
+			return "0"
 		}
-		return s
+		return s // JSON has no other integers than Python writes
 	}
 	f, err := strconv.ParseFloat(s, 64)
 	if err != nil {

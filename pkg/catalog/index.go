@@ -2,6 +2,7 @@ package catalog
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"maps"
@@ -101,10 +102,11 @@ func (x *Indexer) Wake() {
 
 // Run keeps the index until ctx ends.
 func (x *Indexer) Run(ctx context.Context) {
+	said := ""
 	for {
 		next := lookEvery
 		if err := x.Look(ctx); err != nil && ctx.Err() == nil {
-			x.log.WithError(err).Debug("the index of what is on the device is not complete")
+			said = x.complain(err, said)
 			next = retry
 		}
 		timer := time.NewTimer(next)
@@ -124,6 +126,20 @@ func (x *Indexer) Run(ctx context.Context) {
 		}
 	}
 }
+
+// complain says once of each error in a row that a search may miss something; what is away for
+// a while, as containerd while it starts anew, is worth no word.
+func (x *Indexer) complain(err error, said string) string {
+	log := x.log.WithError(err)
+	if text := err.Error(); text != said && !errdefs.IsUnavailable(err) {
+		log.Warn(incomplete)
+		return text
+	}
+	log.Debug(incomplete)
+	return said
+}
+
+const incomplete = "the index of what is on the device is not complete"
 
 // Look compares what is on the device with the rows, once. Errors are of what is to be
 // looked at again.
@@ -236,18 +252,13 @@ func (x *Indexer) add(ctx context.Context, source string, p *Package) error {
 		x.log.WithError(err).WithField("source", source).Warn("cannot put into the catalog what is on the device")
 		return nil // the next look would find the same
 	}
+	if err := x.rename(ctx, r); err != nil {
+		return err
+	}
 	if r.ModuleMD, err = describe(r, p, contents, unread); err != nil {
 		return err
 	}
 	return x.store.Write(ctx, func(tx Tx) error {
-		taken, err := tx.Has(r.UID)
-		if err != nil {
-			return err
-		}
-		if taken {
-			x.log.WithField("build", r.UID).Warn("the catalog has a row of this uid already; it stays, and what is on the device gets none")
-			return nil
-		}
 		parts := Parts{RuntimeDeps: &p.Deps, BuildDeps: &[]Dep{}, RPMs: &[]int64{}}
 		nevras := make([]NEVRA, len(contents))
 		for i := range contents {
@@ -261,6 +272,24 @@ func (x *Indexer) add(ctx context.Context, source string, p *Package) error {
 		r.RuntimeDeps, r.BuildDeps, r.RPMs = encodeDeps(p.Deps), encodeDeps(nil), encodeRPMs(nevras)
 		return tx.Add(r, parts)
 	})
+}
+
+// rename gives a row another uid when its own is taken: whoever may write, or makes an image
+// whose digest begins in the same way, could else keep what is here out of the catalog. The row
+// that has it stays, and the new one nobody can guess.
+func (x *Indexer) rename(ctx context.Context, r *Row) error {
+	_, err := x.store.Find(ctx, r.UID, nil)
+	switch {
+	case errdefs.IsNotFound(err):
+		return nil
+	case err != nil:
+		return err
+	}
+	taken := r.UID
+	r.Context += "-" + strings.ToLower(rand.Text()[:8])
+	r.SetUID()
+	x.log.WithFields(logrus.Fields{"build": taken, "instead": r.UID}).Warn("the catalog has a row of this uid already; it stays, and what is on the device gets another uid")
+	return nil
 }
 
 // newIndexRow names the row of a package.

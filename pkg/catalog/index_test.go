@@ -7,9 +7,11 @@ import (
 	"io"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/containerd/errdefs"
 	"github.com/sirupsen/logrus"
+	"github.com/sirupsen/logrus/hooks/test"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
@@ -193,8 +195,15 @@ func TestNeitherSideWritesTheOthersRows(t *testing.T) {
 	require.NoError(t, x.Look(t.Context()))
 	kept, err := r.Get(t.Context(), mine.UID, nil)
 	require.NoError(t, err)
-	require.Equal(t, mine.ModuleMD, kept.ModuleMD, "the client's row stays, and the image has none")
-	require.Len(t, r.find(), 1)
+	require.Equal(t, mine.ModuleMD, kept.ModuleMD, "the client's row stays, and the image is found none the less")
+	found := r.find(component("openssl"))
+	require.Len(t, found, 1)
+	for uid, row := range found {
+		require.Regexp(t, "^"+mine.UID+"-[a-z0-9]{8}$", uid)
+		require.Contains(t, row.ModuleMD, "context: "+row.Context+"\n")
+	}
+	require.NoError(t, x.Look(t.Context()))
+	require.Equal(t, found, r.find(component("openssl")))
 	images.all = nil
 	require.NoError(t, x.Look(t.Context()))
 	require.Len(t, r.find(), 1)
@@ -272,4 +281,32 @@ func FuzzValue(f *testing.F) {
 			require.Equal(t, v, same)
 		}
 	})
+}
+
+// TestAnIndexThatIsNotCompleteIsSaidInTheLog, as of a database that is broken: a search finds
+// less than there is.
+func TestAnIndexThatIsNotCompleteIsSaidInTheLog(t *testing.T) {
+	for name, c := range map[string]struct {
+		err  error
+		want logrus.Level
+	}{
+		"broken": {errors.New("malformed"), logrus.WarnLevel},
+		"away":   {fmt.Errorf("containerd is away: %w", errdefs.ErrUnavailable), logrus.DebugLevel},
+	} {
+		t.Run(name, func(t *testing.T) {
+			log, said := test.NewNullLogger()
+			log.SetLevel(logrus.DebugLevel)
+			x := catalog.NewIndexer(newRig(t).store, log, &source{kind: "image", err: c.err})
+			ctx, cancel := context.WithCancel(t.Context())
+			ended := make(chan struct{})
+			go func() {
+				defer close(ended)
+				x.Run(ctx)
+			}()
+			require.Eventually(t, func() bool { return len(said.AllEntries()) > 0 }, 10*time.Second, time.Millisecond)
+			cancel()
+			<-ended
+			require.Equal(t, c.want, said.LastEntry().Level)
+		})
+	}
 }

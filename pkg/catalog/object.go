@@ -30,6 +30,22 @@ func (o Object) Get(name string) (any, bool) {
 	return nil, false
 }
 
+// count is how many values there are in one, itself included.
+func count(v any) int {
+	n := 1
+	switch v := v.(type) {
+	case []any:
+		for _, item := range v {
+			n += count(item)
+		}
+	case Object:
+		for _, m := range v {
+			n += count(m.Value)
+		}
+	}
+	return n
+}
+
 // MarshalJSON writes the members in their order.
 func (o Object) MarshalJSON() ([]byte, error) {
 	var b bytes.Buffer
@@ -58,7 +74,8 @@ func ParseValue(text []byte) (any, error) {
 	}
 	d := json.NewDecoder(bytes.NewReader(text))
 	d.UseNumber()
-	v, err := decode(d)
+	values := maxValues
+	v, err := decode(d, &values, 0)
 	if err == nil {
 		if _, behind := d.Token(); !errors.Is(behind, io.EOF) {
 			err = fmt.Errorf("extra data (at byte %d)", d.InputOffset())
@@ -85,14 +102,20 @@ func Problem(err error) string {
 	return err.Error()
 }
 
-// maxDepth bounds how deep values lie in one another; a build needs three.
-const maxDepth = 64
+// Bounds of what is taken: how deep values lie in one another, of which a build needs three,
+// and how many there are: one may be a byte of the body, and takes forty in memory. A build
+// with ten thousand RPMs needs a hundred thousand.
+const (
+	maxDepth  = 64
+	maxValues = 300_000
+)
 
-func decode(d *json.Decoder) (any, error) { return decodeAt(d, 0) }
-
-func decodeAt(d *json.Decoder, depth int) (any, error) {
+func decode(d *json.Decoder, left *int, depth int) (any, error) {
 	if depth > maxDepth {
 		return nil, fmt.Errorf("values lie more than %d deep in one another", maxDepth)
+	}
+	if *left--; *left < 0 {
+		return nil, fmt.Errorf("there are more than %d values", maxValues)
 	}
 	t, err := d.Token()
 	if err != nil {
@@ -107,7 +130,7 @@ func decodeAt(d *json.Decoder, depth int) (any, error) {
 			if err != nil {
 				return nil, err
 			}
-			v, err := decodeAt(d, depth+1)
+			v, err := decode(d, left, depth+1)
 			if err != nil {
 				return nil, err
 			}
@@ -124,7 +147,7 @@ func decodeAt(d *json.Decoder, depth int) (any, error) {
 	case json.Delim('['):
 		list := []any{}
 		for d.More() {
-			v, err := decodeAt(d, depth+1)
+			v, err := decode(d, left, depth+1)
 			if err != nil {
 				return nil, err
 			}

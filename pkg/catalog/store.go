@@ -23,8 +23,6 @@ type Store interface {
 type Tx interface {
 	// Find is Store.Find.
 	Find(uid string, filters []Filter) (*Row, error)
-	// Has says whether a uid is taken.
-	Has(uid string) (bool, error)
 	// Add writes a new row and sets its ID; errdefs.AlreadyExists for a uid that is taken.
 	Add(r *Row, p Parts) error
 	// Save writes a row that was there; lists that are nil in p stay as they are.

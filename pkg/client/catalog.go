@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -12,7 +13,7 @@ import (
 const catalogPath = "/rest_api/v1/modules/"
 
 // buildsAtOnce is how many builds a request asks for, the most there are on a page.
-const buildsAtOnce = "100"
+const buildsAtOnce = 100
 
 // EachBuild calls fn with each build of the catalog that the query's filters find, in
 // its order, until fn returns an error. A catalog may be larger than memory.
@@ -21,11 +22,19 @@ func (c *Client) EachBuild(ctx context.Context, query url.Values, fn func(*wire.
 	for name, values := range query {
 		q[name] = values
 	}
-	q.Set("page_size", buildsAtOnce)
-	for page := 1; ; page++ {
-		q.Set("page", strconv.Itoa(page))
+	at, size := 0, buildsAtOnce
+	for {
+		q.Set("page_size", strconv.Itoa(size))
+		q.Set("page", strconv.Itoa(at/size+1))
 		var answer wire.BuildPage
-		if err := c.fromCatalog(ctx, catalogPath, q, &answer); err != nil {
+		err := c.fromCatalog(ctx, catalogPath, q, &answer)
+		switch {
+		case errors.Is(err, errTooLarge) && size > 1:
+			// Of builds as large as they may be a page is too much, and one is not. Whoever makes
+			// such shall not keep others from being found.
+			size /= 10
+			continue
+		case err != nil:
 			return err
 		}
 		for i := range answer.Results {
@@ -35,6 +44,9 @@ func (c *Client) EachBuild(ctx context.Context, query url.Values, fn func(*wire.
 		}
 		if answer.Next == "" {
 			return nil
+		}
+		if at += size; at%buildsAtOnce == 0 {
+			size = buildsAtOnce
 		}
 	}
 }

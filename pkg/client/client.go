@@ -36,6 +36,8 @@ const (
 	maxError  = 64 << 10
 )
 
+var errTooLarge = fmt.Errorf("cannot read answer: it is larger than %d bytes", maxAnswer)
+
 // Client speaks to one socket. It may be used by many goroutines at once.
 type Client struct {
 	path string
@@ -107,7 +109,7 @@ func (c *Client) decode(body io.Reader, answer any) error {
 		return c.broken(err)
 	}
 	if len(b) > maxAnswer {
-		return fmt.Errorf("cannot read answer: it is larger than %d bytes", maxAnswer)
+		return errTooLarge
 	}
 	if err := json.Unmarshal(b, answer); err != nil {
 		return fmt.Errorf("cannot read answer: %w", err)

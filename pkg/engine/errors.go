@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"slices"
 	"strings"
 
 	"github.com/containerd/containerd/v2/core/remotes/docker"
@@ -40,10 +42,8 @@ func classifyStart(err error) error {
 	if !strings.Contains(text, "OCI runtime create failed") && !strings.Contains(text, "runc create failed") {
 		return err
 	}
-	for _, passing := range []string{"no space left", "cannot allocate memory", "resource temporarily unavailable", "too many open files", "device or resource busy"} {
-		if strings.Contains(text, passing) {
-			return fmt.Errorf("%w: %w", err, errdefs.ErrUnavailable)
-		}
+	if slices.ContainsFunc(passing, func(part string) bool { return strings.Contains(text, part) }) {
+		return fmt.Errorf("%w: %w", err, errdefs.ErrUnavailable)
 	}
 	// runc prefixes every layer it passes through; the operator needs the last words.
 	cause := text
@@ -51,6 +51,25 @@ func classifyStart(err error) error {
 		cause = text[i+len("runc create failed: "):]
 	}
 	return fmt.Errorf("the runtime cannot run it: %s: %w", strings.TrimSuffix(cause, ": unknown"), errdefs.ErrInvalidArgument)
+}
+
+// passing are faults of the device, in the words of the kernel, that say nothing of what is run or unpacked.
+var passing = []string{"no space left", "cannot allocate memory", "resource temporarily unavailable", "too many open files", "device or resource busy"}
+
+// classifyUnpack tells layers that cannot be unpacked from a device that cannot do it now,
+// and from a containerd that ends in the middle. containerd reports all of it as text.
+func classifyUnpack(err error) error {
+	err = classify(err)
+	text := err.Error()
+	says := func(part string) bool { return strings.Contains(text, part) }
+	switch {
+	case errdefs.IsUnavailable(err), isFull(err):
+		return err
+	case errors.Is(err, errNotWhole), errdefs.IsCanceled(err), status.Code(err) == codes.Canceled, errors.Is(err, io.EOF),
+		slices.ContainsFunc(passing, says), says("input/output error"), says("read-only file system"):
+		return fmt.Errorf("%w: %w", err, errdefs.ErrUnavailable)
+	}
+	return fmt.Errorf("%w: %w", err, errdefs.ErrInvalidArgument)
 }
 
 // classifyPull tells a registry's no, which stays no, from one that cannot be

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"testing"
 
@@ -48,6 +49,26 @@ func TestASpecThatCannotRunIsItsAuthorsToMend(t *testing.T) {
 	require.True(t, errdefs.IsUnavailable(classifyStart(status.Error(codes.Unavailable, "x"))))
 	plain := errors.New("ttrpc: closed")
 	require.Equal(t, plain, classifyStart(plain))
+}
+
+func TestLayersThatCannotBeUnpackedAreToldFromADeviceThatCannotUnpack(t *testing.T) {
+	const apply = `apply layer error for "app:1": failed to extract layer sha256:00: `
+	for _, err := range []error{
+		errors.New(apply + "invalid tar header"), errors.New(apply + "link /etc/shadow: no such file or directory"), errors.New("its manifest has nothing"),
+		status.Error(codes.Unknown, apply+"mkdir /x: not a directory"),
+	} {
+		require.True(t, errdefs.IsInvalidArgument(classifyUnpack(err)), "%v", err)
+		require.False(t, errdefs.IsUnavailable(classifyUnpack(err)), "%v", err)
+	}
+	for _, err := range []error{
+		status.Error(codes.Unavailable, "error reading from server: EOF"), status.Error(codes.Canceled, "context canceled"), context.Canceled, io.EOF,
+		fmt.Errorf("%w: parent snapshot does not exist: %w", errNotWhole, errdefs.ErrInvalidArgument), errors.New(apply + "write /x: input/output error"),
+		errors.New(apply + "mkdir /x: read-only file system"), errors.New(apply + "cannot allocate memory"),
+	} {
+		require.True(t, errdefs.IsUnavailable(classifyUnpack(fmt.Errorf("cannot unpack image: %w", err))), "%v", err)
+	}
+	full := errors.New(apply + "write /x: no space left on device")
+	require.Equal(t, full, classifyUnpack(full), "it has a class of its own")
 }
 
 func TestARegistrysNoIsToldFromItsAbsence(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -102,17 +103,17 @@ func (e *Engine) keepPackage(ctx context.Context, uid string, im images.Image) e
 	label := images.SetChildrenMappedLabels(store, images.ChildrenHandler(store), images.ChildGCLabelsFilterLayers)
 	children, err := label.Handle(ctx, im.Target)
 	if err == nil && len(children) == 0 {
-		err = fmt.Errorf("its manifest has nothing: %w", errdefs.ErrInvalidArgument)
+		err = errors.New("its manifest has nothing")
 	}
 	if err != nil {
-		return fmt.Errorf("cannot label image: %w", err)
+		return fmt.Errorf("cannot label image: %w", classifyUnpack(err))
 	}
 	if err := e.pinPackage(ctx, uid, im.Target.Digest); err != nil {
 		return err
 	}
 	im.Labels = map[string]string{labelOwner: owner, labelPackage: uid}
 	if _, err := e.unpackAnew(ctx, im); err != nil {
-		if err = classify(err); !errdefs.IsUnavailable(err) {
+		if err = classifyUnpack(err); !errdefs.IsUnavailable(err) {
 			e.unmake(ctx, uid, im.Name, im.Target.Digest.String())
 		}
 		return err
@@ -142,7 +143,14 @@ func (e *Engine) unmake(ctx context.Context, uid, name, digest string) {
 func (e *Engine) pinPackage(ctx context.Context, uid string, d digest.Digest) error {
 	m := e.client.LeasesService()
 	lease := leases.Lease{ID: packageLease + uid}
-	_, err := m.Create(ctx, leases.WithID(lease.ID), leases.WithLabels(map[string]string{labelOwner: owner, labelPackage: uid}))
+	kept, err := m.ListResources(ctx, lease)
+	if err != nil && !errdefs.IsNotFound(err) {
+		return fmt.Errorf("cannot keep image: %w", err)
+	}
+	if slices.ContainsFunc(kept, func(r leases.Resource) bool { return r.ID == d.String() }) {
+		return nil // a write less: this is asked again and again
+	}
+	_, err = m.Create(ctx, leases.WithID(lease.ID), leases.WithLabels(map[string]string{labelOwner: owner, labelPackage: uid}))
 	if err != nil && !errdefs.IsAlreadyExists(err) {
 		return fmt.Errorf("cannot keep image: %w", err)
 	}

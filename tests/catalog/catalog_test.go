@@ -81,6 +81,13 @@ func TestWhatIsInsideTheImagesOfModulesIsFound(t *testing.T) {
 	require.Equal(t, http.StatusConflict, a.Status, a.Body)
 	d.Edged.Signal(syscall.SIGTERM)
 	require.NoError(t, os.Remove(filepath.Join(d.Home, "images", "distributions.tar"))) // which keeps the images
+	// A catalog that is broken is not in a backup, which says so.
+	file, aside := filepath.Join(d.Home, "catalog.db"), filepath.Join(d.Home, "aside.db")
+	require.NoError(t, os.Rename(file, aside))
+	require.NoError(t, os.WriteFile(file, []byte("this is no database"), 0o600))
+	out = edgectl(t, d, "backup", "--config", filepath.Join(d.Root, "config.toml"), "-o", filepath.Join(t.TempDir(), "backup.tar.gz"))
+	require.Contains(t, out, "the catalog is not in the backup: ")
+	require.NoError(t, os.Rename(aside, file))
 	d.StartEdged()
 	require.Equal(t, b, one(t, d, "name=alpine&active=true"))
 	pruned := d.Host(http.MethodPost, "/images/prune?"+device.Version, `{"all":true}`)

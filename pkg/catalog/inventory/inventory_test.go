@@ -9,8 +9,11 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/containerd/errdefs"
 	"github.com/stretchr/testify/require"
@@ -218,6 +221,33 @@ func TestWhatCannotBeReadIsAnErrorAndNoMore(t *testing.T) {
 }
 
 // TestWordsThatCannotBeNamesAreLeftOut and the others stay.
+// TestAThreadThatEndsDoesNotEndTheReader: threads end that were in a module's network namespace,
+// as when a module starts, which is when images are read.
+func TestAThreadThatEndsDoesNotEndTheReader(t *testing.T) {
+	status := append(bytes.Repeat([]byte("A: b\n"), 10<<20), "\nPackage: a\nVersion: 1\nArchitecture: all\n"...)
+	root := image(t, map[string][]byte{"var/lib/dpkg/status": status})
+	var threads sync.WaitGroup
+	stop := make(chan struct{})
+	threads.Go(func() {
+		for {
+			select {
+			case <-stop:
+				return
+			case <-time.After(time.Millisecond):
+			}
+			threads.Go(func() {
+				runtime.LockOSThread() // and the thread ends
+				time.Sleep(time.Millisecond)
+			})
+		}
+	})
+	packages, err := Read(t.Context(), root)
+	close(stop)
+	threads.Wait()
+	require.NoError(t, err)
+	require.Len(t, packages, 1)
+}
+
 func TestWordsThatCannotBeNamesAreLeftOut(t *testing.T) {
 	status := "Package: good\nVersion: 1-2\nArchitecture: all\n\nPackage: bad name\nVersion: 1\nArchitecture: all\n\nPackage: " + strings.Repeat("x", 300) +
 		"\nVersion: 1\nArchitecture: all\n\nPackage: esc\x1b[0m\nVersion: 1\nArchitecture: all\n\nPackage: noversion\nArchitecture: all\n\nPackage: epoch\nVersion: 99999999999999999999:1\nArchitecture: all\n"

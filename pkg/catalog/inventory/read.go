@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"runtime"
 	"slices"
 	"strings"
 	"syscall"
@@ -68,6 +69,10 @@ func Read(ctx context.Context, root string) ([]catalog.RPM, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot read the image's packages: %w", err)
 	}
+	// The death of its parent, which ends the process, is that of the thread that started it:
+	// this one is not for others, who may have it end.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("cannot start the reader of packages: %w", err)
 	}

@@ -1,6 +1,8 @@
 package modulemd
 
 import (
+	"fmt"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -80,9 +82,32 @@ func TestWhatIsNoModulemdIsPassedOver(t *testing.T) {
 	d, err := Parse("document: modulemd\nversion: 2\ndata: [a]\n")
 	require.NoError(t, err)
 	require.Empty(t, d.Name)
-	for _, text := range []string{"# modulemd\n" + strings.Repeat("x", maxText), "modulemd: [" + strings.Repeat("a,", maxValues) + "]"} {
+	for _, text := range []string{"# modulemd\n" + strings.Repeat("x", foreign.text), "modulemd: [" + strings.Repeat("a,", foreign.values) + "]"} {
 		_, err := Parse(text)
 		require.ErrorIs(t, err, ErrTooLarge)
+	}
+}
+
+// TestATextThatIsMadeToBeSlowIsReadAtOnce: each of these took gigabytes, or minutes, when the
+// library made maps of them.
+func TestATextThatIsMadeToBeSlowIsReadAtOnce(t *testing.T) {
+	const head = "document: modulemd\nversion: 2\ndata:\n name: a\n"
+	for name, text := range map[string]string{
+		"one key again and again": head + strings.Repeat("a:\n", 40_000),
+		"many in data":            head + strings.Repeat(" a:\n", 40_000),
+		"many in a dependency":    head + " dependencies:\n - requires:\n" + strings.Repeat("    a:\n", 40_000),
+		"many aliases":            head + " x: &x [" + strings.Repeat("a,", 30_000) + "]\n dependencies: [" + strings.Repeat("{requires: {a: *x}},", 10_000) + "]\n",
+		"many aliases of maps":    head + " x: &x {requires: {" + strings.Repeat("a: ,", 20_000) + "}}\n dependencies: [" + strings.Repeat("*x,", 20_000) + "]\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			d, err := Parse(text)
+			runtime.ReadMemStats(&after)
+			require.NoError(t, err)
+			require.Equal(t, "a", d.Name)
+			require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(200<<20))
+		})
 	}
 }
 
@@ -107,6 +132,21 @@ func TestWhatIsWrittenIsReadTheSame(t *testing.T) {
 		Requires: []map[string][]string{{"platform": {"1"}, "any": nil}}, BuildRequires: []map[string][]string{{}},
 		Artifacts: []string{"bash-0:5.2-1.amd64", "libssl3-0:3.0.11-1.amd64", "openssl-0:3.0.11-1.amd64"}, Edge: &made.Edge,
 	}, d)
+}
+
+func TestADocumentOfALargeImageIsReadAgain(t *testing.T) {
+	made := Made{Name: "large", Edge: Edge{Digest: "sha256:00", Components: map[string][]string{}}}
+	for i := range 9_000 {
+		name := fmt.Sprintf("lib%d-%s", i, strings.Repeat("x", 40))
+		made.Edge.Components[name] = []string{name + "-0:1.2.3~git20240101-4+deb12u1.amd64"}
+	}
+	text, err := Write(&made)
+	require.NoError(t, err)
+	_, err = Parse(text)
+	require.ErrorIs(t, err, ErrTooLarge)
+	d, err := ParseOwn(text)
+	require.NoError(t, err)
+	require.Equal(t, &made.Edge, d.Edge)
 }
 
 func FuzzParse(f *testing.F) {

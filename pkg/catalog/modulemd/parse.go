@@ -32,11 +32,15 @@ type Document struct {
 	Edge *Edge
 }
 
-// Bounds of what is read: the memory that YAML takes goes by its values, and one may
-// be a byte.
-const (
-	maxText   = 1 << 20
-	maxValues = 100_000
+// bounds are of what is read: the memory that YAML takes goes by its values, some two hundred
+// bytes each, and one may be a byte.
+type bounds struct{ text, values int }
+
+var (
+	// foreign is what the daemon takes from its clients.
+	foreign = bounds{1 << 20, 100_000}
+	// own has room for what edged writes itself, of an image with as many packages as it reads.
+	own = bounds{16 << 20, 500_000}
 )
 
 // ErrTooLarge is a text that is not read, for its size.
@@ -45,39 +49,41 @@ var ErrTooLarge = fmt.Errorf("it is too large to be read: %w", errdefs.ErrInvali
 // Parse reads the first modulemd of a text that may hold several documents. Others,
 // as defaults and translations are, are passed over. Errors: errdefs.NotFound when there
 // is none, as in a text that is something else, and ErrTooLarge.
-func Parse(text string) (*Document, error) {
+func Parse(text string) (*Document, error) { return parse(text, foreign) }
+
+// ParseOwn is Parse for a program with memory to spare, which has to read whatever edged
+// wrote, of however large an image.
+func ParseOwn(text string) (*Document, error) { return parse(text, own) }
+
+func parse(text string, most bounds) (*Document, error) {
 	if !strings.Contains(text, "modulemd") {
 		return nil, errNone
 	}
-	if len(text) > maxText || values(text) > maxValues {
+	if len(text) > most.text || values(text) > most.values {
 		return nil, ErrTooLarge
 	}
 	d := yaml.NewDecoder(strings.NewReader(text))
 	for {
-		var top struct {
-			Document string    `yaml:"document"`
-			Version  yaml.Node `yaml:"version"`
-			Data     yaml.Node `yaml:"data"`
-		}
-		err := d.Decode(&top)
-		var shape *yaml.TypeError
-		switch {
-		case errors.As(err, &shape):
-			continue // a document of another kind
+		var document yaml.Node
+		switch err := d.Decode(&document); {
 		case errors.Is(err, io.EOF):
 			return nil, errNone
 		case err != nil:
 			return nil, fmt.Errorf("%w: %v", errNone, err) //nolint:errorlint // YAML's own has no class
-		case top.Document != "modulemd":
+		}
+		left := 2 * most.values // without aliases there are no more
+		top := members(document.Content[0], &left)
+		if top.text("document") != "modulemd" {
 			continue
 		}
-		switch top.Version.Value {
+		switch version := top.text("version"); version {
 		case "1":
-			return read(1, &top.Data)
+			return read(1, top.of("data")), nil
 		case "2":
-			return read(2, &top.Data)
+			return read(2, top.of("data")), nil
+		default:
+			return nil, fmt.Errorf("%w: its version is %q", errNone, version)
 		}
-		return nil, fmt.Errorf("%w: its version is %q", errNone, top.Version.Value)
 	}
 }
 
@@ -92,71 +98,133 @@ func values(text string) int {
 	return n
 }
 
-// lines is a list of YAML values that are single; others in it are passed over.
-type lines []string
+// mapping is a YAML mapping. The library would make a map of it in a time that goes by the
+// square of its size, with an error for each pair of keys that are the same: a few
+// kilobytes of those take all memory there is.
+type mapping struct {
+	values map[string]*yaml.Node
+	// left is how many values may still be looked at: aliases may name one of them any number
+	// of times.
+	left *int
+}
 
-func (l *lines) UnmarshalYAML(n *yaml.Node) error {
-	for _, item := range n.Content {
-		if item.Kind == yaml.ScalarNode {
-			*l = append(*l, item.Value)
+// members are those of a mapping; of what is none there are none. Of a key that comes again the
+// first is taken.
+func members(n *yaml.Node, left *int) mapping {
+	m := mapping{map[string]*yaml.Node{}, left}
+	if n == nil || target(n).Kind != yaml.MappingNode {
+		return m
+	}
+	n = target(n)
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		if *left--; *left < 0 {
+			break
+		}
+		key := target(n.Content[i])
+		if _, known := m.values[key.Value]; key.Kind == yaml.ScalarNode && !known {
+			m.values[key.Value] = n.Content[i+1]
 		}
 	}
-	return nil
+	return m
 }
 
-// data is what both versions have; a value of another shape than it should be is passed over.
-type data struct {
-	Name, Stream, Version, Context, Arch yaml.Node
-	Artifacts                            struct {
-		RPMs lines `yaml:"rpms"`
-	} `yaml:"artifacts"`
-	Dependencies yaml.Node `yaml:"dependencies"`
-	XMD          struct {
-		Edge *Edge `yaml:"edge"`
-	} `yaml:"xmd"`
-}
-
-func read(version int, n *yaml.Node) (*Document, error) {
-	var d data
-	var shape *yaml.TypeError
-	if err := n.Decode(&d); err != nil && !errors.As(err, &shape) {
-		return nil, fmt.Errorf("%w: %v", errNone, err) //nolint:errorlint // as above
+// target is what an alias stands for.
+func target(n *yaml.Node) *yaml.Node {
+	if n.Kind == yaml.AliasNode {
+		return n.Alias
 	}
+	return n
+}
+
+func (m mapping) of(key string) mapping { return members(m.values[key], m.left) }
+
+func (m mapping) text(key string) string {
+	if n := m.values[key]; n != nil {
+		return scalar(n)
+	}
+	return ""
+}
+
+// list are the items of a sequence, as far as they may be looked at.
+func (m mapping) list(key string) []*yaml.Node {
+	n := m.values[key]
+	if n == nil || target(n).Kind != yaml.SequenceNode {
+		return nil
+	}
+	items := target(n).Content
+	items = items[:min(len(items), max(*m.left, 0))]
+	*m.left -= len(items)
+	return items
+}
+
+// scalar is a single value as it is written; empty for what is none.
+func scalar(n *yaml.Node) string {
+	if n = target(n); n.Kind != yaml.ScalarNode || n.ShortTag() == "!!null" {
+		return ""
+	}
+	return n.Value
+}
+
+// lines are the items of a sequence that are single values.
+func lines(items []*yaml.Node) (all []string) {
+	for _, n := range items {
+		if target(n).Kind == yaml.ScalarNode {
+			all = append(all, target(n).Value)
+		}
+	}
+	return all
+}
+
+func read(version int, data mapping) *Document {
 	doc := &Document{
-		Version: version, Name: d.Name.Value, Stream: d.Stream.Value, ModuleVersion: d.Version.Value, Context: d.Context.Value, Arch: d.Arch.Value,
-		Artifacts: d.Artifacts.RPMs, Edge: d.XMD.Edge,
+		Version: version, Name: data.text("name"), Stream: data.text("stream"), ModuleVersion: data.text("version"), Context: data.text("context"), Arch: data.text("arch"),
+		Artifacts: lines(data.of("artifacts").list("rpms")), Edge: edge(data.of("xmd")),
 	}
 	if version == 1 {
-		var deps map[string]map[string]yaml.Node
-		_ = d.Dependencies.Decode(&deps) // as far as it is what it should be
-		doc.Requires, doc.BuildRequires = single(deps["requires"]), single(deps["buildrequires"])
-		return doc, nil
+		deps := data.of("dependencies")
+		doc.Requires, doc.BuildRequires = single(deps.of("requires")), single(deps.of("buildrequires"))
+		return doc
 	}
-	var deps []map[string]map[string]lines
-	_ = d.Dependencies.Decode(&deps)
-	for _, alternative := range deps {
-		doc.Requires = append(doc.Requires, several(alternative["requires"]))
-		doc.BuildRequires = append(doc.BuildRequires, several(alternative["buildrequires"]))
+	for _, n := range data.list("dependencies") {
+		alternative := members(n, data.left)
+		doc.Requires = append(doc.Requires, several(alternative.of("requires")))
+		doc.BuildRequires = append(doc.BuildRequires, several(alternative.of("buildrequires")))
 	}
-	return doc, nil
+	return doc
+}
+
+// edge is nil in what is not edged's own.
+func edge(xmd mapping) *Edge {
+	if n := xmd.values["edge"]; n == nil || target(n).Kind != yaml.MappingNode {
+		return nil
+	}
+	m := xmd.of("edge")
+	e := &Edge{
+		Digest: m.text("digest"), MediaType: m.text("mediaType"), Arch: m.text("arch"), Reference: m.text("reference"),
+		PackageVersion: m.text("packageVersion"), Image: m.text("image"), Unread: m.text("unread"),
+	}
+	if components := m.of("components"); len(components.values) > 0 {
+		e.Components = several(components)
+	}
+	return e
 }
 
 // single gives version 1, which has one stream for each name, the form of version 2.
-func single(deps map[string]yaml.Node) []map[string][]string {
-	if len(deps) == 0 {
+func single(deps mapping) []map[string][]string {
+	if len(deps.values) == 0 {
 		return nil
 	}
 	set := map[string][]string{}
-	for name, stream := range deps {
-		set[name] = []string{stream.Value}
+	for name := range deps.values {
+		set[name] = []string{deps.text(name)}
 	}
 	return []map[string][]string{set}
 }
 
-func several(deps map[string]lines) map[string][]string {
+func several(deps mapping) map[string][]string {
 	set := map[string][]string{}
-	for name, streams := range deps {
-		set[name] = streams
+	for name := range deps.values {
+		set[name] = lines(deps.list(name))
 	}
 	return set
 }

@@ -204,3 +204,20 @@ func TestMemoryIsGivenBackAfterALargeWrite(t *testing.T) {
 	add(t, s, names...)
 	<-called
 }
+
+// TestQuestionsThatSortAllRowsAreAnsweredOneAtATime and leave a connection to quick ones.
+func TestQuestionsThatSortAllRowsAreAnsweredOneAtATime(t *testing.T) {
+	s := opened(t, t.TempDir())
+	add(t, s, "a", "b")
+	byVersion := &catalog.Query{Order: []catalog.Order{{Key: "version"}}, Page: 1, Size: 1}
+	_, err := s.Page(t.Context(), byVersion)
+	require.NoError(t, err)
+	done, err := s.turn(t.Context())
+	require.NoError(t, err)
+	defer done()
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	_, err = s.Page(ctx, byVersion)
+	require.ErrorIs(t, err, context.DeadlineExceeded)
+	require.Equal(t, 2, count(t, s))
+}

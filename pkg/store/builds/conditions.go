@@ -129,21 +129,26 @@ func compileUID(value string) condition {
 	}
 }
 
-// compileComponent wants the name and, where one is given, the branch of one RPM.
+// compileComponent wants the name and, where one is given, the branch of one RPM. There may be
+// thousands of values, and SQLite takes no chain of as many ORs.
 func compileComponent(values []string) condition {
-	var fits []string
-	var args []any
+	var names, pairs []any
 	for _, v := range values {
 		name, branch, hasBranch := catalog.Component(v)
-		args = append(args, name)
 		if hasBranch {
-			fits = append(fits, "r.name = ? AND r.srpm_commit_branch = ?")
-			args = append(args, branch)
-			continue
+			pairs = append(pairs, name, branch)
+		} else {
+			names = append(names, name)
 		}
-		fits = append(fits, "r.name = ?")
 	}
-	return contains(clause{"(" + strings.Join(fits, " OR ") + ")", args})
+	var fits []string
+	if len(names) > 0 {
+		fits = append(fits, fmt.Sprintf("r.name IN (%s)", marks(len(names))))
+	}
+	if len(pairs) > 0 {
+		fits = append(fits, fmt.Sprintf("(r.name, r.srpm_commit_branch) IN (VALUES %s)", strings.TrimSuffix(strings.Repeat("(?, ?), ", len(pairs)/2), ", ")))
+	}
+	return contains(clause{"(" + strings.Join(fits, " OR ") + ")", append(names, pairs...)})
 }
 
 func marks(n int) string { return strings.TrimSuffix(strings.Repeat("?, ", n), ", ") }

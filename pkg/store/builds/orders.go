@@ -32,7 +32,12 @@ var orders = func() map[string]string {
 // orderBy is the order of a query; rows that are alike in it are in the order of their uids.
 func orderBy(order []catalog.Order) string {
 	var terms []string
+	seen := map[catalog.Order]bool{}
 	for _, o := range order {
+		if seen[o] {
+			continue // it says nothing more, and SQLite takes no list without end
+		}
+		seen[o] = true
 		expression, aggregate, direction := orders[o.Key], "min", ""
 		if o.Desc {
 			aggregate, direction = "max", " DESC"

@@ -178,7 +178,7 @@ func (s *Store) nearPage(ctx context.Context, q *catalog.Query, sr *search, vers
 	default:
 		limit = max(q.Size+1, s.tune.peek)
 	}
-	ids, err := s.ids(ctx, fmt.Sprintf("SELECT b.id FROM builds b%s ORDER BY %s LIMIT ? OFFSET ?", sr.where, sr.order), slices.Concat(sr.args, []any{limit, at}))
+	ids, err := s.first(ctx, sr, limit, at)
 	if err != nil {
 		return catalog.Page{}, failed(err)
 	}
@@ -197,6 +197,19 @@ func (s *Store) nearPage(ctx context.Context, q *catalog.Query, sr *search, vers
 	page, err := paged(q, max(count, at+len(ids)))
 	page.IDs = ids
 	return page, err
+}
+
+// first are the ids of some rows near the first. In another order than that of uids all
+// that fit are sorted for it.
+func (s *Store) first(ctx context.Context, sr *search, limit, at int) ([]int64, error) {
+	if !sr.plain && !sr.small {
+		done, err := s.turn(ctx)
+		if err != nil {
+			return nil, err
+		}
+		defer done()
+	}
+	return s.ids(ctx, fmt.Sprintf("SELECT b.id FROM builds b%s ORDER BY %s LIMIT ? OFFSET ?", sr.where, sr.order), slices.Concat(sr.args, []any{limit, at}))
 }
 
 // known is the count, where it is kept: of all rows and of active ones, and of filters

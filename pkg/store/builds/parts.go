@@ -48,8 +48,10 @@ func (t *tx) addParts(build int64, p catalog.Parts) error {
 		if deps == nil {
 			continue
 		}
-		for i, d := range *deps {
-			if !slices.Contains((*deps)[:i], d) { // one that comes twice is found once
+		seen := make(map[catalog.Dep]bool, len(*deps))
+		for _, d := range *deps {
+			if !seen[d] { // one that comes twice is found once
+				seen[d] = true
 				t.needs = append(t.needs, need{d, int8(kind), build}) //nolint:gosec // 0 or 1
 			}
 		}

@@ -11,6 +11,10 @@ import (
 // are combinations of filters, orders and members, and few of them are asked again.
 const maxPrepared = 64
 
+// maxText bounds, in bytes, a question that is kept: one with thousands of values takes as
+// much memory as all others together.
+const maxText = 4 << 10
+
 // prepared keeps questions ready: to understand one takes as long as to answer it.
 type prepared struct {
 	mu  sync.RWMutex // held by whoever uses a statement
@@ -20,6 +24,9 @@ type prepared struct {
 // query asks what was perhaps asked before. What a client gives is among the arguments,
 // never in the text.
 func (s *Store) query(ctx context.Context, text string, args ...any) (*sql.Rows, error) {
+	if len(text) > maxText {
+		return s.read.QueryContext(ctx, text, args...) //nolint:sqlclosecheck,gosec // as below
+	}
 	p := &s.prepared
 	p.mu.RLock()
 	defer p.mu.RUnlock()

@@ -16,7 +16,6 @@ const (
 	commit
 	rollback
 	shrink
-	findUID
 	addBuild
 	readBuild
 	saveBuild
@@ -44,7 +43,6 @@ const (
 
 var texts = [statementCount]string{
 	begin: `BEGIN IMMEDIATE`, commit: `COMMIT`, rollback: `ROLLBACK`, shrink: `PRAGMA shrink_memory`,
-	findUID: `SELECT id FROM builds WHERE uid = ?`,
 	addBuild: `INSERT INTO builds (id, uid, name, stream, version, context, koji_tag, active, source, warning, runtime_deps, build_deps, rpms, modulemd)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 	readBuild: `SELECT uid, active FROM builds WHERE id = ?`,

@@ -122,11 +122,6 @@ func (t *tx) id(k statement, args ...any) (id int64, err error) {
 	return id, err
 }
 
-func (t *tx) Has(uid string) (bool, error) {
-	id, err := t.id(findUID, uid)
-	return id != 0, err
-}
-
 func (t *tx) Find(uid string, filters []catalog.Filter) (*catalog.Row, error) {
 	if len(filters) > 0 {
 		if err := t.flush(); err != nil {
