@@ -71,6 +71,7 @@ type Store struct {
 	lastID    atomic.Int64 // that a row was ever given, since the start
 	counts    [2]atomic.Int64
 	positions positions
+	ranks     ranks
 	memory    memory
 
 	logged     chan struct{} // there is something in the write-ahead log
@@ -89,7 +90,7 @@ type Store struct {
 func Open(ctx context.Context, home string, afterLarge func()) (*Store, error) {
 	s := &Store{
 		home: home, writing: make(chan struct{}, 1), looking: make(chan struct{}, 1), logged: make(chan struct{}, 1),
-		tune: tuning{near: 500, peek: 128, few: 2000}, positions: positions{size: 64}, afterLarge: afterLarge,
+		tune: tuning{near: 500, peek: 128, few: 2000}, positions: positions{size: 64}, ranks: ranks{size: 256}, afterLarge: afterLarge,
 	}
 	work, stop := context.WithCancel(context.WithoutCancel(ctx))
 	s.stop = stop

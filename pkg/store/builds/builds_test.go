@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -116,7 +117,7 @@ func TestTheCatalogLeavesTheDiskToModules(t *testing.T) {
 // in order and no longer than asked for.
 func TestReadersAndWritersDoNotDisturbEachOther(t *testing.T) {
 	s := opened(t, t.TempDir())
-	s.tune, s.positions.size = tuning{near: 2, peek: 4, few: 2}, 2
+	s.tune, s.positions.size, s.ranks.size = tuning{near: 2, peek: 4, few: 2}, 2, 2
 	for i := range 50 {
 		add(t, s, fmt.Sprintf("n%03d", 2*i))
 	}
@@ -220,4 +221,72 @@ func TestQuestionsThatSortAllRowsAreAnsweredOneAtATime(t *testing.T) {
 	_, err = s.Page(ctx, byVersion)
 	require.ErrorIs(t, err, context.DeadlineExceeded)
 	require.Equal(t, 2, count(t, s))
+}
+
+// TestRowsThatComeAndGoAreFoundInTheirPlace by a filter whose rows were put in order before.
+func TestRowsThatComeAndGoAreFoundInTheirPlace(t *testing.T) {
+	s := opened(t, t.TempDir())
+	s.ranks.size = 1
+	needing := catalog.Parts{RuntimeDeps: &[]catalog.Dep{{Dependency: "x", Stream: "1"}}}
+	var names []string
+	write := func(fn func(tx catalog.Tx) error) { require.NoError(t, s.Write(t.Context(), fn)) }
+	come := func(name string) {
+		names = append(names, name)
+		write(func(tx catalog.Tx) error { return tx.Add(row(name), needing) })
+	}
+	check := func() {
+		slices.Sort(names)
+		q := &catalog.Query{Filters: []catalog.Filter{{Kind: catalog.ByRuntimeDepName, Values: []string{"x"}}}, Size: 2}
+		var found []string
+		for q.Page = 1; len(found) < len(names); q.Page++ {
+			p, err := s.Page(t.Context(), q)
+			require.NoError(t, err)
+			require.Equal(t, len(names), p.Count)
+			_, err = s.Rows(t.Context(), p.IDs, catalog.AllFields, func(r *catalog.Row) bool {
+				found = append(found, r.Name)
+				return true
+			})
+			require.NoError(t, err)
+		}
+		require.Equal(t, names, found)
+	}
+	for _, name := range []string{"h", "b", "t", "n"} {
+		come(name)
+	}
+	check()
+	for _, name := range []string{"c", "a", "z", "m", "d"} { // more than there were: all is looked at anew
+		come(name)
+		require.Equal(t, len(names) == 9, s.ranks.cuts == nil)
+		check()
+	}
+	write(func(tx catalog.Tx) error {
+		r, err := tx.Find("a:1:1:c", nil)
+		require.NoError(t, err)
+		r.Name = "o"
+		r.SetUID()
+		return tx.Save(r, catalog.Parts{})
+	})
+	names[slices.Index(names, "a")] = "o"
+	check()
+	write(func(tx catalog.Tx) error {
+		r, err := tx.Find("h:1:1:c", nil)
+		require.NoError(t, err)
+		return tx.Delete(r)
+	})
+	names = slices.DeleteFunc(names, func(name string) bool { return name == "h" })
+	check()
+}
+
+func TestRanksAreLeftOutWhereTheyWouldTakeMoreThanTheyGive(t *testing.T) {
+	r := ranks{size: 256}
+	ids := []int64{3, 1, 2}
+	for _, c := range []struct {
+		count int
+		last  int64
+	}{{1000, maxSparse + 4001}, {256 << 16, 256 << 16}} {
+		got, err := r.first(t.Context(), nil, ids, 1, c.count, c.last)
+		require.NoError(t, err)
+		require.Equal(t, ids, got)
+	}
+	require.Nil(t, r.cuts)
 }

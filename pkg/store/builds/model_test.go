@@ -305,6 +305,7 @@ func TestAnswersAreThoseOfANaiveModel(t *testing.T) {
 		defer func() { require.NoError(t, s.Close()) }()
 		s.tune = tuning{near: rapid.SampledFrom([]int{0, 3, 500}).Draw(t, "near"), peek: rapid.SampledFrom([]int{0, 3, 128}).Draw(t, "peek"), few: rapid.SampledFrom([]int{0, 2, 2000}).Draw(t, "few")}
 		s.positions.size = rapid.SampledFrom([]int{1, 3, 64}).Draw(t, "block")
+		s.ranks.size = rapid.SampledFrom([]int{1, 3, 256}).Draw(t, "rank")
 		c := catalog.New(catalog.Config{Store: s, ModuleMD: 4 << 20})
 		m := &model{}
 		uidOf := func(t *rapid.T) string {

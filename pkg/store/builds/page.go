@@ -27,10 +27,11 @@ type tuning struct {
 type search struct {
 	conditions []condition
 	order      string
-	plain      bool // in the order of uids
-	slow       bool // the order takes a look at every row's lists
-	many       bool // so many rows fit that counting them takes a while
-	small      bool // no more than few rows fit
+	plain      bool    // in the order of uids
+	slow       bool    // the order takes a look at every row's lists
+	many       bool    // so many rows fit that counting them takes a while
+	small      bool    // no more than few rows fit
+	set        *clause // a query for the ids of all that fit, where they are few
 	key        string
 	where      string // what comes behind the table
 	args       []any
@@ -146,6 +147,9 @@ func (s *Store) plan(ctx context.Context, sr *search) error {
 			all.sql += set.sql
 			all.args = append(all.args, set.args...)
 		}
+		if len(probes) == 0 {
+			sr.set = &all
+		}
 		sr.where = " INDEXED BY builds_sorted"
 		sr.from(clause{"b.id IN (" + all.sql + ")", all.args})
 	}
@@ -169,6 +173,9 @@ func (sr *search) from(clauses ...clause) {
 // rows than the page has: often there are no more, and then that is the count.
 func (s *Store) nearPage(ctx context.Context, q *catalog.Query, sr *search, version int64) (catalog.Page, error) {
 	at := (q.Page - 1) * q.Size
+	if sr.plain && sr.set != nil {
+		return s.fewPage(ctx, q, sr, version)
+	}
 	count, known := s.known(sr, version)
 	limit := q.Size
 	switch {
@@ -197,6 +204,26 @@ func (s *Store) nearPage(ctx context.Context, q *catalog.Query, sr *search, vers
 	page, err := paged(q, max(count, at+len(ids)))
 	page.IDs = ids
 	return page, err
+}
+
+// fewPage has the ids of all that fit, and looks up only those that may be on the page.
+func (s *Store) fewPage(ctx context.Context, q *catalog.Query, sr *search, version int64) (catalog.Page, error) {
+	var list sql.NullString
+	if err := s.number(ctx, &list, "WITH found(id) AS ("+sr.set.sql+") SELECT group_concat(id) FROM (SELECT DISTINCT id FROM found)", sr.set.args...); err != nil {
+		return catalog.Page{}, failed(err)
+	}
+	ids := parseIDs(list.String)
+	page, err := paged(q, len(ids))
+	if err != nil {
+		return page, err
+	}
+	s.memory.setCount(version, sr.key, len(ids))
+	at := (page.Number - 1) * q.Size
+	all := int(s.counts[0].Load() + s.counts[1].Load())
+	if ids, err = s.ranks.first(ctx, s.read, ids, at+q.Size, all, s.lastID.Load()); err == nil {
+		page.IDs, err = s.ids(ctx, "SELECT b.id FROM json_each(?) j CROSS JOIN builds b INDEXED BY builds_sorted ON b.id = j.value ORDER BY b.uid LIMIT ? OFFSET ?", []any{jsonIDs(ids), q.Size, at})
+	}
+	return page, failed(err)
 }
 
 // first are the ids of some rows near the first. In another order than that of uids all

@@ -30,6 +30,7 @@ type positions struct {
 
 // move is a row that came, n 1, or went, n -1.
 type move struct {
+	id  int64
 	uid string
 	n   int
 }

@@ -72,7 +72,7 @@ func (p *prepared) closeAll() error {
 }
 
 // number asks for one.
-func (s *Store) number(ctx context.Context, n *int, text string, args ...any) error {
+func (s *Store) number(ctx context.Context, n any, text string, args ...any) error {
 	rows, err := s.query(ctx, text, args...)
 	if err != nil {
 		return err

@@ -59,6 +59,8 @@ func classify(err error) error {
 func (s *Store) commit(t *tx) error {
 	s.positions.mu.Lock()
 	defer s.positions.mu.Unlock()
+	s.ranks.mu.Lock()
+	defer s.ranks.mu.Unlock()
 	if err := t.exec(commit); err != nil {
 		return errors.Join(err, t.exec(rollback))
 	}
@@ -66,6 +68,7 @@ func (s *Store) commit(t *tx) error {
 		s.counts[i].Add(t.counted[i])
 	}
 	s.positions.apply(t.moves)
+	s.ranks.apply(t.moves)
 	s.version.Add(1)
 	select {
 	case s.logged <- struct{}{}:
@@ -142,7 +145,7 @@ func (t *tx) Add(r *catalog.Row, p catalog.Parts) error {
 		return taken(err)
 	}
 	t.counted[index(r.Active)]++
-	t.moves = append(t.moves, move{uid: r.UID, n: 1})
+	t.moves = append(t.moves, move{r.ID, r.UID, 1})
 	if err := t.addFolds(r); err != nil {
 		return err
 	}
@@ -172,7 +175,7 @@ func (t *tx) Save(r *catalog.Row, p catalog.Parts) error {
 	t.counted[index(active)]--
 	t.counted[index(r.Active)]++
 	if before != r.UID {
-		t.moves = append(t.moves, move{uid: before, n: -1}, move{uid: r.UID, n: 1})
+		t.moves = append(t.moves, move{r.ID, before, -1}, move{r.ID, r.UID, 1})
 	}
 	if err := t.exec(dropFolds, r.ID); err != nil {
 		return fmt.Errorf("cannot write build: %w", err)
@@ -200,7 +203,7 @@ func (t *tx) Delete(r *catalog.Row) error {
 		return fmt.Errorf("cannot delete build: %w", err)
 	}
 	t.counted[index(r.Active)]--
-	t.moves = append(t.moves, move{uid: r.UID, n: -1})
+	t.moves = append(t.moves, move{r.ID, r.UID, -1})
 	return t.sweep(gone)
 }
 
