@@ -31,7 +31,7 @@ type search struct {
 	slow       bool    // the order takes a look at every row's lists
 	many       bool    // so many rows fit that counting them takes a while
 	small      bool    // no more than few rows fit
-	set        *clause // a query for the ids of all that fit, where they are few
+	found      []int64 // the ids of all that fit, where those are known
 	key        string
 	where      string // what comes behind the table
 	args       []any
@@ -116,45 +116,53 @@ func (s *Store) plan(ctx context.Context, sr *search) error {
 		sr.from(sr.conditions[0].driving)
 		return nil
 	}
-	var sets, probes []clause
+	var found []int64
+	var probes []clause
 	rest := []condition{}
 	for _, c := range sr.conditions {
-		n := 0
-		if err := s.number(ctx, &n, fmt.Sprintf("SELECT count(*) FROM (%s LIMIT %d)", c.set.sql, s.tune.few+1), c.set.args...); err != nil {
+		ids, err := s.few(ctx, c.set)
+		switch {
+		case err != nil:
 			return err
-		}
-		if n <= s.tune.few {
-			sets = append(sets, c.set)
-		} else {
+		case ids == nil:
 			rest = append(rest, c)
+		case sr.small:
+			found = slices.DeleteFunc(found, func(id int64) bool { _, both := slices.BinarySearch(ids, id); return !both })
+		default:
+			sr.small, found = true, ids
 		}
 	}
 	for _, c := range rest {
-		sr.many = sr.many || len(sets) == 0 && !c.sorted
-		if len(sets) == 0 && c.sorted && sr.where == "" {
+		sr.many = sr.many || !sr.small && !c.sorted
+		if !sr.small && c.sorted && sr.where == "" {
 			sr.from(c.driving)
 			continue
 		}
 		probes = append(probes, c.probing)
 	}
-	if len(sets) > 0 {
-		sr.small = true
-		all := clause{}
-		for i, set := range sets {
-			if i > 0 {
-				all.sql += " INTERSECT "
-			}
-			all.sql += set.sql
-			all.args = append(all.args, set.args...)
-		}
+	if sr.small {
 		if len(probes) == 0 {
-			sr.set = &all
+			sr.found = found
 		}
 		sr.where = " INDEXED BY builds_sorted"
-		sr.from(clause{"b.id IN (" + all.sql + ")", all.args})
+		sr.from(clause{"b.id IN (SELECT value FROM json_each(?))", []any{jsonIDs(found)}})
 	}
 	sr.from(probes...)
 	return nil
+}
+
+// few are the ids that a query for ids finds, in their own order; nil when there are many.
+func (s *Store) few(ctx context.Context, set clause) ([]int64, error) {
+	var list sql.NullString
+	if err := s.value(ctx, &list, fmt.Sprintf("WITH found(id) AS (%s LIMIT %d) SELECT group_concat(id) FROM found", set.sql, s.tune.few+1), set.args...); err != nil {
+		return nil, err
+	}
+	ids := parseIDs(list.String)
+	if len(ids) > s.tune.few {
+		return nil, nil
+	}
+	slices.Sort(ids)
+	return slices.Compact(ids), nil
 }
 
 // from adds conditions.
@@ -173,7 +181,7 @@ func (sr *search) from(clauses ...clause) {
 // rows than the page has: often there are no more, and then that is the count.
 func (s *Store) nearPage(ctx context.Context, q *catalog.Query, sr *search, version int64) (catalog.Page, error) {
 	at := (q.Page - 1) * q.Size
-	if sr.plain && sr.set != nil {
+	if sr.plain && sr.found != nil {
 		return s.fewPage(ctx, q, sr, version)
 	}
 	count, known := s.known(sr, version)
@@ -208,11 +216,7 @@ func (s *Store) nearPage(ctx context.Context, q *catalog.Query, sr *search, vers
 
 // fewPage has the ids of all that fit, and looks up only those that may be on the page.
 func (s *Store) fewPage(ctx context.Context, q *catalog.Query, sr *search, version int64) (catalog.Page, error) {
-	var list sql.NullString
-	if err := s.number(ctx, &list, "WITH found(id) AS ("+sr.set.sql+") SELECT group_concat(id) FROM (SELECT DISTINCT id FROM found)", sr.set.args...); err != nil {
-		return catalog.Page{}, failed(err)
-	}
-	ids := parseIDs(list.String)
+	ids := sr.found
 	page, err := paged(q, len(ids))
 	if err != nil {
 		return page, err
@@ -267,7 +271,7 @@ func (s *Store) count(ctx context.Context, sr *search, version int64) (int, erro
 		}
 	}
 	n := 0
-	if err := s.number(ctx, &n, "SELECT count(*) FROM builds b"+sr.where, sr.args...); err != nil {
+	if err := s.value(ctx, &n, "SELECT count(*) FROM builds b"+sr.where, sr.args...); err != nil {
 		return 0, err
 	}
 	s.memory.setCount(version, sr.key, n)

@@ -71,8 +71,8 @@ func (p *prepared) closeAll() error {
 	return errors.Join(errs...)
 }
 
-// number asks for one.
-func (s *Store) number(ctx context.Context, n any, text string, args ...any) error {
+// number asks for one value.
+func (s *Store) value(ctx context.Context, n any, text string, args ...any) error {
 	rows, err := s.query(ctx, text, args...)
 	if err != nil {
 		return err

@@ -119,8 +119,9 @@ func (r *ranks) make(ctx context.Context, db *sql.DB, last int64) error {
 	return nil
 }
 
-// parseIDs reads what group_concat writes.
-func parseIDs(list string) (ids []int64) {
+// parseIDs reads what group_concat writes; it is never nil.
+func parseIDs(list string) []int64 {
+	ids := []int64{}
 	for text := range strings.SplitSeq(list, ",") {
 		if id, err := strconv.ParseInt(text, 10, 64); err == nil {
 			ids = append(ids, id)
