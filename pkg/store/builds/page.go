@@ -120,7 +120,11 @@ func (s *Store) plan(ctx context.Context, sr *search) error {
 	var probes []clause
 	rest := []condition{}
 	for _, c := range sr.conditions {
-		ids, err := s.few(ctx, c.set)
+		var ids []int64
+		var err error
+		if n, ok := s.kept(c); !ok || n <= s.tune.few {
+			ids, err = s.few(ctx, c.set)
+		}
 		switch {
 		case err != nil:
 			return err
@@ -249,10 +253,20 @@ func (s *Store) known(sr *search, version int64) (int, bool) {
 	if len(sr.conditions) == 0 {
 		return int(s.counts[0].Load() + s.counts[1].Load()), true
 	}
-	if c := sr.conditions[0]; len(sr.conditions) == 1 && c.driving.sql == "b.active = ?" {
-		return int(s.counts[c.driving.args[0].(int)].Load()), true
+	if len(sr.conditions) == 1 {
+		if n, ok := s.kept(sr.conditions[0]); ok {
+			return n, true
+		}
 	}
 	return s.memory.count(version, sr.key)
+}
+
+// kept is the count of a condition of which it is kept.
+func (s *Store) kept(c condition) (int, bool) {
+	if c.driving.sql != "b.active = ?" {
+		return 0, false
+	}
+	return int(s.counts[c.driving.args[0].(int)].Load()), true
 }
 
 // count is known, or made and remembered.

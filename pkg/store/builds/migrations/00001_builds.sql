@@ -23,8 +23,8 @@ CREATE INDEX builds_by_version ON builds (version COLLATE NOCASE);
 CREATE INDEX builds_by_context ON builds (context COLLATE NOCASE);
 CREATE INDEX builds_by_koji_tag ON builds (koji_tag COLLATE NOCASE);
 CREATE INDEX builds_active ON builds (active, uid);
--- To sort what was found by id without reading the rows, which are spread over the whole file.
-CREATE INDEX builds_sorted ON builds (id, uid);
+-- To sort what was found by id, and see what is active, without reading the rows, which are spread over the whole file.
+CREATE INDEX builds_sorted ON builds (id, uid, active);
 CREATE UNIQUE INDEX builds_source ON builds (source) WHERE source IS NOT NULL;
 
 -- Columns that are not ASCII, in a form that is the same for upper and lower case.
