@@ -22,9 +22,13 @@ const top = "../.."
 // documents are all pages that people read, by their path from the top.
 func documents(t *testing.T) map[string]string {
 	t.Helper()
-	names, err := filepath.Glob(filepath.Join(top, "docs", "*.md"))
-	require.NoError(t, err)
-	require.NotEmpty(t, names)
+	var names []string
+	for _, folder := range []string{"docs", "docs/internals"} {
+		found, err := filepath.Glob(filepath.Join(top, folder, "*.md"))
+		require.NoError(t, err)
+		require.NotEmpty(t, found)
+		names = append(names, found...)
+	}
 	for _, name := range []string{"README.md", "CONTRIBUTING.md", "ARCHITECTURE.md"} {
 		names = append(names, filepath.Join(top, name))
 	}
