@@ -17,7 +17,7 @@ func TestCheckFindsPlantedFaults(t *testing.T) {
 	o := newOperator(t)
 	ours := []string{
 		"config", "config-mode", "home", "socket-management", "socket-workload", "edged", "version", "peer-proof", "containerd", "runc", "shim", "keystore", "ca",
-		"preload", "agent", "deployment", "modules", "log-rotation",
+		"preload", "agent", "deployment", "modules", "log-rotation", "catalog",
 	}
 	fine := func(when string) {
 		for id, r := range o.check(ours...) {
@@ -75,6 +75,20 @@ func TestCheckFindsPlantedFaults(t *testing.T) {
 			return func() {
 				o.StartContainerd()
 				o.Eventually("edged has containerd again", func() bool { return o.check("containerd")["containerd"].Status == "ok" })
+			}
+		}},
+		{"a catalog that is broken", "catalog", "error", func() func() {
+			o.Edged.Signal(syscall.SIGTERM)
+			path := filepath.Join(o.Home, "catalog.db")
+			whole, err := os.ReadFile(path)
+			require.NoError(t, err)
+			require.NoError(t, os.WriteFile(path, []byte("nonsense"), 0o600))
+			o.StartEdged()
+			return func() {
+				o.Edged.Signal(syscall.SIGTERM)
+				require.NoError(t, os.WriteFile(path, whole, 0o600))
+				o.StartEdged()
+				o.WaitFor("edgeAgent", "running")
 			}
 		}},
 		{"edged is down", "edged", "error", func() func() {

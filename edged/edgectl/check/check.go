@@ -102,6 +102,7 @@ func table() []check {
 		{"agent", "the module edgeAgent runs", (*device).agent},
 		{"deployment", "the last deployment is applied", (*device).deployment},
 		{"modules", "no module has failed", (*device).modules},
+		{"catalog", "the catalog answers", (*device).catalog},
 	}
 }
 

@@ -37,6 +37,7 @@ type rig struct {
 	images   []wire.Image
 	deployed wire.Deployment
 	uptime   uint64
+	broken   string // why the catalog does not answer
 	edged    *httptest.Server
 	runtime  net.Listener
 }
@@ -136,6 +137,14 @@ func (r *rig) serve() *httptest.Server {
 	} {
 		mux.HandleFunc("GET "+path, func(w http.ResponseWriter, _ *http.Request) { _ = json.NewEncoder(w).Encode(answer()) })
 	}
+	mux.HandleFunc("GET /rest_api/v1/modules/", func(w http.ResponseWriter, _ *http.Request) {
+		if r.broken != "" {
+			w.WriteHeader(http.StatusServiceUnavailable)
+			_ = json.NewEncoder(w).Encode(map[string]string{"detail": r.broken})
+			return
+		}
+		_ = json.NewEncoder(w).Encode(wire.BuildPage{Results: []wire.Build{{UID: "a:1:1:c"}}, Next: "http://localhost/"})
+	})
 	s := httptest.NewUnstartedServer(mux)
 	_ = s.Listener.Close()
 	s.Listener = listen(r.t, r.path("m.sock"))
@@ -227,6 +236,7 @@ func TestEachFaultIsFoundByItsID(t *testing.T) {
 		"no name servers":         {func(r *rig) { r.remove("etc/resolv.conf") }, "dns", Warning, "names no server"},
 		"a clock of 1970":         {func(r *rig) { r.cfg.Now = time.Unix(0, 0) }, "clock", Error, "before this edgectl was made"},
 		"no time service":         {func(r *rig) { r.cfg.Synchronised = func() bool { return false } }, "clock", Warning, "no time service"},
+		"a broken catalog":        {func(r *rig) { r.broken = "The catalog cannot be opened" }, "catalog", Error, "The catalog cannot be opened"},
 		"a journal in memory":     {func(r *rig) { withSystemd(r); r.remove("var/log/journal") }, "journal", Warning, "in memory"},
 		"no journal":              {func(r *rig) { withSystemd(r); r.write("etc/systemd/journald.conf.d/x.conf", "Storage=none\n") }, "journal", Error, "Storage=none"},
 		"a unit that failed": {func(r *rig) {
@@ -325,7 +335,7 @@ func TestWhatEdgedAloneKnowsIsSkippedWhileItIsDown(t *testing.T) {
 	r := newRig(t)
 	r.edged.Close()
 	got := r.run()
-	for _, id := range []string{"version", "ca", "agent", "deployment", "modules", "preload", "log-rotation"} {
+	for _, id := range []string{"version", "ca", "agent", "deployment", "modules", "preload", "log-rotation", "catalog"} {
 		require.Equal(t, Skipped, got[id].Status, id)
 	}
 	require.Equal(t, Error, got["edged"].Status)
@@ -347,5 +357,5 @@ func TestAnUnknownCheckIsRefusedAndTheKnownAreListed(t *testing.T) {
 // TestIDsStay is for scripts and the documentation, which name them.
 func TestIDsStay(t *testing.T) {
 	require.Equal(t, strings.Fields(`config config-mode group home units socket-management socket-workload edged version peer-proof containerd runc shim kernel
-		cgroups cni-plugins iptables ip-forward dns clock disk-home disk-containerd journal log-rotation keystore ca preload agent deployment modules`), IDs())
+		cgroups cni-plugins iptables ip-forward dns clock disk-home disk-containerd journal log-rotation keystore ca preload agent deployment modules catalog`), IDs())
 }

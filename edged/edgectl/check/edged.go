@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"net/url"
 	"os"
 	"strings"
 	"time"
@@ -12,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/edged/edged/pkg/client"
+	"github.com/edged/edged/pkg/client/wire"
 )
 
 const unixScheme = "unix://"
@@ -117,4 +119,16 @@ func (d *device) peerProof(context.Context) outcome {
 		return bad(cure+", or set [peer] require_pidfd = false", "the kernel has no SO_PEERPIDFD, and [peer] require_pidfd demands it: edged does not start")
 	}
 	return warn(cure, "the kernel has no SO_PEERPIDFD: callers are known by process ids, which is a weaker proof; modules are known on their own sockets alone")
+}
+
+func (d *device) catalog(ctx context.Context) outcome {
+	if d.asked != nil {
+		return silent()
+	}
+	seen := errors.New("one is enough")
+	err := d.Client.EachBuild(ctx, url.Values{"fields": {"uid"}}, func(*wire.Build) error { return seen })
+	if err != nil && !errors.Is(err, seen) {
+		return bad("edged's log says why: journalctl -u edged; a catalog that is broken comes back from a backup (edgectl restore), or is made anew: with edged stopped, move catalog.db* out of its home", "the catalog does not answer: %v", err)
+	}
+	return fine("the catalog answers")
 }
