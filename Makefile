@@ -118,8 +118,9 @@ bench: build ## measure
 	go test -run '^$$' -timeout 60m -bench '$(BENCH)' $(BENCHFLAGS) ./tests/bench/... ./pkg/...
 
 # 200 crashes in the middle of deployments take half an hour; a failure prints the seed that repeats it.
-soak: build ## let every fuzz target run for FUZZTIME, and crash 200 deployments
+soak: build ## let every fuzz target run for FUZZTIME, try long histories of the catalog, and crash 200 deployments
 	tools/soak.sh $(FUZZTIME)
+	go test -count=1 -timeout 90m -run TestAnswersAreThoseOfANaiveModel ./pkg/store/builds/ -rapid.checks=2000
 	EDGED_AGENT_ROUNDS=$${EDGED_AGENT_ROUNDS:-200} go test -count=1 -timeout 90m -v -run TestACrashEndsInTheNewOrTheLastGoodDeployment ./tests/agent/
 
 check: ## everything that has to pass: what .ci/run calls

@@ -21,7 +21,7 @@ import (
 
 // checks is how many histories are tried: with the race detector each takes a second.
 // go test -rapid.checks tries more.
-const checks = "25"
+const checks = "10"
 
 func TestMain(m *testing.M) {
 	flag.Parse()
