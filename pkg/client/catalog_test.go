@@ -3,6 +3,7 @@ package client_test
 import (
 	"context"
 	"encoding/json"
+	"io"
 	"net/http"
 	"strconv"
 	"strings"
@@ -34,7 +35,10 @@ func TestLargeBuildsAreReadInSmallerPages(t *testing.T) {
 			answer.Results = append(answer.Results, wire.Build{UID: strconv.Itoa(i)})
 		}
 		if from <= large && large < to && size > 1 {
-			answer.Results[0].ModuleMD = strings.Repeat("x", 64<<20)
+			for _, text := range []string{`{"results":[{"modulemd":"`, strings.Repeat("x", 64<<20), `"}]}`} {
+				_, _ = io.WriteString(w, text) // the client has had enough
+			}
+			return
 		}
 		if to < count {
 			answer.Next = "http://localhost/"
