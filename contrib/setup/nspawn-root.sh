@@ -28,7 +28,7 @@ if [ -n "${proxy:-}" ]; then
 fi
 # Under another name until it is whole: an interrupted run leaves nothing that looks ready.
 rm -rf "$root" "$root.partial"
-if ! debootstrap --variant=minbase --include="$packages" bookworm "$root.partial" "${DEBIAN_MIRROR:-http://deb.debian.org/debian}"; then
+if ! debootstrap --variant=minbase --include="$packages" bookworm "$root.partial" ${DEBIAN_MIRROR:+"$DEBIAN_MIRROR"}; then
 	tail -n 20 "$root.partial/debootstrap/debootstrap.log" >&2 || true
 	echo "nspawn-root: cannot make $root: debootstrap failed" >&2
 	exit 1

@@ -79,7 +79,8 @@ func noRoom(t *testing.T, d *device.Device) {
 	ballast := filepath.Join(d.Root, "ballast")
 	var st unix.Statfs_t
 	require.NoError(t, unix.Statfs(d.Root, &st))
-	command(t, "fallocate", "-l", fmt.Sprint(int64(st.Bavail)*st.Bsize-(150<<20)), ballast)
+	free := int64(st.Bavail) * int64(st.Bsize) //nolint:unconvert // 32 bits wide on arm
+	command(t, "fallocate", "-l", fmt.Sprint(free-(150<<20)), ballast)
 	a := push(t, d, "v1", "module", large)
 	require.Equal(t, http.StatusInsufficientStorage, a.Status, a.Body)
 	require.Contains(t, a.Error.Message, "free_floor")
