@@ -1,6 +1,7 @@
 package peer
 
 import (
+	"os"
 	"runtime"
 	"syscall"
 	"unsafe"
@@ -58,17 +59,21 @@ func forkAs(pid int) syscall.Errno {
 	pinner.Pin(&tid)
 	defer pinner.Unpin()
 	args := cloneArgs{exitSignal: uint64(unix.SIGCHLD), setTID: uint64(uintptr(unsafe.Pointer(&tid))), setTIDSize: 1}
-	return forkAndPause(&args)
+	return forkAndPause(&args, uintptr(os.Getpid()))
 }
 
 //go:norace
 //go:nosplit
-func forkAndPause(args *cloneArgs) syscall.Errno {
+func forkAndPause(args *cloneArgs, parent uintptr) syscall.Errno {
 	pid, _, errno := syscall.RawSyscall(unix.SYS_CLONE3, uintptr(unsafe.Pointer(args)), unsafe.Sizeof(*args), 0)
 	if errno != 0 || pid != 0 {
 		return errno
 	}
 	_, _, _ = syscall.RawSyscall(unix.SYS_PRCTL, unix.PR_SET_PDEATHSIG, uintptr(unix.SIGKILL), 0)
+	// A parent that was killed before that sends no signal any more (prctl(2)).
+	if now, _, _ := syscall.RawSyscall(unix.SYS_GETPPID, 0, 0, 0); now != parent {
+		_, _, _ = syscall.RawSyscall(unix.SYS_EXIT_GROUP, 0, 0, 0)
+	}
 	for {
 		_, _, _ = syscall.RawSyscall6(unix.SYS_PPOLL, 0, 0, 0, 0, 0, 0)
 	}
