@@ -14,15 +14,16 @@ type clause struct {
 	args []any
 }
 
-// condition is a filter in SQL, of the table builds as b, in three forms: driving, from
-// which SQLite finds the rows; probing, which looks at a row that was found otherwise;
-// and set, a query for the ids of what fits.
+// condition is a filter in SQL, of the table builds as b, in three forms: set, a query for
+// the ids of what fits; probing, which looks at a row that was found otherwise; and, only
+// where an index has what fits in the order of uids, driving, which reads that.
 type condition struct {
 	driving, probing, set clause
-	// sorted says that what driving finds comes in the order of uids.
-	sorted bool
-	none   bool // nothing fits
+
+	none bool // nothing fits
 }
+
+func (c *condition) sorted() bool { return c.driving.sql != "" }
 
 // columns are what filters of one column compare.
 var columns = map[catalog.FilterKind]string{
@@ -50,7 +51,7 @@ func compile(f catalog.Filter) condition {
 		args := []any{index(f.Active)}
 		return condition{
 			driving: clause{"b.active = ?", args}, probing: clause{"+b.active = ?", args},
-			set: clause{"SELECT id FROM builds WHERE active = ?", args}, sorted: true,
+			set: clause{"SELECT id FROM builds WHERE active = ?", args},
 		}
 	case len(f.Values) == 0:
 		return condition{none: true}
@@ -73,7 +74,7 @@ func compile(f catalog.Filter) condition {
 
 // among is a condition whose rows are found by their ids.
 func among(set, probing clause) condition {
-	return condition{driving: clause{"b.id IN (" + set.sql + ")", set.args}, probing: probing, set: set}
+	return condition{probing: probing, set: set}
 }
 
 func contains(fits clause) condition {
@@ -89,10 +90,11 @@ func compileColumn(f catalog.Filter, column string) condition {
 		return folded(f.Kind, value)
 	}
 	args, fits := []any{value}, column+" = ? COLLATE NOCASE"
-	return condition{
-		driving: clause{"b." + fits, args}, probing: clause{"+b." + fits, args}, set: clause{"SELECT id FROM builds WHERE " + fits, args},
-		sorted: f.Kind == catalog.ByName || f.Kind == catalog.ByStream,
+	c := condition{probing: clause{"+b." + fits, args}, set: clause{"SELECT id FROM builds WHERE " + fits, args}}
+	if f.Kind == catalog.ByName || f.Kind == catalog.ByStream {
+		c.driving = clause{"b." + fits, args}
 	}
+	return c
 }
 
 func folded(kind catalog.FilterKind, value string) condition {
@@ -124,8 +126,8 @@ func compileUID(value string) condition {
 	args := append(anys(names), value)
 	fits := fmt.Sprintf("name COLLATE NOCASE IN (%s) AND ", marks(len(names)))
 	return condition{
-		driving: clause{"b." + fits + "b.uid = ? COLLATE NOCASE", args}, probing: clause{"+b.uid = ? COLLATE NOCASE", []any{value}},
-		set: clause{"SELECT id FROM builds WHERE " + fits + "uid = ? COLLATE NOCASE", args},
+		probing: clause{"+b.uid = ? COLLATE NOCASE", []any{value}},
+		set:     clause{"SELECT id FROM builds WHERE " + fits + "uid = ? COLLATE NOCASE", args},
 	}
 }
 

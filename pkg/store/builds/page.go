@@ -112,7 +112,7 @@ func newSearch(q *catalog.Query) *search {
 // many rows a value has differs from one value to the next. Where a few rows fit, those
 // are looked up; where many do, rows are looked at in the order of uids.
 func (s *Store) plan(ctx context.Context, sr *search) error {
-	if len(sr.conditions) == 1 && sr.conditions[0].sorted {
+	if len(sr.conditions) == 1 && sr.conditions[0].sorted() {
 		sr.from(sr.conditions[0].driving)
 		return nil
 	}
@@ -137,8 +137,8 @@ func (s *Store) plan(ctx context.Context, sr *search) error {
 		}
 	}
 	for _, c := range rest {
-		sr.many = sr.many || !sr.small && !c.sorted
-		if !sr.small && c.sorted && sr.where == "" {
+		sr.many = sr.many || !sr.small && !c.sorted()
+		if !sr.small && c.sorted() && sr.where == "" {
 			sr.from(c.driving)
 			continue
 		}
