@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
-	"net/http"
+	"fmt"
 	"os"
+
+	"github.com/containerd/errdefs"
 
 	"github.com/edged/edged/mgmt"
 	wirecatalog "github.com/edged/edged/mgmt/catalog"
@@ -34,17 +36,36 @@ func (d *daemon) openCatalog(ctx context.Context) {
 
 // mountCatalog is the API on the management socket.
 func (d *daemon) mountCatalog(limits httpapi.Limits) mgmt.Mount {
-	if d.catalog.store == nil {
-		return mgmt.Mount{Root: wirecatalog.Root, Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-			httpapi.WriteJSON(w, http.StatusServiceUnavailable, map[string]string{"detail": "The catalog of this device cannot be opened; edged's log says why."})
-		})}
+	var store catalog.Store = noCatalog{}
+	if d.catalog.store != nil {
+		store = d.catalog.store
 	}
 	limits.Body = int64(d.cfg.Limits.CatalogBody)
 	return mgmt.Mount{Root: wirecatalog.Root, Handler: wirecatalog.New(wirecatalog.Config{
-		Catalog: catalog.New(catalog.Config{Store: d.catalog.store, ModuleMD: int(d.cfg.Limits.ModuleMD)}),
-		Decider: d.decider, Audit: d.audit, Limits: limits, Bulk: int64(d.cfg.Limits.BulkBody), Spool: d.spool, Room: d.catalog.store.Roomy,
+		Catalog: catalog.New(catalog.Config{Store: store, ModuleMD: int(d.cfg.Limits.ModuleMD)}),
+		Decider: d.decider, Audit: d.audit, Limits: limits, Bulk: int64(d.cfg.Limits.BulkBody), Spool: d.spool, Room: store.Roomy,
 	})}
 }
+
+// noCatalog stands for one that does not open: who may ask is told so, nobody else anything.
+type noCatalog struct{}
+
+var errNoCatalog = fmt.Errorf("the catalog of this device cannot be opened; edged's log says why: %w", errdefs.ErrUnavailable)
+
+func (noCatalog) Page(context.Context, *catalog.Query) (catalog.Page, error) {
+	return catalog.Page{}, errNoCatalog
+}
+
+func (noCatalog) Rows(context.Context, []int64, catalog.Fields, func(*catalog.Row) bool) (int, error) {
+	return 0, errNoCatalog
+}
+
+func (noCatalog) Find(context.Context, string, []catalog.Filter) (*catalog.Row, error) {
+	return nil, errNoCatalog
+}
+func (noCatalog) Write(context.Context, func(catalog.Tx) error) error { return errNoCatalog }
+func (noCatalog) Roomy() error                                        { return errNoCatalog }
+func (noCatalog) Indexed(context.Context) ([]catalog.Row, error)      { return nil, errNoCatalog }
 
 // spool makes a file that goes with its descriptor.
 func (d *daemon) spool() (*os.File, error) {

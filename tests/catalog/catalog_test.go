@@ -147,4 +147,16 @@ modules = ["writer"]
 	log, err = os.ReadFile(filepath.Join(d.Root, "edged.log"))
 	require.NoError(t, err)
 	require.Contains(t, string(log), `"comment":"a test"`)
+
+	// The rules hold for one that does not open, too.
+	d.Edged.Signal(syscall.SIGTERM)
+	require.NoError(t, os.WriteFile(filepath.Join(d.Home, "catalog.db"), []byte("this is no database"), 0o600))
+	d.StartEdged()
+	d.WaitFor("reader", "running")
+	require.Equal(t, 403, ask("reader", "POST", path, body).Status)
+	for _, method := range []string{"GET", "POST"} {
+		a = ask("writer", method, path, body)
+		require.Equal(t, 503, a.Status, a.Body)
+		require.Contains(t, a.Body, "the catalog of this device cannot be opened")
+	}
 }
