@@ -21,6 +21,7 @@ import (
 	"github.com/edged/edged/pkg/ca"
 	"github.com/edged/edged/pkg/client/wire"
 	"github.com/edged/edged/pkg/config"
+	"github.com/edged/edged/pkg/content"
 	"github.com/edged/edged/pkg/deployment"
 	"github.com/edged/edged/pkg/engine"
 	"github.com/edged/edged/pkg/httpapi"
@@ -69,6 +70,7 @@ type daemon struct {
 	identities *identity.Registry
 	images     *image.Keeper
 	catalog    builtCatalog
+	content    *content.Store
 	packages   *upload.Packages
 	sockets    *sockets
 	supervisor *module.Supervisor
@@ -133,7 +135,13 @@ func newDaemon(ctx context.Context, file string, cfg *config.Config, activation 
 	d.decider = access.New(d.grants(cfg))
 	d.openCatalog(ctx)
 	d.images = d.newImages()
+	if d.content, err = content.Open(filepath.Join(cfg.Home, "content")); err != nil {
+		return nil, err
+	}
 	if d.packages, err = d.openPackages(ctx); err != nil {
+		return nil, err
+	}
+	if err := d.sweepContent(ctx); err != nil {
 		return nil, err
 	}
 	d.sockets = newSockets(d)

@@ -26,7 +26,7 @@ func (d *daemon) openPackages(ctx context.Context) (*upload.Packages, error) {
 		}
 	}
 	return upload.Open(ctx, upload.Config{
-		Home: d.cfg.Home, Store: d.store, Images: d.engine, Guard: d.images, Fetcher: download.New(c.DependencyHosts),
+		Content: d.content, Store: d.store, Images: d.engine, Guard: d.images, Fetcher: download.New(c.DependencyHosts),
 		Device: d.uploadDevice(),
 		Trust:  func() ([]pack.Key, error) { return pack.ReadTrust(c.TrustDir) },
 		Policy: map[pack.Format]upload.Policy{
@@ -86,4 +86,13 @@ func (d *daemon) runPackages(ctx context.Context) {
 		d.packages.Run(ctx)
 	case <-ctx.Done():
 	}
+}
+
+// sweepContent removes bytes that a crash left, once all who have some were asked.
+func (d *daemon) sweepContent(ctx context.Context) error {
+	swept, err := d.content.Sweep(ctx)
+	if swept > 0 {
+		d.log.Infof("removed %d blobs that nobody needs", swept)
+	}
+	return err
 }

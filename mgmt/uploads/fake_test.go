@@ -18,6 +18,7 @@ import (
 
 	"github.com/edged/edged/pkg/access"
 	"github.com/edged/edged/pkg/audit"
+	"github.com/edged/edged/pkg/content"
 	"github.com/edged/edged/pkg/httpapi"
 	"github.com/edged/edged/pkg/pack"
 	"github.com/edged/edged/pkg/pack/packtest"
@@ -85,9 +86,10 @@ func newFixture(t *testing.T) *fixture {
 	silent := logrus.New()
 	silent.SetOutput(io.Discard)
 	f := &fixture{t: t, used: guard{}}
-	var err error
+	blobs, err := content.Open(t.TempDir())
+	require.NoError(t, err)
 	f.Packages, err = upload.Open(t.Context(), upload.Config{
-		Home: t.TempDir(), Store: memory{}, Images: memory{}, Guard: f.used, Fetcher: memory{}, MaxSize: 1 << 20, RedisImage: "redis:7", Log: silent,
+		Content: blobs, Store: memory{}, Images: memory{}, Guard: f.used, Fetcher: memory{}, MaxSize: 1 << 20, RedisImage: "redis:7", Log: silent,
 		Device: upload.Device{Systems: []string{"debian"}, SystemVersion: "12", Platform: platforms.Default(), Architecture: pack.Architecture(packtest.Machine())},
 		Trust:  func() ([]pack.Key, error) { return nil, nil },
 	})

@@ -95,7 +95,7 @@ func (p *Packages) removeBytes(ctx context.Context, pkg *Package) error {
 	rest := *pkg
 	rest.Kept, rest.Dependencies = false, nil
 	p.put(&Record{rest, Deleting})
-	if err := p.blobs.drop(ctx, pkg.blobs()...); err != nil {
+	if err := p.Content.Drop(ctx, pkg.blobs()...); err != nil {
 		return err
 	}
 	// gofail: var uploadDeleteAfterBlobs struct{}

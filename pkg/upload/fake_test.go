@@ -21,6 +21,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/edged/edged/contrib/imagetar/archive"
+	"github.com/edged/edged/pkg/content"
 	"github.com/edged/edged/pkg/pack"
 	"github.com/edged/edged/pkg/pack/packtest"
 )
@@ -246,8 +247,10 @@ func (r *rig) start(edit func(*Config)) {
 	r.t.Helper()
 	log := logrus.New()
 	log.SetOutput(r.t.Output())
+	blobs, err := content.Open(filepath.Join(r.home, "content"))
+	require.NoError(r.t, err)
 	cfg := Config{
-		Home: r.home, Store: r.store, Images: r.images, Guard: r.guard, Fetcher: r.hosts, MaxSize: 1 << 20, FreeFloor: 1 << 10, RedisImage: "redis:7", Log: log,
+		Content: blobs, Store: r.store, Images: r.images, Guard: r.guard, Fetcher: r.hosts, MaxSize: 1 << 20, FreeFloor: 1 << 10, RedisImage: "redis:7", Log: log,
 		Device: Device{
 			RedisVersion: "7.2", RedisPackVersion: "6.2.8", Capabilities: []string{"types"}, Systems: []string{"debian"}, SystemVersion: "12",
 			Platform: platforms.Default(), Architecture: pack.Architecture(packtest.Machine()),
@@ -257,8 +260,9 @@ func (r *rig) start(edit func(*Config)) {
 	if edit != nil {
 		edit(&cfg)
 	}
-	var err error
 	r.Packages, err = Open(r.t.Context(), cfg)
+	require.NoError(r.t, err)
+	_, err = blobs.Sweep(r.t.Context())
 	require.NoError(r.t, err)
 }
 
@@ -297,6 +301,14 @@ func (r *rig) left() (blobs, ingests int) {
 	return count("blobs/sha256"), count("ingest")
 }
 
+// promised is what uploads under way still have to write.
+func (r *rig) promised() int64 {
+	r.t.Helper()
+	_, promised, err := r.Content.Room()
+	require.NoError(r.t, err)
+	return promised
+}
+
 // nothingLeft is how a device is without packages.
 func (r *rig) nothingLeft() {
 	r.t.Helper()
@@ -310,7 +322,7 @@ func (r *rig) nothingLeft() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	require.Zero(r.t, r.slots)
-	require.Zero(r.t, r.promised)
+	require.Zero(r.t, r.promised())
 	require.Empty(r.t, r.locks)
 	require.Empty(r.t, r.records)
 }

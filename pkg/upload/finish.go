@@ -5,9 +5,9 @@ import (
 	"errors"
 
 	"github.com/containerd/errdefs"
-	"github.com/google/uuid"
 	"github.com/opencontainers/go-digest"
 
+	"github.com/edged/edged/pkg/content"
 	"github.com/edged/edged/pkg/pack"
 )
 
@@ -44,7 +44,7 @@ func (p *Packages) finish(ctx context.Context, j *job, report func(percent int))
 // keep brings blobs and row to the disk.
 func (p *Packages) keep(ctx context.Context, j *job) error {
 	j.hold(j.pkg.Digest)
-	if err := j.upload.staged.commit(ctx); err != nil {
+	if err := j.upload.staged.Commit(ctx); err != nil {
 		return err
 	}
 	// gofail: var uploadAfterBlob struct{}
@@ -67,7 +67,7 @@ func (p *Packages) keep(ctx context.Context, j *job) error {
 // hold counts a blob as needed by the package.
 func (j *job) hold(d digest.Digest) {
 	j.held = append(j.held, d)
-	j.upload.p.blobs.keep(d)
+	j.upload.p.Content.Keep(d)
 }
 
 // undo takes back what was done for a package that is not to be.
@@ -75,7 +75,7 @@ func (p *Packages) undo(ctx context.Context, j *job) {
 	ctx, cancel := cleanly(ctx)
 	defer cancel()
 	j.upload.drop(ctx)
-	err := errors.Join(p.blobs.drop(ctx, j.held...), p.Store.DeletePackage(ctx, j.pkg.UID))
+	err := errors.Join(p.Content.Drop(ctx, j.held...), p.Store.DeletePackage(ctx, j.pkg.UID))
 	p.warn(err, "cannot undo an upload; the next start will")
 	p.forget(j.pkg.UID)
 }
@@ -109,31 +109,31 @@ func (p *Packages) fetch(ctx context.Context, j *job, d pack.Dependency, b *Blob
 		return refuse(DependencyFailed, "cannot get dependency %s: %v", d.Name, err)
 	}
 	defer body.Close()
-	s, err := p.blobs.stage(ctx, "dependency-"+uuid.NewString())
+	s, err := p.Content.Stage(ctx)
 	if err != nil {
 		return err
 	}
-	if err := s.readFrom(body, func(size int64) error {
+	if err := s.ReadAll(body, func(size int64) error {
 		if size > p.MaxSize {
 			return refuse(InvalidDependencyData, "the dependency %s is larger than %d bytes", d.Name, p.MaxSize)
 		}
 		return p.room()
 	}); err != nil {
-		s.abort(ctx)
-		var source *sourceError
+		s.Abort(ctx)
+		var source *content.SourceError
 		if errors.As(err, &source) {
-			return refuse(DependencyFailed, "cannot get dependency %s: %v", d.Name, source.error)
+			return refuse(DependencyFailed, "cannot get dependency %s: %v", d.Name, source.Unwrap())
 		}
 		return err
 	}
-	if err := pack.CheckDependency(d, s.until(ctx).whole(), s.size, p.limits()); err != nil {
-		s.abort(ctx)
+	if err := pack.CheckDependency(d, s.Blob(ctx).Whole(), s.Size(), p.limits()); err != nil {
+		s.Abort(ctx)
 		return ofPack(err)
 	}
-	b.Digest = s.digest()
+	b.Digest = s.Digest()
 	j.hold(b.Digest)
-	if err := s.commit(ctx); err != nil {
-		s.abort(ctx)
+	if err := s.Commit(ctx); err != nil {
+		s.Abort(ctx)
 		return err
 	}
 	// gofail: var uploadAfterDependency struct{}

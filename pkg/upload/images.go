@@ -55,7 +55,7 @@ func (p *Packages) make(ctx context.Context, pkg *Package, im *pack.Image) (*Pac
 	}
 	// gofail: var uploadAfterImageRow struct{}
 	if pkg.Kept && !made.Kept {
-		p.warn(p.blobs.drop(ctx, pkg.Digest), "cannot remove the bytes of an image that is in containerd; the next start will")
+		p.warn(p.Content.Drop(ctx, pkg.Digest), "cannot remove the bytes of an image that is in containerd; the next start will")
 	}
 	p.Log.WithField("package", pkg.UID).Infof("made image %s", made.Image.Name)
 	p.poke() // others may have waited for it as their base
@@ -85,14 +85,13 @@ func (p *Packages) save(ctx context.Context, pkg *Package) error {
 }
 
 func (p *Packages) importArchive(ctx context.Context, pkg *Package, im *pack.Image) error {
-	bytes, err := p.blobs.open(ctx, pkg.Digest)
+	blob, err := p.Content.Open(ctx, pkg.Digest)
 	if err != nil {
 		return err
 	}
-	defer bytes.Close()
-	blob := readerAt{ctx, bytes, bytes.Size()}
+	defer blob.Close()
 	if im == nil {
-		if im, err = pack.ReadImage(blob.whole(), pkg.Size, p.Device.Platform, p.limits()); err != nil {
+		if im, err = pack.ReadImage(blob.Whole(), pkg.Size, p.Device.Platform, p.limits()); err != nil {
 			return err
 		}
 	}
@@ -100,18 +99,18 @@ func (p *Packages) importArchive(ctx context.Context, pkg *Package, im *pack.Ima
 		UID: pkg.UID, Name: pkg.Image.Name, Manifest: im.Manifest, Config: im.Config, Text: im.Text, ConfigText: im.ConfigText,
 		Layers: im.Layers, Unpacked: im.Unpacked, FreeFloor: p.FreeFloor,
 		Blobs: func(each func(d ocispec.Descriptor, r io.Reader) error) error {
-			return im.Blobs(blob.whole(), each)
+			return im.Blobs(blob.Whole(), each)
 		},
 	})
 }
 
 func (p *Packages) derive(ctx context.Context, pkg *Package) (string, error) {
-	bytes, err := p.blobs.open(ctx, pkg.Digest)
+	blob, err := p.Content.Open(ctx, pkg.Digest)
 	if err != nil {
 		return "", err
 	}
-	defer bytes.Close()
-	ramp, err := pack.ReopenRAMP(readerAt{ctx, bytes, bytes.Size()}, pkg.Size)
+	defer blob.Close()
+	ramp, err := pack.ReopenRAMP(blob, pkg.Size)
 	if err != nil {
 		return "", err
 	}
@@ -133,14 +132,14 @@ func (p *Packages) openDependency(ctx context.Context, pkg *Package, ramp *pack.
 	}
 	for _, b := range pkg.Dependencies {
 		if b.Name == d.Name {
-			r, err := p.blobs.open(ctx, b.Digest)
+			r, err := p.Content.Open(ctx, b.Digest)
 			if err != nil {
 				return nil, err
 			}
 			return struct {
 				io.Reader
 				io.Closer
-			}{readerAt{ctx, r, r.Size()}.whole(), r}, nil
+			}{r.Whole(), r}, nil
 		}
 	}
 	return nil, fmt.Errorf("the dependency %s is not here", d.Name)

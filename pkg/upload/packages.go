@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -15,6 +14,7 @@ import (
 	"github.com/containerd/errdefs"
 	"github.com/sirupsen/logrus"
 
+	"github.com/edged/edged/pkg/content"
 	"github.com/edged/edged/pkg/pack"
 )
 
@@ -29,11 +29,11 @@ const uploadsAtOnce = 4
 
 // Config is what Packages need.
 type Config struct {
-	// Home is the folder in which the folder "content" is.
-	Home   string
-	Store  Store
-	Images Images
-	Guard  Guard
+	// Content has the bytes of packages, among others; whoever opened it sweeps it.
+	Content *content.Store
+	Store   Store
+	Images  Images
+	Guard   Guard
 	// Users are parts of edged, beside modules, that use packages.
 	Users   []User
 	Fetcher Fetcher
@@ -53,8 +53,6 @@ type Config struct {
 // Packages are those of the device. It is safe for concurrent use.
 type Packages struct {
 	Config
-	blobs *blobs
-
 	ctx  context.Context //nolint:containedctx // the work's owner: it outlives the request that began it
 	stop context.CancelFunc
 	wg   sync.WaitGroup
@@ -65,7 +63,6 @@ type Packages struct {
 	changed  chan struct{}
 	actions  map[string]*Action
 	slots    int
-	promised int64 // bytes that uploads under way still have to write
 	closed   bool
 
 	locks  map[string]*uidLock
@@ -85,10 +82,6 @@ func Open(ctx context.Context, cfg Config) (*Packages, error) {
 		Config: cfg, records: map[string]*Record{}, changed: make(chan struct{}), actions: map[string]*Action{}, locks: map[string]*uidLock{}, wake: make(chan struct{}, 1),
 	}
 	p.ctx, p.stop = context.WithCancel(context.WithoutCancel(ctx))
-	var err error
-	if p.blobs, err = openBlobs(filepath.Join(cfg.Home, "content")); err != nil {
-		return nil, err
-	}
 	if err := p.load(ctx); err != nil {
 		return nil, err
 	}
@@ -119,20 +112,16 @@ func (p *Packages) load(ctx context.Context) error {
 			continue
 		}
 		p.records[r.UID] = r
-		p.blobs.keep(r.blobs()...)
-	}
-	swept, err := p.blobs.sweep(ctx)
-	if swept > 0 {
-		p.Log.Infof("removed %d blobs that were no package's", swept)
+		p.Content.Keep(r.blobs()...)
 	}
 	p.publish()
-	return err
+	return nil
 }
 
 // whole says whether all bytes of a package are there.
 func (p *Packages) whole(ctx context.Context, pkg *Package) (bool, error) {
 	for _, d := range pkg.blobs() {
-		if ok, err := p.blobs.has(ctx, d); err != nil || !ok {
+		if ok, err := p.Content.Has(ctx, d); err != nil || !ok {
 			return false, err
 		}
 	}

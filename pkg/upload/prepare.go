@@ -37,11 +37,11 @@ func (u *Upload) prepare(ctx context.Context, later bool) (_ *job, err error) {
 			u.drop(ctx)
 		}
 	}()
-	if u.staged.size == 0 {
+	if u.staged.Size() == 0 {
 		return nil, refuse(NoModule, "the request has no package: its part \"module\" is missing or empty")
 	}
 	head := make([]byte, pack.SniffSize)
-	n, err := u.staged.file.ReadAt(head, 0)
+	n, err := u.staged.Blob(ctx).ReadAt(head, 0)
 	if err != nil && !errors.Is(err, io.EOF) {
 		return nil, err
 	}
@@ -49,7 +49,7 @@ func (u *Upload) prepare(ctx context.Context, later bool) (_ *job, err error) {
 	if err != nil {
 		return nil, ofPack(err)
 	}
-	j := &job{upload: u, pkg: Package{Format: format, Size: u.staged.size, Digest: u.staged.digest(), Kept: true, Created: time.Now().UTC()}}
+	j := &job{upload: u, pkg: Package{Format: format, Size: u.staged.Size(), Digest: u.staged.Digest(), Kept: true, Created: time.Now().UTC()}}
 	if j.pkg.Signed, err = p.verify(ctx, u.staged, format, u.signature); err != nil {
 		return nil, err
 	}
@@ -66,7 +66,7 @@ func (u *Upload) prepare(ctx context.Context, later bool) (_ *job, err error) {
 
 func (j *job) readRAMP(ctx context.Context, later bool) error {
 	p := j.upload.p
-	ramp, err := pack.OpenRAMP(j.upload.staged.until(ctx), j.pkg.Size, p.limits())
+	ramp, err := pack.OpenRAMP(j.upload.staged.Blob(ctx), j.pkg.Size, p.limits())
 	if err != nil {
 		return ofPack(err)
 	}
@@ -90,7 +90,7 @@ func (j *job) readRAMP(ctx context.Context, later bool) error {
 
 func (j *job) readImage(ctx context.Context) error {
 	p := j.upload.p
-	im, err := pack.ReadImage(j.upload.staged.until(ctx).whole(), j.pkg.Size, p.Device.Platform, p.limits())
+	im, err := pack.ReadImage(j.upload.staged.Blob(ctx).Whole(), j.pkg.Size, p.Device.Platform, p.limits())
 	if err != nil {
 		return ofPack(err)
 	}

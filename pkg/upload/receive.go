@@ -7,8 +7,7 @@ import (
 	"io"
 	"sync"
 
-	"github.com/google/uuid"
-	"golang.org/x/sys/unix"
+	"github.com/edged/edged/pkg/content"
 )
 
 // Overhead is what a request may have besides the package, in bytes: its parts' headers
@@ -18,7 +17,7 @@ const Overhead = 64 << 10
 // Upload is a package on its way. Whoever began it ends it with Add, AddLater or Abort.
 type Upload struct {
 	p         *Packages
-	staged    *staged
+	staged    *content.Staged
 	signature []byte
 	promised  int64
 	release   func()
@@ -42,17 +41,17 @@ func (p *Packages) Receive(ctx context.Context, size int64) (*Upload, error) {
 		return nil, refuse(TooManyUploads, "%d uploads are under way already: try again later", uploadsAtOnce)
 	}
 	p.slots++
-	p.promised += u.promised
 	p.mu.Unlock()
+	p.Content.Promise(u.promised)
 	u.release = sync.OnceFunc(func() {
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		p.slots--
-		p.promised -= u.promised
+		p.Content.Promise(-u.promised)
 	})
 	err := p.room()
 	if err == nil {
-		u.staged, err = p.blobs.stage(ctx, "upload-"+uuid.NewString())
+		u.staged, err = p.Content.Stage(ctx)
 	}
 	if err != nil {
 		u.release()
@@ -67,14 +66,10 @@ func (p *Packages) tooLarge() error {
 
 // room says whether the disk has more than what is promised to uploads and the floor.
 func (p *Packages) room() error {
-	var st unix.Statfs_t
-	if err := unix.Statfs(p.blobs.root, &st); err != nil {
-		return fmt.Errorf("cannot measure the disk of packages: %w", err)
+	free, promised, err := p.Content.Room()
+	if err != nil {
+		return err
 	}
-	p.mu.Lock()
-	promised := p.promised
-	p.mu.Unlock()
-	free := int64(st.Bavail) * int64(st.Bsize) //nolint:unconvert // 32 bits elsewhere
 	if free-promised < p.FreeFloor {
 		return refuse(InsufficientStorage, "the disk has %d bytes free, uploads under way need %d of them, and %d have to stay free ([uploads] free_floor)", free, promised, p.FreeFloor)
 	}
@@ -83,7 +78,7 @@ func (p *Packages) room() error {
 
 // outOfSpace gives a full disk its code.
 func outOfSpace(err error) error {
-	if errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) {
+	if content.Full(err) {
 		return refuse(InsufficientStorage, "%v", err)
 	}
 	return err
@@ -92,28 +87,26 @@ func outOfSpace(err error) error {
 // ReadFrom takes the package's bytes. Errors: ModuleTooLarge, InsufficientStorage, r's
 // own, the disk's. After one the upload is to be aborted.
 func (u *Upload) ReadFrom(r io.Reader) (int64, error) {
-	if u.staged.size > 0 {
+	if u.staged.Size() > 0 {
 		return 0, refuse(InvalidModule, "the request has two packages")
 	}
 	var counted int64
-	err := u.staged.readFrom(r, func(size int64) error {
+	err := u.staged.ReadAll(r, func(size int64) error {
 		if size > u.p.MaxSize {
 			return u.p.tooLarge()
 		}
 		// What is written is in what the disk says, so it is promised no more.
-		u.p.mu.Lock()
 		kept := min(size-counted, u.promised)
 		u.promised -= kept
-		u.p.promised -= kept
+		u.p.Content.Promise(-kept)
 		counted = size
-		u.p.mu.Unlock()
 		return u.p.room()
 	})
-	var source *sourceError
+	var source *content.SourceError
 	if errors.As(err, &source) {
-		return u.staged.size, source.error
+		return u.staged.Size(), source.Unwrap()
 	}
-	return u.staged.size, outOfSpace(err)
+	return u.staged.Size(), outOfSpace(err)
 }
 
 // Sign gives the package a signature in minisign's format.
@@ -131,7 +124,7 @@ func (u *Upload) Abort() {
 func (u *Upload) drop(ctx context.Context) {
 	ctx, cancel := cleanly(ctx)
 	defer cancel()
-	u.staged.abort(ctx)
+	u.staged.Abort(ctx)
 	u.staged = nil
 	u.release()
 }

@@ -59,7 +59,7 @@ func TestUploadsUnderWayHaveTheirRoom(t *testing.T) {
 	_, err = u.ReadFrom(bytes.NewReader(make([]byte, 1<<19)))
 	require.NoError(t, err)
 	r.mu.Lock()
-	require.EqualValues(t, 1<<19, r.promised, "what is written is not promised any more")
+	require.EqualValues(t, 1<<19, r.promised(), "what is written is not promised any more")
 	r.mu.Unlock()
 	_, err = u.ReadFrom(strings.NewReader("a second package"))
 	require.Equal(t, InvalidModule, CodeOf(err))
@@ -140,7 +140,7 @@ func TestALookAtAPackageEndsWithEdged(t *testing.T) {
 func TestWhatIsStagedCanBeReadBeforeItIsCommitted(t *testing.T) {
 	r := newRig(t, nil)
 	u := r.receive([]byte("bytes"))
-	b, err := io.ReadAll(u.staged.until(t.Context()).whole())
+	b, err := io.ReadAll(u.staged.Blob(t.Context()).Whole())
 	require.NoError(t, err)
 	require.Equal(t, "bytes", string(b), "the store's own layout of what is not committed is as it is taken to be")
 	u.Abort()

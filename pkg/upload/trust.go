@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/edged/edged/pkg/content"
 	"github.com/edged/edged/pkg/pack"
 )
 
@@ -23,7 +24,7 @@ const (
 )
 
 // verify holds what is staged against its signature. Nothing is parsed before.
-func (p *Packages) verify(ctx context.Context, s *staged, format pack.Format, signature []byte) (*pack.Signed, error) {
+func (p *Packages) verify(ctx context.Context, s *content.Staged, format pack.Format, signature []byte) (*pack.Signed, error) {
 	policy := p.Policy[format]
 	if policy == Off || policy == "" {
 		return nil, nil
@@ -39,7 +40,7 @@ func (p *Packages) verify(ctx context.Context, s *staged, format pack.Format, si
 // errTrust is of keys that cannot be read.
 var errTrust = errors.New("cannot verify signatures")
 
-func (p *Packages) verified(ctx context.Context, s *staged, signature []byte) (*pack.Signed, error) {
+func (p *Packages) verified(ctx context.Context, s *content.Staged, signature []byte) (*pack.Signed, error) {
 	if len(signature) == 0 {
 		return nil, refuse(SignatureRequired, "the package is not signed, and this device takes none that is not")
 	}
@@ -48,7 +49,7 @@ func (p *Packages) verified(ctx context.Context, s *staged, signature []byte) (*
 		// Not the client's: it does not matter what is signed while nobody knows who is trusted.
 		return nil, fmt.Errorf("%w: %w", errTrust, err)
 	}
-	signed, err := pack.Verify(s.until(ctx).whole(), signature, keys)
+	signed, err := pack.Verify(s.Blob(ctx).Whole(), signature, keys)
 	return signed, ofPack(err)
 }
 
