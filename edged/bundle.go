@@ -11,7 +11,7 @@ import (
 // bundle says what goes into a support bundle of this device.
 func (d *daemon) bundle(resources *system.Collector) *support.Bundle {
 	return &support.Bundle{
-		Modules: d.supervisor.List, Logs: d.logs, Info: d.systemInfo, Metrics: d.writeMetrics,
+		Modules: d.supervisor.All, Logs: d.logs, Info: d.systemInfo, Metrics: d.writeMetrics,
 		Resources: func() (wire.SystemResources, error) { return resources.Resources(d.running()) },
 		Config:    func(w io.Writer) error { return support.Text(w, d.cfg) },
 		Commands: []support.Command{

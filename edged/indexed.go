@@ -35,7 +35,7 @@ func (s *imageSource) Packages(ctx context.Context) (all []catalog.Package, err 
 			all = append(all, p)
 		}
 	}
-	for _, st := range s.d.supervisor.List(ctx) {
+	for _, st := range s.d.supervisor.All(ctx) {
 		if p, ok := s.describe(st.Spec.Image, st.ImageDigest); ok {
 			p.Active = true
 			all = append(all, p)
@@ -94,7 +94,7 @@ func (*packageSource) Kind() string { return "package" }
 
 func (s *packageSource) Packages(ctx context.Context) (all []catalog.Package, err error) {
 	used := map[[2]string]bool{} // by name and digest of the image
-	for _, st := range s.d.supervisor.List(ctx) {
+	for _, st := range s.d.supervisor.All(ctx) {
 		if named, err := image.Normalize(st.Spec.Image); err == nil {
 			used[[2]string{named.String(), st.ImageDigest}] = true
 		}

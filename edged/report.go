@@ -67,7 +67,7 @@ func (d *daemon) writeMetrics(w io.Writer) {
 	metrics.WriteCounterUint64(w, "edged_images_removed_total", images.Removed)
 	metrics.WriteCounterUint64(w, "edged_images_freed_bytes_total", images.Freed)
 	metrics.WriteGaugeUint64(w, "edged_packages", uint64(len(d.packages.List().Packages)))
-	states := d.supervisor.List(context.Background())
+	states := d.supervisor.All(context.Background())
 	metrics.WriteGaugeUint64(w, "edged_modules", uint64(len(states)))
 	writeModuleMetrics(w, states)
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/edged/edged/pkg/httpapi"
 	"github.com/edged/edged/pkg/listen"
+	"github.com/edged/edged/pkg/module"
 	"github.com/edged/edged/pkg/peer"
 )
 
@@ -20,6 +21,7 @@ type sockets struct {
 
 	mu      sync.Mutex
 	servers map[string]*http.Server
+	raw     map[string]func(net.Listener) error // what speaks no HTTP
 	started bool
 	closing bool
 	waiting []listen.ModuleListener
@@ -32,7 +34,7 @@ type sockets struct {
 func newSockets(d *daemon) *sockets {
 	return &sockets{
 		d: d, modules: listen.NewModuleSockets(d.cfg.Run),
-		servers: map[string]*http.Server{}, serving: map[*net.UnixListener]net.Listener{},
+		servers: map[string]*http.Server{}, raw: map[string]func(net.Listener) error{}, serving: map[*net.UnixListener]net.Listener{},
 	}
 }
 
@@ -42,20 +44,30 @@ func (s *sockets) handle(name string, server *http.Server) {
 	s.servers[name] = server
 }
 
+// handleRaw sets what serves a listener name without HTTP; before start.
+func (s *sockets) handleRaw(name string, serve func(net.Listener) error) { s.raw[name] = serve }
+
 // Dir is the directory of a module's sockets.
 func (s *sockets) Dir(module string) string { return s.modules.Dir(module) }
 
-// Ensure makes a module's sockets and serves them. The service manager keeps a copy
+// Ensure makes a module's sockets and serves them; the OSGi host has one more. The service manager keeps a copy
 // of each, so that they go on taking connections while edged restarts.
-func (s *sockets) Ensure(module string, management bool) error {
-	listeners, err := s.modules.Ensure(module, management, s.d.activation)
+func (s *sockets) Ensure(name string, management bool) error {
+	var further []string
+	if management {
+		further = append(further, listen.Management)
+	}
+	if name == module.OSGiHost {
+		further = append(further, listen.Framework)
+	}
+	listeners, err := s.modules.Ensure(name, s.d.activation, further...)
 	if err != nil {
 		return err
 	}
 	for _, l := range listeners {
 		if s.serve(l) {
-			if err := s.d.notifier.Store(listen.FDName(module), l.UnixListener); err != nil {
-				s.d.log.WithError(err).WithField("module", module).Warn("cannot store a socket with the service manager")
+			if err := s.d.notifier.Store(listen.FDName(name), l.UnixListener); err != nil {
+				s.d.log.WithError(err).WithField("module", name).Warn("cannot store a socket with the service manager")
 			}
 		}
 	}
@@ -108,11 +120,14 @@ func (s *sockets) start() error {
 
 // accept runs the accept loop of one listener until it is closed.
 func (s *sockets) accept(l listen.ModuleListener) {
-	server := s.servers[l.Name]
+	serve := s.raw[l.Name]
+	if serve == nil {
+		serve = s.servers[l.Name].Serve
+	}
 	captured := httpapi.RepairHosts(s.d.peers.Listen(l.UnixListener, peer.Scope{Name: l.Name, Module: l.Module}))
 	s.serving[l.UnixListener] = captured
 	s.wg.Go(func() {
-		err := server.Serve(captured)
+		err := serve(captured)
 		s.mu.Lock()
 		delete(s.serving, l.UnixListener)
 		closing := s.closing

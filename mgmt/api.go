@@ -25,6 +25,7 @@ import (
 // Supervisor is what the routes ask of the domain.
 type Supervisor interface {
 	List(ctx context.Context) []*module.State
+	All(ctx context.Context) []*module.State
 	Get(ctx context.Context, name string) (*module.State, error)
 	Create(ctx context.Context, spec module.Spec) (*module.State, error)
 	Update(ctx context.Context, spec module.Spec, start bool, answered <-chan struct{}) (*module.State, error)

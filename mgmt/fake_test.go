@@ -68,6 +68,11 @@ func (f *fakeSupervisor) find(name string) (*module.State, error) {
 	return nil, fmt.Errorf("module %q not found: %w", name, errdefs.ErrNotFound)
 }
 
+// All has one of edged's own besides.
+func (f *fakeSupervisor) All(ctx context.Context) []*module.State {
+	return append(f.List(ctx), &module.State{Spec: module.Spec{Name: module.OSGiHost, Type: "docker", CreateOptions: json.RawMessage("{}")}})
+}
+
 func (f *fakeSupervisor) List(context.Context) []*module.State {
 	var all []*module.State
 	for _, name := range []string{"edgeAgent", "target"} {

@@ -3,6 +3,7 @@ package mgmt
 import (
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"net/http/httptest"
 	"strconv"
 	"strings"
@@ -338,4 +339,14 @@ func TestReprovision(t *testing.T) {
 	require.Equal(t, 204, f.ask("edgeAgent", "POST", "/device/reprovision"+v, "").Code)
 	require.Equal(t, 403, f.ask("root", "POST", "/device/reprovision"+v, "").Code)
 	require.Equal(t, 1, f.reprovisioned)
+}
+
+func TestModulesOfEdgedsOwnAreOnTheListsOfOperatorsThatAsk(t *testing.T) {
+	f := newFixture(t)
+	for who, sees := range map[string]bool{"root": true, "edged": true, "edgeAgent": true, "target": false, "user": false} {
+		w := f.ask(who, http.MethodGet, "/modules?api-version=2022-08-03&system=true", "")
+		require.Equal(t, http.StatusOK, w.Code)
+		require.Equal(t, sees, strings.Contains(w.Body.String(), module.OSGiHost), who)
+		require.NotContains(t, f.ask(who, http.MethodGet, "/modules?api-version=2022-08-03", "").Body.String(), module.OSGiHost)
+	}
 }

@@ -30,8 +30,9 @@ func (r Rule) IsZero() bool { return r.check == nil }
 
 // The rules. Each is a word in the route table.
 var (
-	// Known admits any caller that the kernel vouches for.
-	Known = Rule{"known", func(*Decider, peer.Caller, string) string { return "" }}
+	// Known admits any caller that the kernel vouches for. What concerns one of edged's own
+	// modules is for operators.
+	Known = Rule{"known", (*Decider).system}
 
 	// Agent admits the module edgeAgent and nobody else: host root gets no as well,
 	// so that what runs on the device has one author.
@@ -43,17 +44,17 @@ var (
 	}}
 
 	// Lifecycle admits any known caller, but lets no other module stop edgeAgent.
-	Lifecycle = Rule{"lifecycle", func(_ *Decider, c peer.Caller, target string) string {
+	Lifecycle = Rule{"lifecycle", func(d *Decider, c peer.Caller, target string) string {
 		if target == module.AgentName && c.Kind == peer.Module && c.Module() != module.AgentName {
 			return "agent_is_not_yours"
 		}
-		return ""
+		return d.system(c, target)
 	}}
 
 	// Operator admits those who own the device: edgeAgent, host root and host users in
 	// the operators' group. A permission that was granted for something else is not enough.
 	Operator = Rule{"operator", func(d *Decider, c peer.Caller, _ string) string {
-		if c.Module() != module.AgentName && (c.Kind != peer.Host || c.UID != 0 && !d.operates(c)) {
+		if !d.operates(c) {
 			return "not_operator"
 		}
 		return ""
@@ -118,13 +119,28 @@ func (d *Decider) SetGrants(grants []Grant) { d.grants.Store(&grants) }
 // SetOperators says which groups' members are operators beside host root.
 func (d *Decider) SetOperators(gids ...uint32) { d.operators.Store(&gids) }
 
+// operates says whether the caller is edgeAgent, host root or a host user in an operators' group.
 func (d *Decider) operates(c peer.Caller) bool {
+	if c.Module() == module.AgentName || c.Kind == peer.Host && c.UID == 0 {
+		return true
+	}
 	gids := d.operators.Load()
-	return gids != nil && (&Grant{GIDs: *gids}).names(c)
+	return c.Kind == peer.Host && gids != nil && (&Grant{GIDs: *gids}).names(c)
 }
 
-// Refusal is why a caller was refused. Clients are told nothing of it.
-type Refusal struct{ Rule, Reason string }
+// system keeps edged's own modules to operators.
+func (d *Decider) system(c peer.Caller, target string) string {
+	if module.System(target) && !d.operates(c) {
+		return "system_module"
+	}
+	return ""
+}
+
+// Refusal is why a caller was refused. Clients are told nothing of rule and reason.
+type Refusal struct {
+	Rule, Reason string
+	Caller       peer.Caller
+}
 
 func (r *Refusal) Error() string { return fmt.Sprintf("forbidden by rule %s: %s", r.Rule, r.Reason) }
 
@@ -149,7 +165,7 @@ func (d *Decider) Decide(rule Rule, c peer.Caller, target string) error {
 	if reason == "" {
 		return nil
 	}
-	return &Refusal{Rule: rule.name, Reason: reason}
+	return &Refusal{Rule: rule.name, Reason: reason, Caller: c}
 }
 
 // Has says whether a grant gives the caller the permission. A module's uid and

@@ -60,6 +60,8 @@ func TestEveryRuleForEveryCaller(t *testing.T) {
 		{Lifecycle, "target", known},
 		{Lifecycle, "", known},
 		{Lifecycle, "edgeAgent", []string{"agent", "root", "granted user", "by group", "by primary group", "user"}},
+		{Known, "osgiHost", []string{"agent", "root", "by group", "by primary group"}},
+		{Lifecycle, "osgiHost", []string{"agent", "root", "by group", "by primary group"}},
 		{Operator, "", []string{"agent", "root", "by group", "by primary group"}},
 		{Operator, "edgeAgent", []string{"agent", "root", "by group", "by primary group"}},
 		{Named, "target", []string{"target"}},

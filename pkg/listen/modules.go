@@ -5,9 +5,11 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 
@@ -18,13 +20,16 @@ import (
 const (
 	Workload   = "workload"
 	Management = "management"
+	// Framework is what the OSGi host connects to.
+	Framework = "framework"
 )
 
-// Files of a module's folder, as the module sees them in /run/edged.
-const (
-	workloadFile   = "workload.sock"
-	managementFile = "mgmt.sock"
-)
+// further are the sockets that a module has beside the workload one only when it is to, and
+// their files.
+var further = map[string]string{Management: "mgmt.sock", Framework: "osgi.sock"}
+
+// workloadFile is of the socket that every module has. The module sees it in /run/edged.
+const workloadFile = "workload.sock"
 
 // fdNamePrefix starts the name of a module's listeners in the descriptor store.
 const fdNamePrefix = "edged.m."
@@ -52,7 +57,7 @@ type ModuleListener struct {
 	*net.UnixListener
 	// Module is the module's name, as Ensure was told.
 	Module string
-	// Name is Workload or Management.
+	// Name is Workload, Management or Framework.
 	Name string
 	// Stored is true when the listener came from the service manager's
 	// descriptor store, and so is in it already.
@@ -60,7 +65,7 @@ type ModuleListener struct {
 }
 
 // ModuleSockets keeps a folder of sockets a module: <run>/modules/<hash>/ with
-// workload.sock and, where asked for, mgmt.sock. <run>/modules is 0700, so on
+// workload.sock and, where asked for, further ones. <run>/modules is 0700, so on
 // the host only root comes to the sockets; the folder, which the module sees
 // mounted read-only, is 0755 and the sockets 0666, since a module may run as
 // any user. It is safe for concurrent use.
@@ -90,12 +95,12 @@ func (m *ModuleSockets) Dir(module string) string {
 	return filepath.Join(m.root, moduleHash(module))
 }
 
-// Ensure makes the module's folder and sockets, the management socket only
-// where mgmt is true (else it is removed), and gives the listeners, the workload
-// one first. Called again it gives the same listeners, as long as they are open
-// and their files in place. Else a listener that act has from before a restart
-// is used where it is the file's; else the socket is made anew.
-func (m *ModuleSockets) Ensure(module string, mgmt bool, act *Activation) ([]ModuleListener, error) {
+// Ensure makes the module's folder and sockets, beside the workload one those that
+// are named (others are removed), and gives the listeners, the workload one first.
+// Called again it gives the same listeners, as long as they are open and their files
+// in place. Else a listener that act has from before a restart is used where it is
+// the file's; else the socket is made anew.
+func (m *ModuleSockets) Ensure(module string, act *Activation, names ...string) ([]ModuleListener, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	hash := moduleHash(module)
@@ -111,11 +116,13 @@ func (m *ModuleSockets) Ensure(module string, mgmt bool, act *Activation) ([]Mod
 
 	wanted := []ModuleListener{{Module: module, Name: Workload}}
 	files := []string{workloadFile}
-	if mgmt {
-		wanted = append(wanted, ModuleListener{Module: module, Name: Management})
-		files = append(files, managementFile)
-	} else if err := f.drop(managementFile); err != nil {
-		return nil, fmt.Errorf("cannot remove management socket of module %q: %w", module, err)
+	for _, name := range slices.Sorted(maps.Keys(further)) {
+		if slices.Contains(names, name) {
+			wanted = append(wanted, ModuleListener{Module: module, Name: name})
+			files = append(files, further[name])
+		} else if err := f.drop(further[name]); err != nil {
+			return nil, fmt.Errorf("cannot remove %s socket of module %q: %w", name, module, err)
+		}
 	}
 	for i := range wanted {
 		wanted[i], err = f.ensure(files[i], wanted[i], act)

@@ -22,9 +22,17 @@ func shortDir(t *testing.T) string {
 	return dir
 }
 
+// with names what a module has beside the workload socket.
+func with(mgmt bool) []string {
+	if mgmt {
+		return []string{Management}
+	}
+	return nil
+}
+
 func ensure(t *testing.T, m *ModuleSockets, module string, mgmt bool, act *Activation) []ModuleListener {
 	t.Helper()
-	ls, err := m.Ensure(module, mgmt, act)
+	ls, err := m.Ensure(module, act, with(mgmt)...)
 	require.NoError(t, err)
 	for _, l := range ls {
 		t.Cleanup(func() { l.Close() })
@@ -164,14 +172,14 @@ func TestModuleCannotLeadEdgedElsewhere(t *testing.T) {
 		require.NoError(t, os.MkdirAll(filepath.Join(m.Dir("a"), "workload.sock"), 0o755))
 		require.NoError(t, os.MkdirAll(filepath.Join(m.Dir("b"), "workload.sock/full"), 0o755))
 		ensure(t, m, "a", false, nil)
-		_, err := m.Ensure("b", false, nil)
+		_, err := m.Ensure("b", nil)
 		require.ErrorContains(t, err, `cannot make workload socket of module "b": a folder that is not empty is in its place`)
 	})
 	t.Run("link in place of the folder", func(t *testing.T) {
 		m := NewModuleSockets(shortDir(t))
 		require.NoError(t, os.Mkdir(filepath.Dir(m.Dir("a")), 0o700))
 		require.NoError(t, os.Symlink(filepath.Dir(victim), m.Dir("a")))
-		_, err := m.Ensure("a", false, nil)
+		_, err := m.Ensure("a", nil)
 		require.ErrorContains(t, err, `cannot make socket folder of module "a": cannot open the folder`)
 		require.NoError(t, m.Remove("a"))
 		require.NoFileExists(t, m.Dir("a"))
@@ -179,14 +187,14 @@ func TestModuleCannotLeadEdgedElsewhere(t *testing.T) {
 	t.Run("link in place of all folders", func(t *testing.T) {
 		run := shortDir(t)
 		require.NoError(t, os.Symlink(filepath.Dir(victim), filepath.Join(run, "modules")))
-		_, err := NewModuleSockets(run).Ensure("a", false, nil)
+		_, err := NewModuleSockets(run).Ensure("a", nil)
 		require.ErrorContains(t, err, "cannot open the folder")
 	})
 	t.Run("folder of another user", func(t *testing.T) {
 		m := NewModuleSockets(shortDir(t))
 		require.NoError(t, os.MkdirAll(m.Dir("a"), 0o755))
 		require.NoError(t, os.Chown(m.Dir("a"), 4242, 4242))
-		_, err := m.Ensure("a", false, nil)
+		_, err := m.Ensure("a", nil)
 		require.ErrorContains(t, err, "the folder belongs to user 4242")
 	})
 	t.Run("links in a folder that is removed", func(t *testing.T) {
@@ -229,10 +237,10 @@ func TestManyModulesAtOnceLeakNoDescriptor(t *testing.T) {
 	for i := range 50 {
 		wg.Go(func() {
 			module := "m" + itoa(i)
-			if _, err := m.Ensure(module, i%2 == 0, nil); err != nil {
+			if _, err := m.Ensure(module, nil, with(i%2 == 0)...); err != nil {
 				t.Error(err)
 			}
-			if _, err := m.Ensure(module, i%3 == 0, nil); err != nil {
+			if _, err := m.Ensure(module, nil, with(i%3 == 0)...); err != nil {
 				t.Error(err)
 			}
 			if err := m.Remove(module); err != nil {

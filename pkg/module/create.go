@@ -12,6 +12,13 @@ import (
 // Create makes a module that is not there yet, stopped. Errors: InvalidArgument
 // for the spec, AlreadyExists, Unavailable.
 func (s *Supervisor) Create(ctx context.Context, spec Spec) (*State, error) {
+	if err := reserved(spec.Name); err != nil {
+		return nil, err
+	}
+	return s.create(ctx, spec)
+}
+
+func (s *Supervisor) create(ctx context.Context, spec Spec) (*State, error) {
 	life, err := s.check(&spec)
 	if err != nil {
 		return nil, err
@@ -39,6 +46,9 @@ func (s *Supervisor) Create(ctx context.Context, spec Spec) (*State, error) {
 
 // Prepare makes the image of a spec be there, and nothing else.
 func (s *Supervisor) Prepare(ctx context.Context, spec Spec) error {
+	if err := reserved(spec.Name); err != nil {
+		return err
+	}
 	if _, err := s.check(&spec); err != nil {
 		return err
 	}
@@ -53,6 +63,9 @@ func (s *Supervisor) Prepare(ctx context.Context, spec Spec) error {
 // Check says whether a spec would be accepted, and does nothing. Errors: InvalidArgument, and
 // whatever keeps its secrets from being looked at.
 func (s *Supervisor) Check(spec Spec) error {
+	if err := reserved(spec.Name); err != nil {
+		return err
+	}
 	_, err := s.check(&spec)
 	return err
 }

@@ -8,6 +8,9 @@ import (
 // identity stays. Errors: NotFound, Unavailable; a delete that was begun is
 // tried again until it is finished, by the next start too.
 func (s *Supervisor) Delete(ctx context.Context, name string) error {
+	if err := reserved(name); err != nil {
+		return err
+	}
 	return s.do(ctx, name, false, func(ctx context.Context, w *worker, _ func(error)) error {
 		if w.rec == nil {
 			return notFound(name)

@@ -21,14 +21,14 @@ func (s *Supervisor) Start(ctx context.Context, name string) error {
 }
 
 // Stop makes a module not run, and keeps it so over any restart. byHost marks the
-// wish of a host user, which holds the agent's watchdog.
+// wish of a host user, which holds back whoever keeps the module running.
 func (s *Supervisor) Stop(ctx context.Context, name string, byHost bool) error {
 	return s.do(ctx, name, false, func(ctx context.Context, w *worker, answer func(error)) error {
 		if !w.whole() {
 			return notFound(name)
 		}
-		if name == AgentName && byHost {
-			s.held.Store(true)
+		if byHost {
+			w.held.Store(true)
 		}
 		return w.stopByWish(ctx, answer)
 	})
@@ -49,9 +49,7 @@ func (s *Supervisor) Restart(ctx context.Context, name string) error {
 }
 
 func (w *worker) startByWish(ctx context.Context) error {
-	if w.name == AgentName {
-		w.s.held.Store(false)
-	}
+	w.held.Store(false)
 	if w.instance != nil && !w.unsure {
 		return w.saveWish(ctx, true)
 	}
@@ -127,7 +125,7 @@ func (w *worker) launch(ctx context.Context, g *Generation) error {
 		if err != nil {
 			return err
 		}
-		facts.Module, facts.Generation, facts.ContainerID = w.name, g.Number, id
+		facts.Module, facts.Generation, facts.ContainerID, facts.System = w.name, g.Number, id, System(w.name)
 		if err := w.s.Table.Add(&facts); err != nil {
 			return err
 		}

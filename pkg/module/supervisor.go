@@ -75,7 +75,6 @@ type Supervisor struct {
 	reconcileOne sync.Once
 	unsure       atomic.Int64
 	born         time.Time
-	held         atomic.Bool // a host user stopped the agent
 }
 
 // Open reads the store and takes up, from kernel facts alone, the instances that
@@ -254,8 +253,8 @@ func notFound(name string) error {
 
 // picture is all modules as they were at a version.
 type picture struct {
-	version int64
-	states  []*State
+	version       int64
+	all, ordinary []*State
 }
 
 func (s *Supervisor) changed() {
@@ -279,11 +278,16 @@ func (s *Supervisor) Changed() <-chan struct{} {
 	}
 }
 
-// List returns all modules by name. The slice is shared: do not write to it.
-func (s *Supervisor) List(ctx context.Context) []*State {
+// List returns all modules but edged's own, by name. The slice is shared: do not write to it.
+func (s *Supervisor) List(ctx context.Context) []*State { return s.look(ctx).ordinary }
+
+// All returns all modules, edged's own among them, as List does.
+func (s *Supervisor) All(ctx context.Context) []*State { return s.look(ctx).all }
+
+func (s *Supervisor) look(ctx context.Context) *picture {
 	s.awaitSure(ctx)
 	if p := s.list.Load(); p != nil && p.version == s.version.Load() {
-		return p.states
+		return p
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -295,8 +299,12 @@ func (s *Supervisor) List(ctx context.Context) []*State {
 		}
 	}
 	slices.SortFunc(states, func(a, b *State) int { return strings.Compare(a.Spec.Name, b.Spec.Name) })
-	s.list.Store(&picture{version: version, states: states})
-	return states
+	p := &picture{version: version, all: states, ordinary: states}
+	if own := func(st *State) bool { return System(st.Spec.Name) }; slices.ContainsFunc(states, own) {
+		p.ordinary = slices.DeleteFunc(slices.Clone(states), own)
+	}
+	s.list.Store(p)
+	return p
 }
 
 // Get returns one module by its canonical name; errdefs.NotFound.

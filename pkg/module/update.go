@@ -14,6 +14,13 @@ import (
 // comes the switch, which ends the asker. It is nil for every other asker.
 // Errors: InvalidArgument, NotFound, Unavailable, and whatever keeps N+1 from starting.
 func (s *Supervisor) Update(ctx context.Context, spec Spec, start bool, answered <-chan struct{}) (*State, error) {
+	if err := reserved(spec.Name); err != nil {
+		return nil, err
+	}
+	return s.update(ctx, spec, start, answered)
+}
+
+func (s *Supervisor) update(ctx context.Context, spec Spec, start bool, answered <-chan struct{}) (*State, error) {
 	life, err := s.check(&spec)
 	if err != nil {
 		return nil, err

@@ -83,7 +83,7 @@ func (s *Supervisor) ensureAgent(ctx context.Context, spec Spec, notes Notes) er
 		if _, err := s.Update(ctx, spec, true, nil); err != nil {
 			return s.agentRefused(ctx, state, wish, notes, err)
 		}
-	case state.Wanted || s.held.Load():
+	case state.Wanted || s.Held(AgentName):
 		return nil // its restart policy keeps it running, or somebody wants it down
 	}
 	if applied != wish {

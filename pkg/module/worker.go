@@ -40,6 +40,8 @@ type worker struct {
 	exits chan Event
 	// state is what everybody may read; nil while there is no module.
 	state atomic.Pointer[State]
+	// held says that a host user stopped what edged keeps running.
+	held atomic.Bool
 
 	// ---- the goroutine's own ----
 	rec      *Record        // nil: no such module
