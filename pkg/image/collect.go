@@ -6,7 +6,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/containerd/errdefs"
 	"github.com/docker/go-units"
 )
 
@@ -77,23 +76,15 @@ func (k *Keeper) logged(_ []Removed, err error) bool {
 // all, every one that nothing keeps. It goes on to its end when ctx ends. Errors:
 // Unavailable; what went before one is returned.
 func (k *Keeper) Prune(ctx context.Context, all bool) ([]Removed, error) {
-	type result struct {
-		removed []Removed
-		err     error
+	var removed []Removed
+	err := k.work.Await(ctx, passTimeout, func(ctx context.Context) (err error) {
+		removed, err = k.prune(ctx, all)
+		return err
+	})
+	if ctx.Err() != nil {
+		return nil, err // it may still be written to
 	}
-	done := make(chan result, 1)
-	if !k.goes(func() {
-		removed, err := k.prune(k.ctx, all)
-		done <- result{removed, err}
-	}) {
-		return nil, fmt.Errorf("edged is stopping: %w", errdefs.ErrUnavailable)
-	}
-	select {
-	case r := <-done:
-		return r.removed, r.err
-	case <-ctx.Done():
-		return nil, fmt.Errorf("the client left, the removal goes on: %w", context.Cause(ctx))
-	}
+	return removed, err
 }
 
 func (k *Keeper) prune(ctx context.Context, all bool) ([]Removed, error) {

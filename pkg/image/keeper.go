@@ -13,6 +13,7 @@ import (
 	"github.com/sirupsen/logrus"
 
 	"github.com/edged/edged/pkg/module"
+	"github.com/edged/edged/pkg/work"
 )
 
 // pullTimeout bounds a pull that an operator asked for: a large image over a bad line
@@ -46,10 +47,7 @@ type Keeper struct {
 	gate      *gate
 	protected map[string]bool
 
-	ctx  context.Context //nolint:containedctx // the pulls' owner: they outlive the request that began them
-	stop context.CancelFunc
-	wg   sync.WaitGroup
-	mu   sync.Mutex // begin of work against Close
+	work *work.Group // pulls outlive the request that began them
 
 	pass           sync.Mutex // one removal pass at a time
 	removed, freed atomic.Uint64
@@ -57,8 +55,7 @@ type Keeper struct {
 
 // New returns a Keeper that does nothing by itself until Run.
 func New(cfg Config) *Keeper {
-	k := &Keeper{Config: cfg, gate: newGate(), protected: map[string]bool{}}
-	k.ctx, k.stop = context.WithCancel(context.Background())
+	k := &Keeper{Config: cfg, gate: newGate(), work: work.NewGroup(context.Background()), protected: map[string]bool{}}
 	for _, ref := range cfg.Protected {
 		if named, err := Normalize(ref); err == nil {
 			k.protected[named.String()] = true
@@ -69,23 +66,7 @@ func New(cfg Config) *Keeper {
 
 // Close ends pulls and a removal pass under way, and waits for them. What a pull
 // has fetched is taken up by the next.
-func (k *Keeper) Close() {
-	k.mu.Lock()
-	k.stop()
-	k.mu.Unlock()
-	k.wg.Wait()
-}
-
-// goes runs a goroutine that Close waits for; false when Close was called already.
-func (k *Keeper) goes(f func()) bool {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if k.ctx.Err() != nil {
-		return false
-	}
-	k.wg.Go(f)
-	return true
-}
+func (k *Keeper) Close() { k.work.Close() }
 
 // Stats returns the counters.
 func (k *Keeper) Stats() Stats {
@@ -164,9 +145,7 @@ func (k *Keeper) Pull(ctx context.Context, ref string, auth *module.Auth, report
 	}
 	done := make(chan result, 1)
 	latest := make(chan Progress, 1) // the last picture only: a slow client slows no pull
-	if !k.goes(func() {
-		ctx, cancel := context.WithTimeout(k.ctx, pullTimeout)
-		defer cancel()
+	if !k.work.Go(pullTimeout, func(ctx context.Context) {
 		defer k.gate.hold(named.String())()
 		image, err := k.Engine.PullImage(ctx, ref, auth, func(p Progress) {
 			select {
@@ -180,7 +159,7 @@ func (k *Keeper) Pull(ctx context.Context, ref string, auth *module.Auth, report
 		}
 		done <- result{image, err}
 	}) {
-		return module.Image{}, fmt.Errorf("edged is stopping: %w", errdefs.ErrUnavailable)
+		return module.Image{}, work.ErrStopping
 	}
 	for {
 		select {

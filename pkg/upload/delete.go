@@ -17,7 +17,7 @@ func (p *Packages) Delete(ctx context.Context, uid string) error {
 	if pkg.Metadata != nil && len(pkg.Metadata.Dependencies) > 0 {
 		return refuse(DependenciesUnsupported, "the package has dependencies, which /v1/modules does not take: use /v2/modules")
 	}
-	return p.await(ctx, deleteTimeout, func(ctx context.Context) error { return p.remove(ctx, uid) })
+	return p.work.Await(ctx, deleteTimeout, func(ctx context.Context) error { return p.remove(ctx, uid) })
 }
 
 // DeleteLater is Delete whatever dependencies there are. It is done when it returns, and
@@ -27,7 +27,7 @@ func (p *Packages) DeleteLater(ctx context.Context, uid string) (*Action, error)
 		return nil, err
 	}
 	var action *Action
-	err := p.await(ctx, deleteTimeout, func(ctx context.Context) (err error) {
+	err := p.work.Await(ctx, deleteTimeout, func(ctx context.Context) (err error) {
 		if err = p.remove(ctx, uid); err != nil {
 			return err
 		}

@@ -4,18 +4,17 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/containerd/errdefs"
 	"github.com/sirupsen/logrus"
 
 	"github.com/edged/edged/pkg/content"
 	"github.com/edged/edged/pkg/pack"
+	"github.com/edged/edged/pkg/work"
 )
 
 // Deadlines of work that an accepted upload began. It goes on when its client leaves.
@@ -53,9 +52,7 @@ type Config struct {
 // Packages are those of the device. It is safe for concurrent use.
 type Packages struct {
 	Config
-	ctx  context.Context //nolint:containedctx // the work's owner: it outlives the request that began it
-	stop context.CancelFunc
-	wg   sync.WaitGroup
+	work *work.Group // it outlives the request that began it
 
 	mu       sync.Mutex
 	records  map[string]*Record // by uid, in every phase
@@ -63,7 +60,6 @@ type Packages struct {
 	changed  chan struct{}
 	actions  map[string]*Action
 	slots    int
-	closed   bool
 
 	locks  map[string]*uidLock
 	saving sync.Mutex         // one counter is compared and written at a time
@@ -79,9 +75,8 @@ type Snapshot struct{ Packages []*Package }
 // Open reads what is there and removes what a crash left. Images are looked after by Run.
 func Open(ctx context.Context, cfg Config) (*Packages, error) {
 	p := &Packages{
-		Config: cfg, records: map[string]*Record{}, changed: make(chan struct{}), actions: map[string]*Action{}, locks: map[string]*uidLock{}, wake: make(chan struct{}, 1),
+		Config: cfg, records: map[string]*Record{}, changed: make(chan struct{}), actions: map[string]*Action{}, locks: map[string]*uidLock{}, work: work.NewGroup(ctx), wake: make(chan struct{}, 1),
 	}
-	p.ctx, p.stop = context.WithCancel(context.WithoutCancel(ctx))
 	if err := p.load(ctx); err != nil {
 		return nil, err
 	}
@@ -129,44 +124,7 @@ func (p *Packages) whole(ctx context.Context, pkg *Package) (bool, error) {
 }
 
 // Close ends work under way and waits for it. What it did not end is settled by the next start.
-func (p *Packages) Close() {
-	p.mu.Lock()
-	p.closed = true
-	p.stop()
-	p.mu.Unlock()
-	p.wg.Wait()
-}
-
-// goes runs a goroutine that Close waits for; false when Close was called already.
-func (p *Packages) goes(f func()) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.closed {
-		return false
-	}
-	p.wg.Go(f)
-	return true
-}
-
-// await runs work to its end, and waits for it as long as the client does.
-func (p *Packages) await(ctx context.Context, timeout time.Duration, work func(ctx context.Context) error) error {
-	done := make(chan error, 1)
-	if !p.goes(func() {
-		ctx, cancel := context.WithTimeout(p.ctx, timeout)
-		defer cancel()
-		done <- work(ctx)
-	}) {
-		return errStopping
-	}
-	select {
-	case err := <-done:
-		return err
-	case <-ctx.Done():
-		return fmt.Errorf("the client left, the work goes on: %w", context.Cause(ctx))
-	}
-}
-
-var errStopping = fmt.Errorf("edged is stopping: %w", errdefs.ErrUnavailable)
+func (p *Packages) Close() { p.work.Close() }
 
 // publish makes the snapshot anew. The caller holds p.mu, or is alone.
 func (p *Packages) publish() {

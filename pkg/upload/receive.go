@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"github.com/edged/edged/pkg/content"
+	"github.com/edged/edged/pkg/work"
 )
 
 // Overhead is what a request may have besides the package, in bytes: its parts' headers
@@ -33,9 +34,9 @@ func (p *Packages) Receive(ctx context.Context, size int64) (*Upload, error) {
 	u := &Upload{p: p, promised: max(size, 0)}
 	p.mu.Lock()
 	switch {
-	case p.closed:
+	case p.work.Closed():
 		p.mu.Unlock()
-		return nil, errStopping
+		return nil, work.ErrStopping
 	case p.slots == uploadsAtOnce:
 		p.mu.Unlock()
 		return nil, refuse(TooManyUploads, "%d uploads are under way already: try again later", uploadsAtOnce)
@@ -135,14 +136,14 @@ func (u *Upload) Add(ctx context.Context) (*Package, error) {
 	p := u.p
 	var pkg *Package
 	own := u.own()
-	err := p.await(ctx, addTimeout, func(ctx context.Context) error {
+	err := p.work.Await(ctx, addTimeout, func(ctx context.Context) error {
 		j, err := own.prepare(ctx, false)
 		if err == nil {
 			pkg, err = p.finish(ctx, j, nil)
 		}
 		return err
 	})
-	if errors.Is(err, errStopping) {
+	if errors.Is(err, work.ErrStopping) {
 		own.drop(ctx)
 	}
 	if err != nil {
@@ -162,9 +163,7 @@ func (u *Upload) AddLater(ctx context.Context) (*Package, *Action, error) {
 	}
 	answered := make(chan answer, 1)
 	own := u.own()
-	if !p.goes(func() {
-		ctx, cancel := context.WithTimeout(p.ctx, addTimeout)
-		defer cancel()
+	if !p.work.Go(addTimeout, func(ctx context.Context) {
 		j, err := own.prepare(ctx, true)
 		if err != nil {
 			answered <- answer{err: outOfSpace(err)}
@@ -182,7 +181,7 @@ func (u *Upload) AddLater(ctx context.Context) (*Package, *Action, error) {
 		p.end(ctx, action.UID, outOfSpace(err))
 	}) {
 		own.drop(ctx)
-		return nil, nil, errStopping
+		return nil, nil, work.ErrStopping
 	}
 	select {
 	case a := <-answered:
