@@ -90,7 +90,7 @@ func DependencyFiles(r io.Reader, each func(h *tar.Header, body io.Reader) error
 }
 
 func checkDependencyFile(h *tar.Header) error {
-	if err := checkName(h.Name); err != nil {
+	if err := CheckName(h.Name); err != nil {
 		return err
 	}
 	h.Name = path.Clean(h.Name)

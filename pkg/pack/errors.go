@@ -49,6 +49,9 @@ func ReasonOf(err error) (Reason, bool) {
 	return "", false
 }
 
+// Refuse makes an Error, for the packages beside this one that read formats of their own.
+func Refuse(reason Reason, format string, args ...any) error { return fault(reason, format, args...) }
+
 func invalid(format string, args ...any) error { return fault(Invalid, format, args...) }
 
 func fault(reason Reason, format string, args ...any) error {

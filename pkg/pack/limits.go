@@ -75,6 +75,7 @@ func (m *meter) Write(p []byte) (int, error) {
 type watched struct {
 	r     io.ReaderAt
 	quota int64 // bytes; negative for none
+	files int   // how many a zip may say it has
 	err   error
 }
 
@@ -92,8 +93,8 @@ func (w *watched) ReadAt(p []byte, off int64) (int, error) {
 	if err != nil && err != io.EOF && w.err == nil {
 		w.err = err
 	}
-	if w.quota >= 0 && n >= zip64EndSize && bytes.HasPrefix(p[:n], zip64EndMagic) && binary.LittleEndian.Uint64(p[zip64EndFiles:]) > maxFiles {
-		return 0, invalid("it has more than %d files", maxFiles)
+	if w.quota >= 0 && n >= zip64EndSize && bytes.HasPrefix(p[:n], zip64EndMagic) && binary.LittleEndian.Uint64(p[zip64EndFiles:]) > uint64(w.files) {
+		return 0, invalid("it has more than %d files", w.files)
 	}
 	return n, err
 }
@@ -121,8 +122,8 @@ func (s *stream) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// checkName refuses names of files that could leave a folder, hide or confuse.
-func checkName(name string) error {
+// CheckName refuses names of files that could leave a folder, hide or confuse.
+func CheckName(name string) error {
 	switch {
 	case name == "":
 		return invalid("it has a file without a name")

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"path"
 	"strings"
 )
@@ -38,7 +37,7 @@ type RAMP struct {
 // OpenRAMP reads a package of a size and refuses one that is not sound. Errors: *Error
 // (Invalid, Dependencies), else the reader's.
 func OpenRAMP(r io.ReaderAt, size int64, limits Limits) (*RAMP, error) {
-	in := &watched{r: r, quota: maxDirectory}
+	in := &watched{r: r, quota: maxDirectory, files: maxFiles}
 	p, err := openRAMP(in, size, limits)
 	if in.err != nil {
 		return nil, fmt.Errorf("cannot read package: %w", in.err)
@@ -48,7 +47,7 @@ func OpenRAMP(r io.ReaderAt, size int64, limits Limits) (*RAMP, error) {
 
 // ReopenRAMP opens a package that OpenRAMP has taken before, without reading all of it.
 func ReopenRAMP(r io.ReaderAt, size int64) (*RAMP, error) {
-	in := &watched{r: r, quota: maxDirectory}
+	in := &watched{r: r, quota: maxDirectory, files: maxFiles}
 	p, err := readDirectory(in, size, &meter{limit: size + freeUnpacked})
 	if in.err != nil {
 		return nil, fmt.Errorf("cannot read package: %w", in.err)
@@ -70,15 +69,12 @@ func openRAMP(in *watched, size int64, limits Limits) (*RAMP, error) {
 
 // readDirectory reads what a package says it has, and module.json.
 func readDirectory(in *watched, size int64, count *meter) (*RAMP, error) {
-	// The quota is for the directory, which is read into memory whole and does not say
-	// truly how large it is.
-	archive, err := zip.NewReader(in, size)
-	if err != nil && !errors.Is(err, zip.ErrInsecurePath) {
-		return nil, invalid("its zip archive cannot be read: %w", err)
+	all, err := directory(in, size)
+	if err != nil {
+		return nil, err
 	}
-	in.quota = -1
 	p := &RAMP{deps: map[string]*zip.File{}}
-	files, err := plainFiles(archive.File)
+	files, err := plainFiles(all)
 	if err != nil {
 		return nil, err
 	}
@@ -119,24 +115,19 @@ func plainFiles(all []*zip.File) (map[string]*zip.File, error) {
 	}
 	files := map[string]*zip.File{}
 	for _, f := range all {
-		if err := checkName(f.Name); err != nil {
+		if err := CheckFile(f); err != nil {
 			return nil, err
 		}
-		const encrypted = 1 // APPNOTE.TXT, 4.4.4
 		name := strings.TrimPrefix(f.Name, "./")
-		switch mode := f.Mode(); {
-		case f.Flags&encrypted != 0:
-			return nil, invalid("its file %q is encrypted", f.Name)
-		case mode.IsDir() && name == depsFolder && f.UncompressedSize64 == 0:
+		switch dir := f.Mode().IsDir(); {
+		case dir && name == depsFolder && f.UncompressedSize64 == 0:
 			continue
-		case mode&fs.ModeType != 0:
+		case dir:
 			return nil, invalid("its entry %q is no plain file", f.Name)
 		case path.Clean(name) != name:
 			return nil, invalid("it has a file of the name %q", f.Name)
 		case files[name] != nil:
 			return nil, invalid("it has the file %q twice", f.Name)
-		case f.Method != zip.Store && f.Method != zip.Deflate:
-			return nil, invalid("its file %q is compressed in a way that is not known (%d)", f.Name, f.Method)
 		}
 		files[name] = f
 	}

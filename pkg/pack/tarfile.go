@@ -113,7 +113,7 @@ func (all *members) take(h *tar.Header, body io.Reader) error {
 	if h.Typeflag == tar.TypeXGlobalHeader {
 		return nil
 	}
-	if err := checkName(h.Name); err != nil {
+	if err := CheckName(h.Name); err != nil {
 		return err
 	}
 	name := path.Clean(h.Name)
@@ -126,7 +126,7 @@ func (all *members) take(h *tar.Header, body io.Reader) error {
 	case tar.TypeSymlink:
 		// Docker writes one where two images share a layer.
 		target := path.Join(path.Dir(name), h.Linkname) // #nosec G305 -- a name in the archive alone
-		if path.IsAbs(h.Linkname) || strings.HasPrefix(target, "../") || checkName(target) != nil {
+		if path.IsAbs(h.Linkname) || strings.HasPrefix(target, "../") || CheckName(target) != nil {
 			return invalid("its archive has a link that leaves it: %q", name)
 		}
 		all.links[name] = target
