@@ -64,6 +64,10 @@ func Status(err error) int {
 	if errors.As(err, &method) {
 		return http.StatusMethodNotAllowed
 	}
+	var body *BodyError
+	if errors.As(err, &body) {
+		return http.StatusBadRequest
+	}
 	for _, c := range classes {
 		if c.is(err) {
 			return c.status
