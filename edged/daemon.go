@@ -72,6 +72,7 @@ type daemon struct {
 	catalog    builtCatalog
 	content    *content.Store
 	packages   *upload.Packages
+	osgi       osgi
 	sockets    *sockets
 	supervisor *module.Supervisor
 
@@ -141,6 +142,9 @@ func newDaemon(ctx context.Context, file string, cfg *config.Config, activation 
 	if d.packages, err = d.openPackages(ctx); err != nil {
 		return nil, err
 	}
+	if err := d.openBundles(ctx); err != nil {
+		return nil, err
+	}
 	if err := d.sweepContent(ctx); err != nil {
 		return nil, err
 	}
@@ -174,6 +178,7 @@ func newDaemon(ctx context.Context, file string, cfg *config.Config, activation 
 	d.goes(func() { d.runIndex(ctx) })
 	d.goes(func() { d.ca.Run(ctx) })
 	d.goes(func() { d.runPackages(ctx) })
+	d.goes(func() { d.runBundles(ctx) })
 	d.goes(func() { notifier.Watchdog(ctx, d.probe) })
 	log.Infof("edged %s answers; callers are proven by %s", version, d.peers.Proof())
 	if d.peers.Proof() != peer.ProofPIDFD {
@@ -243,7 +248,7 @@ func (d *daemon) serve(ctx context.Context) error {
 		Networks:      d.listNetworks,
 		Secrets:       d.box,
 		SetLogLevel:   d.setLogLevel,
-		Further:       append(d.uploadMounts(limits), d.mountCatalog(limits)),
+		Further:       append(d.uploadMounts(limits), d.mountCatalog(limits), d.mountBundles(limits)),
 		Deployments:   d.deployments(),
 	}), limits, d.log))
 	d.sockets.handle(listen.Workload, httpapi.NewServer(workload.New(workload.Config{
@@ -357,8 +362,8 @@ func (d *daemon) trim() {
 
 // newImages makes the owner of the device's images.
 func (d *daemon) newImages() *image.Keeper {
-	protected := []string{d.cfg.AgentImage(version)}
-	for _, ref := range []string{d.cfg.Bundles.HostImage, d.cfg.Uploads.RedisImage} {
+	protected := []string{d.cfg.AgentImage(version), d.cfg.HostImage(version)}
+	for _, ref := range []string{d.cfg.Uploads.RedisImage} {
 		if ref != "" {
 			protected = append(protected, ref)
 		}
@@ -420,6 +425,7 @@ func (d *daemon) close() {
 	if d.supervisor != nil {
 		d.supervisor.Close(ctx)
 	}
+	d.closeBundles()
 	if d.packages != nil {
 		d.packages.Close()
 	}

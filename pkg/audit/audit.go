@@ -42,6 +42,8 @@ type Event struct {
 	Volume string
 	// Build is the uid of the catalog's row, or how many rows.
 	Build string
+	// Bundle is the key, or the keys, of what the request names.
+	Bundle string
 	// Comment is what the caller said of it; what is long is cut.
 	Comment string
 	// Package is the uid of the one that came or went.
@@ -117,7 +119,7 @@ func (l *Log) Change(e Event) {
 		l.write(fields(e, "change", 0))
 		return
 	}
-	key := strings.Join([]string{e.Caller.Kind.String(), who(e), e.Method, e.Route, e.Module, e.Package, fmt.Sprint(e.Status)}, "\x00")
+	key := strings.Join([]string{e.Caller.Kind.String(), who(e), e.Method, e.Route, e.Module, e.Package, e.Bundle, fmt.Sprint(e.Status)}, "\x00")
 	l.mu.Lock()
 	g := l.changed[key]
 	if g == nil {
@@ -192,7 +194,7 @@ func fields(e Event, kind string, repeated int) map[string]string {
 		"caller": e.Caller.Kind.String(), "caller_uid": fmt.Sprint(e.Caller.UID), "caller_pid": fmt.Sprint(e.Caller.PID),
 		"proof": string(e.Caller.Proof), "listener": e.Caller.Listener,
 	}
-	optional := map[string]string{"module": e.Module, "volume": e.Volume, "package": e.Package, "revision": e.Revision, "build": bounded(e.Build), "comment": bounded(e.Comment), "rule": e.Rule, "reason": e.Reason, "caller_module": e.Caller.Module()}
+	optional := map[string]string{"module": e.Module, "volume": e.Volume, "package": e.Package, "revision": e.Revision, "build": bounded(e.Build), "bundle": bounded(e.Bundle), "comment": bounded(e.Comment), "rule": e.Rule, "reason": e.Reason, "caller_module": e.Caller.Module()}
 	if e.Caller.Instance != nil {
 		optional["caller_container"] = e.Caller.Instance.ContainerID
 	}

@@ -205,9 +205,14 @@ type Keystore struct {
 
 // Bundles is what is particular to OSGi bundles.
 type Bundles struct {
-	// HostImage is the image of the OSGi framework; without one bundles are
-	// kept and not started.
+	// HostImage as configured, empty by default: ask Config.HostImage.
 	HostImage string `toml:"host_image"`
+	// CreateOptions is a JSON object that is put over edged's own for the host.
+	CreateOptions string `toml:"create_options"`
+	// Heap is what all bundles together may have of Java's heap.
+	Heap Size `toml:"heap"`
+	// JahiaVersion is the version that bundles with Jahia-Required-Version find; empty for none.
+	JahiaVersion string `toml:"jahia_version"`
 	// Node is this device's name in cluster-wide answers, by default the
 	// hostname.
 	Node   string   `toml:"node"`

@@ -54,7 +54,7 @@ func Default() *Config {
 		},
 		Management: Management{LogFraming: FramingPlain},
 		Grants:     []Grant{builtinGrant()},
-		Bundles:    Bundles{Groups: []string{}},
+		Bundles:    Bundles{Groups: []string{}, CreateOptions: "{}", Heap: 48 << 20},
 		Catalog:    Catalog{Index: true},
 		Uploads: Uploads{
 			MaxSize:         2 << 30,
@@ -93,6 +93,15 @@ func (c *Config) AgentImage(version string) string {
 		return c.Agent.Image
 	}
 	return "edged.local/agent:" + version
+}
+
+// HostImage is the image of the OSGi framework: the configured one or, by default, the
+// one that is packaged beside this version of edged.
+func (c *Config) HostImage(version string) string {
+	if c.Bundles.HostImage != "" {
+		return c.Bundles.HostImage
+	}
+	return "edged.local/osgi-host:" + version
 }
 
 // PreloadFolders are all folders of image archives to import at start: the

@@ -266,6 +266,16 @@ func (v *validator) images() {
 	}
 }
 
+// object wants the text of a JSON object.
+func (v *validator) object(key, text string) {
+	var object map[string]json.RawMessage
+	if err := json.Unmarshal([]byte(text), &object); err != nil {
+		v.fault(key, "want the text of a JSON object: %v", err)
+	} else if object == nil {
+		v.fault(key, "want the text of a JSON object, not null")
+	}
+}
+
 func (v *validator) agent() {
 	c := &v.config.Agent
 	v.optional("agent.image", c.Image, image)
@@ -275,12 +285,7 @@ func (v *validator) agent() {
 		v.fault("agent.max_retries", "want 0, for no bound, or more")
 	}
 	v.must("agent.image_pull_policy", oneOf(c.ImagePullPolicy, PullNever, PullOnCreate))
-	var options map[string]json.RawMessage
-	if err := json.Unmarshal([]byte(c.CreateOptions), &options); err != nil {
-		v.fault("agent.create_options", "want the text of a JSON object: %v", err)
-	} else if options == nil {
-		v.fault("agent.create_options", "want the text of a JSON object, not null")
-	}
+	v.object("agent.create_options", c.CreateOptions)
 	for name, value := range c.Env {
 		if name == "" || strings.ContainsAny(name, "=\x00") || strings.Contains(value, "\x00") {
 			v.fault("agent.env."+name, "want a name without = and a value without NUL")
@@ -334,6 +339,11 @@ func (v *validator) packages() {
 		b.Node = v.config.Hostname
 	}
 	v.optional("bundles.host_image", b.HostImage, image)
+	v.object("bundles.create_options", b.CreateOptions)
+	if b.Heap < 16<<20 || b.Heap > 1<<40 {
+		v.fault("bundles.heap", "%s is less than 16MiB, or more than any device has", b.Heap)
+	}
+	v.optional("bundles.jahia_version", b.JahiaVersion, dottedVersion)
 	v.must("bundles.node", segment(b.Node))
 	v.each("bundles.groups", b.Groups, segment)
 	if u.MaxSize < 1 {

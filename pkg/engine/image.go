@@ -260,3 +260,14 @@ func (e *Engine) readConfig(ctx context.Context, im client.Image) (unpacked, err
 	}
 	return unpacked{arch: archOf(parsed.Architecture, parsed.Variant), created: created, health: docker.Config.Healthcheck, shell: docker.Config.Shell, config: parsed.Config, chainID: identity.ChainID(parsed.RootFS.DiffIDs).String(), users: new(sync.Map)}, nil
 }
+
+// ImageDigest is what an image that is on the device means; false when it is not. The error
+// is Unavailable, or InvalidArgument for a text that names none.
+func (e *Engine) ImageDigest(ctx context.Context, ref string) (string, bool, error) {
+	named, err := parseReference(ref)
+	if err != nil {
+		return "", false, err
+	}
+	record, here, err := e.look(ctx, named.String())
+	return record.Target.Digest.String(), here, err
+}

@@ -25,6 +25,15 @@ func Unsupported(message string) error {
 // NotAcceptable is a request for an answer of another type than there is.
 func NotAcceptable(message string) error { return &statusError{http.StatusNotAcceptable, message} }
 
+// NotFound is a path that has no route.
+func NotFound(message string) error { return &statusError{http.StatusNotFound, message} }
+
+// IsRouting says that an error is the HTTP layer's, and of no domain.
+func IsRouting(err error) bool {
+	var own *statusError
+	return errors.As(err, &own)
+}
+
 // BadRequest is an error about the request's own form: a query, a header.
 func BadRequest(message string) error { return &statusError{http.StatusBadRequest, message} }
 

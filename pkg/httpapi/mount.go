@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/http"
@@ -43,6 +44,8 @@ type Mount struct {
 	Versions bool
 	// WriteError answers with an error in this API's own shape.
 	WriteError func(w http.ResponseWriter, status int, err error)
+	// Refusal is the status of a refusal in this API, where it is not 403.
+	Refusal int
 	// Slashes redirects a path that lacks the slash at the end of a route's, whatever the
 	// method.
 	Slashes bool
@@ -61,13 +64,13 @@ type Request struct {
 	Caller peer.Caller
 	// Module is the canonical name of the module that the path names.
 	Module string
-	// Volume, Package and Build are what the path or the body names, Revision is of the
+	// Volume, Package, Build and Bundle are what the path or the body names, Revision is of the
 	// manifest that the body has, and Comment what the caller said of it; handlers set them,
 	// for the audit log.
-	Volume, Package, Build, Revision, Comment string
-	Query                                     url.Values
-	limits                                    Limits
-	w                                         http.ResponseWriter
+	Volume, Package, Build, Bundle, Revision, Comment string
+	Query                                             url.Values
+	limits                                            Limits
+	w                                                 http.ResponseWriter
 	// streamed says that the body was begun to be read.
 	streamed bool
 }
@@ -117,7 +120,7 @@ func (m *Mount) Handler() http.Handler {
 	return router
 }
 
-var errNotFound = &statusError{http.StatusNotFound, "not found"}
+var errNotFound = NotFound("not found")
 
 // pattern makes the words behind a variable match in any case, and a collection
 // match with a slash at its end: clients in the field send both.
@@ -196,7 +199,7 @@ func (res *resource) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	if route.Change && answer.status < 400 {
 		m.Audit.Change(audit.Event{
-			Caller: req.Caller, Method: route.Method, Route: route.Path, Module: req.Module, Volume: req.Volume, Package: req.Package, Build: req.Build,
+			Caller: req.Caller, Method: route.Method, Route: route.Path, Module: req.Module, Volume: req.Volume, Package: req.Package, Build: req.Build, Bundle: req.Bundle,
 			Revision: req.Revision, Comment: req.Comment, Status: answer.status,
 		})
 	}
@@ -297,7 +300,7 @@ func (m *Mount) refuse(w http.ResponseWriter, req *Request, route *Route, err er
 	if peer.CloseAfter(req.Context()) {
 		w.Header().Set("Connection", "close")
 	}
-	event := audit.Event{Caller: req.Caller, Method: route.Method, Route: route.Path, Module: req.Module, Status: http.StatusForbidden}
+	event := audit.Event{Caller: req.Caller, Method: route.Method, Route: route.Path, Module: req.Module, Status: cmp.Or(m.Refusal, http.StatusForbidden)}
 	if r, ok := err.(*access.Refusal); ok { //nolint:errorlint // Decide returns it bare
 		event.Rule, event.Reason = r.Rule, r.Reason
 	}

@@ -40,7 +40,7 @@ func (req *Request) Parts(boundary string, limit int64, each func(name string, r
 	// What a client sends behind the last part is nothing; it is read so that the
 	// connection is fit for the next request.
 	if _, err := io.Copy(io.Discard, body); err != nil {
-		return bodyError(err)
+		return BodyFault(err)
 	}
 	return nil
 }
@@ -52,12 +52,12 @@ func parts(all *multipart.Reader, each func(name string, r io.Reader) error) err
 			return nil
 		}
 		if err != nil {
-			return bodyError(err)
+			return BodyFault(err)
 		}
 		in := &remembering{r: part}
 		err = each(part.FormName(), in)
 		if in.err != nil {
-			return bodyError(in.err)
+			return BodyFault(in.err)
 		}
 		if err != nil {
 			return err
@@ -79,8 +79,9 @@ func (r *remembering) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// bodyError words what went wrong with a body for whoever sent it.
-func bodyError(err error) error {
+// BodyFault words what went wrong with a body that was streamed for whoever sent it. Errors:
+// TooLarge, TooSlow, *BodyError.
+func BodyFault(err error) error {
 	var limit *http.MaxBytesError
 	switch {
 	case errors.As(err, &limit):
@@ -88,7 +89,7 @@ func bodyError(err error) error {
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return TooSlow()
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		return &BodyError{"the request's body ends before its last part does"}
+		return &BodyError{"the request's body ends too early"}
 	}
 	return &BodyError{fmt.Sprintf("cannot read the request's body: %v", err)}
 }

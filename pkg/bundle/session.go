@@ -1,0 +1,121 @@
+package bundle
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/containerd/errdefs"
+)
+
+// Connected takes in a framework that came up, in place of the one before. It returns at
+// once; Run brings it to what is remembered.
+func (b *Bundles) Connected(f Framework) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.session = &session{Framework: f, updated: map[string]bool{}}
+	b.woken()
+}
+
+// Run lets the framework run while there are bundles, and brings each that comes up to what
+// is remembered, until ctx ends.
+func (b *Bundles) Run(ctx context.Context) {
+	for ctx.Err() == nil {
+		b.mu.Lock()
+		s, wake, wanted := b.session, b.wake, len(b.rows.all) > 0
+		var ended <-chan struct{}
+		if s != nil {
+			ended = s.Done()
+		}
+		b.mu.Unlock()
+		b.Host.Want(wanted)
+		if s != nil && s.ended() {
+			b.forget(s)
+			continue
+		}
+		if s != nil && !b.isSettled(s) {
+			b.settleInTurn(ctx, s)
+		}
+		select {
+		case <-wake:
+		case <-ended:
+		case <-ctx.Done():
+		}
+	}
+}
+
+// settleInTurn is for a framework that came up while nobody waited for it.
+func (b *Bundles) settleInTurn(ctx context.Context, s *session) {
+	ctx, cancel := context.WithTimeout(ctx, operationTimeout)
+	defer cancel()
+	if b.take(ctx) != nil {
+		return
+	}
+	defer b.giveBack()
+	if err := b.settle(ctx, s); err != nil && ctx.Err() == nil {
+		b.Log.WithError(err).Warn("cannot bring the OSGi framework to what is remembered; trying again when it has come up")
+	}
+}
+
+func (b *Bundles) isSettled(s *session) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return s.settled
+}
+
+// forget is for a framework that ended: nothing is known of states until the next.
+func (b *Bundles) forget(s *session) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.session == s {
+		b.session = nil
+		b.woken()
+	}
+}
+
+// framework returns the one that runs, with all bundles as they are remembered; nil when this
+// device has none. The caller has the turn. Errors: Unavailable.
+func (b *Bundles) framework(ctx context.Context) (*session, error) {
+	b.Host.Want(true)
+	limit := time.NewTimer(hostPatience)
+	defer limit.Stop()
+	for {
+		s, wake, err := b.running(ctx)
+		if s == nil && wake == nil {
+			return nil, err
+		}
+		if s != nil {
+			if err := b.settle(ctx, s); err != nil {
+				return nil, err
+			}
+			return s, nil
+		}
+		select {
+		case <-wake:
+		case <-limit.C:
+			return nil, b.unavailable(ctx)
+		case <-ctx.Done():
+			return nil, b.unavailable(ctx)
+		}
+	}
+}
+
+// running returns the framework that runs, or a channel to wait for one by; neither when there
+// is none on this device, or an error.
+func (b *Bundles) running(ctx context.Context) (*session, <-chan struct{}, error) {
+	b.mu.Lock()
+	s, wake := b.session, b.wake
+	b.mu.Unlock()
+	if s != nil && !s.ended() {
+		return s, nil, nil
+	}
+	installed, err := b.Host.Installed(ctx)
+	if err != nil || !installed {
+		return nil, nil, err
+	}
+	return nil, wake, nil
+}
+
+func (b *Bundles) unavailable(ctx context.Context) error {
+	return fmt.Errorf("the OSGi framework does not run: %s: %w", b.Host.Why(context.WithoutCancel(ctx)), errdefs.ErrUnavailable)
+}
