@@ -120,11 +120,12 @@ func (s *sockets) start() error {
 
 // accept runs the accept loop of one listener until it is closed.
 func (s *sockets) accept(l listen.ModuleListener) {
+	captured := s.d.peers.Listen(l.UnixListener, peer.Scope{Name: l.Name, Module: l.Module})
 	serve := s.raw[l.Name]
 	if serve == nil {
+		captured = httpapi.RepairHosts(captured)
 		serve = s.servers[l.Name].Serve
 	}
-	captured := httpapi.RepairHosts(s.d.peers.Listen(l.UnixListener, peer.Scope{Name: l.Name, Module: l.Module}))
 	s.serving[l.UnixListener] = captured
 	s.wg.Go(func() {
 		err := serve(captured)

@@ -42,7 +42,7 @@ func (a *app) completeModules(cmd *cobra.Command, args []string, _ string) ([]co
 	if len(args) > 0 && cmd.Name() == "logs" {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
-	found, directive := fromEdged(a, args, (*client.Client).List, func(m *wire.Module) (name, about string) {
+	found, directive := fromEdged(a, args, (*client.Client).ListAll, func(m *wire.Module) (name, about string) {
 		return m.Name, describe(m.Status, a.now())
 	})
 	slices.Sort(found)

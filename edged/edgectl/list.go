@@ -29,7 +29,7 @@ func (a *app) list() *cobra.Command {
 	var quiet bool
 	cmd := &cobra.Command{
 		Use: "list", Aliases: []string{"ls"}, Short: "List the modules", Args: usage(cobra.NoArgs), ValidArgsFunction: cobra.NoFileCompletions,
-		Long: `List all modules of this device, by name.
+		Long: `List all modules of this device, by name; edged's own (osgiHost) are among them.
 
 A template is Go's (https://pkg.go.dev/text/template), once a module, with the fields
 .Name .Status .Description .Image .ExitCode, and .Module with everything in the shape
@@ -51,7 +51,7 @@ of the API; the function json prints a value as JSON.`,
 				return err
 			}
 			defer c.Close()
-			modules, err := c.List(cmd.Context())
+			modules, err := c.ListAll(cmd.Context())
 			if err != nil {
 				return err
 			}

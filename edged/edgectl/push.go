@@ -92,7 +92,7 @@ func packageFiles(names []string) ([]string, error) {
 }
 
 func (a *app) push(ctx context.Context, c *client.Client, file, signature string, skip, quiet bool) error {
-	f, info, err := openPackage(file)
+	f, info, err := openUpload(file)
 	if err != nil {
 		return err
 	}
@@ -126,10 +126,10 @@ func (a *app) push(ctx context.Context, c *client.Client, file, signature string
 	return err
 }
 
-func openPackage(file string) (*os.File, fs.FileInfo, error) {
+func openUpload(file string) (*os.File, fs.FileInfo, error) {
 	f, err := os.Open(file) //nolint:gosec // the operator's
 	if err != nil {
-		return nil, nil, fmt.Errorf("cannot read package: %w", err)
+		return nil, nil, fmt.Errorf("cannot read file: %w", err)
 	}
 	info, err := f.Stat()
 	if err == nil && !info.Mode().IsRegular() {
@@ -137,7 +137,7 @@ func openPackage(file string) (*os.File, fs.FileInfo, error) {
 	}
 	if err != nil {
 		_ = f.Close()
-		return nil, nil, fmt.Errorf("cannot read package: %w", err)
+		return nil, nil, fmt.Errorf("cannot read file: %w", err)
 	}
 	return f, info, nil
 }

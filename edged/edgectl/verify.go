@@ -64,7 +64,7 @@ func trustedKeys(folder string, files []string) ([]pack.Key, error) {
 }
 
 func (a *app) verifyOne(file, signature string, keys []pack.Key) error {
-	f, _, err := openPackage(file)
+	f, _, err := openUpload(file)
 	if err != nil {
 		return err
 	}

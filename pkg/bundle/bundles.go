@@ -21,7 +21,8 @@ const (
 	operationTimeout = 10 * time.Minute // of what a request began, waiting for its turn included
 	startTimeout     = time.Minute      // of a start, a stop
 	bytesTimeout     = 5 * time.Minute  // of an install, an update
-	wiringTimeout    = 2 * time.Minute  // of a refresh, which stops and starts bundles
+	pingTimeout      = 5 * time.Second
+	wiringTimeout    = 2 * time.Minute // of a refresh, which stops and starts bundles
 	// hostPatience is how long a change waits for the framework to come up, and lookPatience
 	// how long a question does.
 	hostPatience = 45 * time.Second

@@ -49,6 +49,8 @@ type Picture struct {
 type Framework interface {
 	// Picture is what the framework has, as its own events left it.
 	Picture() *Picture
+	// Ping ends without an error when the framework is there: what Picture says next is so.
+	Ping(ctx context.Context) error
 	// JavaLevel is that of the Java it runs on: 17.
 	JavaLevel() int
 	// Install returns the bundle that is there already, unchanged, when there is one of the

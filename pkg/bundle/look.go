@@ -89,7 +89,7 @@ func (b *Bundles) tell(ctx context.Context, found []*Record, text func(i int) st
 	if len(found) == 0 {
 		return nil, nil
 	}
-	s, err := b.look(ctx)
+	s, err := b.fresh(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -98,6 +98,27 @@ func (b *Bundles) tell(ctx context.Context, found []*Record, text func(i int) st
 		all[i] = Named{text(i), b.info(s, r)}
 	}
 	return all, nil
+}
+
+// fresh is look, of a framework that is there now: one that died a moment ago may not be
+// known to have ended, and what it said is not so any more.
+func (b *Bundles) fresh(ctx context.Context) (*session, error) {
+	for {
+		s, err := b.look(ctx)
+		if s == nil || err != nil {
+			return nil, err
+		}
+		asking, cancel := context.WithTimeout(ctx, pingTimeout)
+		err = s.Ping(asking)
+		cancel()
+		switch {
+		case err == nil:
+			return s, nil
+		case !s.ended():
+			return nil, err // it is stuck
+		}
+		b.forget(s)
+	}
 }
 
 // look returns the framework to read from: one that has all bundles, unless that takes too

@@ -81,10 +81,10 @@ func (b *Bundles) startAll(ctx context.Context, wanted []*Record) error {
 func (b *Bundles) wish(ctx context.Context, wanted []*Record) ([]*Record, error) {
 	var put, now []*Record
 	for i, r := range wanted {
-		if r.Kind != Fragment && slices.ContainsFunc(wanted[i+1:], func(w *Record) bool { return w.Name == r.Name }) {
+		if !r.fragment() && slices.ContainsFunc(wanted[i+1:], func(w *Record) bool { return w.Name == r.Name }) {
 			continue // the last version takes the place of the others
 		}
-		if r.Kind != Fragment && !r.Started {
+		if !r.fragment() && !r.Started {
 			is := *r
 			is.Started = true
 			r = &is
@@ -93,7 +93,7 @@ func (b *Bundles) wish(ctx context.Context, wanted []*Record) ([]*Record, error)
 		now = append(now, r)
 	}
 	for _, r := range b.current().all {
-		if r.Started && slices.ContainsFunc(now, func(w *Record) bool { return w.Name == r.Name && w.Kind != Fragment && w.Key != r.Key }) {
+		if r.Started && slices.ContainsFunc(now, func(w *Record) bool { return w.Name == r.Name && !w.fragment() && w.Key != r.Key }) {
 			is := *r
 			is.Started = false
 			put = append(put, &is)
@@ -119,7 +119,7 @@ func (b *Bundles) startOne(ctx context.Context, s *session, r *Record) error {
 	var others []int64
 	for _, o := range b.current().all {
 		other, ok := s.Picture().ByLocation[o.Location()]
-		if o.Name != r.Name || o.Key == r.Key || !ok || r.Kind == Fragment {
+		if o.Name != r.Name || o.Key == r.Key || !ok || r.fragment() {
 			continue
 		}
 		if other.State.runs() {

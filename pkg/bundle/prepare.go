@@ -122,7 +122,7 @@ func (b *Bundles) read(ctx context.Context, staged *content.Staged) (*prepared, 
 	}
 	p := &prepared{staged: staged, says: says, row: Record{
 		Key:  Key{Group: says.GroupID, Name: says.SymbolicName, Version: says.Version.String()},
-		Kind: Kind(says.Kind), Uploaded: staged.Digest(), ImplementationVersion: says.ImplementationVersion,
+		Kind: Kind(says.Kind), Uploaded: staged.Digest(), ImplementationVersion: says.ImplementationVersion, FragmentHost: says.FragmentHost,
 		RequiredVersion: says.RequiredVersion, Title: says.Name, Vendor: says.Vendor,
 	}}
 	if says.NeedsTransform() {

@@ -23,6 +23,9 @@ type Record struct {
 	Kind Kind `json:"kind"`
 	// Started says that the bundle is to be started whenever the framework is.
 	Started bool `json:"started"`
+	// FragmentHost is the bundle that it belongs to; empty for what is no fragment. A module can
+	// be one, too.
+	FragmentHost string `json:"fragmentHost,omitempty"`
 	// Digest and Size are of the bytes that the framework is given.
 	Digest digest.Digest `json:"digest"`
 	Size   int64         `json:"size"`
@@ -41,6 +44,9 @@ type Record struct {
 	Title  string `json:"title,omitempty"`
 	Vendor string `json:"vendor,omitempty"`
 }
+
+// fragment says that a bundle cannot be started: it belongs to another.
+func (r *Record) fragment() bool { return r.FragmentHost != "" }
 
 // Store remembers bundles over restarts: when a call has returned, what it wrote is on the
 // disk. Errors: Unavailable (the disk is full), else the disk's.

@@ -35,7 +35,8 @@ func (e *Error) Error() string { return e.Message }
 func (e *Error) Unwrap() []error {
 	switch e.Status {
 	case http.StatusUnauthorized:
-		return []error{errdefs.ErrUnauthenticated}
+		// edged asks nobody for a name: the APIs that say so mean 403.
+		return []error{errdefs.ErrPermissionDenied}
 	case http.StatusForbidden:
 		return []error{errdefs.ErrPermissionDenied}
 	case http.StatusNotFound:
@@ -66,9 +67,17 @@ func readError(resp *http.Response) error {
 	var body struct {
 		wire.PackageError        // the one with more members
 		Detail            string `json:"detail"` // the catalog's
+		Cause             string `json:"cause"`  // the bundles', of what the framework refused
 	}
-	if err == nil && json.Unmarshal(b, &body) == nil {
+	switch {
+	case err != nil:
+	case json.Unmarshal(b, &body) == nil:
 		e.Code, e.Message = body.ErrorCode, cmp.Or(body.Message, body.Detail)
+		if body.Cause != "" {
+			e.Message += ": " + body.Cause
+		}
+	case resp.StatusCode == http.StatusUnauthorized:
+		e.Message = strings.TrimSpace(string(b)) // the bundles' refusal is plain text
 	}
 	if e.Message == "" {
 		// Not edged's shape: what refuses a connection before it knows the contract has none.

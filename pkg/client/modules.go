@@ -17,6 +17,13 @@ func (c *Client) List(ctx context.Context) ([]wire.Module, error) {
 	return list.Modules, err
 }
 
+// ListAll returns edged's own modules as well, to operators; to others what List does.
+func (c *Client) ListAll(ctx context.Context) ([]wire.Module, error) {
+	var list wire.ModuleList
+	err := c.call(ctx, readTimeout, http.MethodGet, "/modules", url.Values{"system": {"true"}}, nil, &list)
+	return list.Modules, err
+}
+
 // Get returns one module. The error may be errdefs.NotFound.
 func (c *Client) Get(ctx context.Context, name string) (*wire.Module, error) {
 	return c.module(ctx, http.MethodGet, modulePath(name, ""), nil, nil)

@@ -4,13 +4,9 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"io"
-	"mime/multipart"
 	"net/http"
-	"net/textproto"
 	"net/url"
-	"strings"
 	"time"
 
 	"github.com/edged/edged/pkg/client/wire"
@@ -82,50 +78,16 @@ func (c *Client) PushPackage(ctx context.Context, p Package, report func(sent in
 }
 
 func pushRequest(ctx context.Context, p Package, report func(sent int64)) (*http.Request, error) {
-	var head bytes.Buffer
-	form := multipart.NewWriter(&head)
+	f := newForm(report)
 	if p.Signature != nil {
-		part, err := form.CreateFormFile("module.minisig", "module.minisig")
-		if err != nil {
-			return nil, err
-		}
-		if _, err := part.Write(p.Signature); err != nil {
-			return nil, err
-		}
+		f.file("module.minisig", "module.minisig", int64(len(p.Signature)), bytes.NewReader(p.Signature))
 	}
-	header := textproto.MIMEHeader{
-		"Content-Disposition": {multipart.FileContentDisposition("module", p.Name)}, "Content-Type": {"application/octet-stream"},
+	f.file("module", p.Name, p.Size, p.Body)
+	req, err := f.request(ctx, "/v2/modules")
+	if err == nil {
+		req.Header.Set("Expect", "100-continue")
 	}
-	if _, err := form.CreatePart(header); err != nil {
-		return nil, err
-	}
-	tail := "\r\n--" + form.Boundary() + "--\r\n"
-	size := int64(head.Len()) + p.Size + int64(len(tail))
-	body := io.MultiReader(&head, &reporting{r: io.LimitReader(p.Body, p.Size), report: report}, strings.NewReader(tail))
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://edged/v2/modules", body)
-	if err != nil {
-		return nil, fmt.Errorf("cannot make request: %w", err)
-	}
-	req.ContentLength = size
-	req.Header.Set("Content-Type", form.FormDataContentType())
-	req.Header.Set("Expect", "100-continue")
-	return req, nil
-}
-
-// reporting tells how much was read.
-type reporting struct {
-	r      io.Reader
-	sent   int64
-	report func(int64)
-}
-
-func (r *reporting) Read(p []byte) (int, error) {
-	n, err := r.r.Read(p)
-	r.sent += int64(n)
-	if r.report != nil && n > 0 {
-		r.report(r.sent)
-	}
-	return n, err
+	return req, err
 }
 
 // awaitAction waits for the end of an action.

@@ -197,7 +197,8 @@ func (res *resource) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		m.fail(answer, err)
 	}
-	if route.Change && answer.status < 400 {
+	// What could not be done to its end may have been begun.
+	if route.Change && (answer.status < 400 || answer.status >= 500) {
 		m.Audit.Change(audit.Event{
 			Caller: req.Caller, Method: route.Method, Route: route.Path, Module: req.Module, Volume: req.Volume, Package: req.Package, Build: req.Build, Bundle: req.Bundle,
 			Revision: req.Revision, Comment: req.Comment, Status: answer.status,

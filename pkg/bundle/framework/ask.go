@@ -108,6 +108,9 @@ func (s *Session) write(p []byte) error {
 	return err
 }
 
+// Ping asks nothing. Events are sent in order, so all from before its answer were taken in.
+func (s *Session) Ping(ctx context.Context) error { return s.ask(ctx, request{Op: "ping"}, nil, nil) }
+
 // Install makes a bundle of bytes.
 func (s *Session) Install(ctx context.Context, location string, r io.Reader, size int64) (a bundle.Actual, err error) {
 	err = s.ask(ctx, request{Op: "install", Location: location, Size: &size}, r, &a)
