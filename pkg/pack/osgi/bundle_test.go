@@ -137,6 +137,8 @@ func TestBundleIsRefused(t *testing.T) {
 		{"Provide-Capability", `a;v:List<Long>="1,x"`, "Provide-Capability"},
 		{"Bundle-NativeCode", "*,a.so", "Bundle-NativeCode"},
 		{"Bundle-NativeCode", "a.so;selection-filter=x", "Bundle-NativeCode"},
+		{"Bundle-NativeCode", "a.so;osversion=5.1-amd64", "Bundle-NativeCode"},
+		{"Provide-Capability", "osgi.ee;osgi.ee=JavaSE", "Provide-Capability"},
 	} {
 		_, err := readBytes(with(c.header, c.value).Bytes())
 		if reason, ok := pack.ReasonOf(err); !ok || reason != pack.Invalid || !errdefs.IsInvalidArgument(err) || !strings.Contains(err.Error(), c.says) {

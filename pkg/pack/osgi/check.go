@@ -47,7 +47,7 @@ func environments(level int) map[string][]string {
 func (b *Bundle) checkEnvironment(level int) error {
 	offered := environments(level)
 	if len(b.ExecutionEnvironments) > 0 && !offers(offered, b.ExecutionEnvironments) {
-		return pack.Refuse(pack.Foreign, "Bundle-RequiredExecutionEnvironment: this device has Java %d, and none of %s", level, quote(strings.Join(b.ExecutionEnvironments, ", ")))
+		return pack.Refuse(pack.Foreign, "%s: this device has Java %d, and none of %s", executionEnvironment, level, quote(strings.Join(b.ExecutionEnvironments, ", ")))
 	}
 	for _, c := range b.RequireCapability {
 		resolution, _ := c.Directive("resolution")
@@ -143,8 +143,15 @@ func checkNativeCode(all []Clause) error {
 		if isOptional(c) && i < len(all)-1 {
 			return invalid("the clause * is not the last one")
 		}
-		if text, ok := c.Attribute("selection-filter"); ok {
-			if _, err := ParseFilter(text); err != nil {
+		for _, a := range c.Attributes {
+			var err error
+			switch a.Name {
+			case "selection-filter":
+				_, err = ParseFilter(a.Value)
+			case "osversion":
+				_, err = ParseRange(a.Value)
+			}
+			if err != nil {
 				return err
 			}
 		}

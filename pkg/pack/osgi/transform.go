@@ -48,12 +48,12 @@ func (j *jar) write(w io.Writer) error {
 		return err
 	}
 	out := zip.NewWriter(w)
-	// Stored, so that the bytes do not depend on how a compressor does its work.
-	head := &zip.FileHeader{
-		Name: manifestFile, Method: zip.Store, ModifiedDate: j.file.ModifiedDate, ModifiedTime: j.file.ModifiedTime,
-		CRC32: crc32.ChecksumIEEE(text.Bytes()), CompressedSize64: uint64(text.Len()), UncompressedSize64: uint64(text.Len()),
-	}
-	manifest, err := out.CreateRaw(head)
+	// Stored, so that the bytes do not depend on how a compressor does its work. The rest, its time for one, stays.
+	head := j.file.FileHeader
+	head.Name, head.Method, head.Flags, head.Extra = manifestFile, zip.Store, 0, nil
+	head.CRC32 = crc32.ChecksumIEEE(text.Bytes())
+	head.CompressedSize64, head.UncompressedSize64 = uint64(text.Len()), uint64(text.Len())
+	manifest, err := out.CreateRaw(&head)
 	if err != nil {
 		return err
 	}
