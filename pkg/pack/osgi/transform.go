@@ -64,11 +64,26 @@ func (j *jar) write(w io.Writer) error {
 		if f == j.file || isSignature(f.Name) {
 			continue
 		}
-		if err := out.Copy(f); err != nil {
+		if isFolder(f) {
+			err = addFolder(out, f)
+		} else {
+			err = out.Copy(f)
+		}
+		if err != nil {
 			return err
 		}
 	}
 	return out.Close()
+}
+
+// addFolder writes a folder without bytes. Java's jar compresses them: two bytes for none.
+func addFolder(out *zip.Writer, f *zip.File) error {
+	const utf8Name = 0x800 // APPNOTE.TXT, 4.4.4
+	head := f.FileHeader
+	head.Method, head.Flags = zip.Store, f.Flags&utf8Name
+	head.CRC32, head.CompressedSize64, head.UncompressedSize64 = 0, 0, 0
+	_, err := out.CreateRaw(&head)
+	return err
 }
 
 // isSignature says whether a file is of a signature (the JAR File Specification, "Signed JAR File").

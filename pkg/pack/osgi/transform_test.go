@@ -128,3 +128,21 @@ func TestNameThatEndsItsQuotesAddsNothing(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+// TestFoldersAsJavasJarWritesThem: compressed, which makes two bytes of none.
+func TestFoldersAsJavasJarWritesThem(t *testing.T) {
+	text := []byte("Bundle-SymbolicName: x\nImplementation-Version: 1\n")
+	in := packtest.Zip([]*zip.FileHeader{{Name: "META-INF|", Method: zip.Deflate}, entry(manifestFile), {Name: "a|", Method: zip.Deflate}, entry("a/b")}, nil, text, nil, []byte("b"))
+	in = bytes.ReplaceAll(bytes.ReplaceAll(in, []byte("META-INF|"), []byte("META-INF/")), []byte("a|"), []byte("a/"))
+	var out bytes.Buffer
+	if err := Transform(bytes.NewReader(in), int64(len(in)), plenty, &out); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := readBytes(out.Bytes()); err != nil {
+		t.Fatal(err)
+	}
+	full := packtest.Zip([]*zip.FileHeader{entry(manifestFile), entry("a|")}, text, []byte("b"))
+	if _, err := readBytes(bytes.ReplaceAll(full, []byte("a|"), []byte("a/"))); err == nil {
+		t.Error("a folder that is a file, too, is taken")
+	}
+}
