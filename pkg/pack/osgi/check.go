@@ -21,7 +21,7 @@ func (b *Bundle) Check(level int) error {
 		}
 	}
 	if !nativeFits(b.NativeCode) {
-		return pack.Refuse(pack.Foreign, "%s: it has nothing for linux on %s", bundleNativeCode, processors[runtime.GOARCH][0])
+		return pack.Refuse(pack.Foreign, "%s: it has nothing for linux on %s", bundleNativeCode, processors()[0])
 	}
 	return nil
 }
@@ -98,11 +98,17 @@ func offers(offered map[string][]string, names []string) bool {
 	return false
 }
 
-// processors are the words for this machine in Bundle-NativeCode, by GOARCH (OSGi Core 4.4.3, and what Java calls it).
-var processors = map[string][]string{
-	"amd64": {"x86-64", "amd64", "em64t", "x86_64"},
-	"arm64": {"aarch64", "arm64"},
-	"arm":   {"arm_le", "arm", "armv7l"},
+// processors are the words for this machine in Bundle-NativeCode (OSGi Core 4.4.3, and what Java calls it).
+func processors() []string {
+	switch runtime.GOARCH {
+	case "amd64":
+		return []string{"x86-64", "amd64", "em64t", "x86_64"}
+	case "arm64":
+		return []string{"aarch64", "arm64"}
+	case "arm":
+		return []string{"arm_le", "arm", "armv7l"}
+	}
+	return []string{runtime.GOARCH}
 }
 
 // nativeFits says whether one of the clauses of native code is for this machine, or the last one says that it may be left out.
@@ -111,7 +117,7 @@ func nativeFits(all []Clause) bool {
 		return true
 	}
 	for _, c := range all {
-		if isOptional(c) || nativeHas(c, "osname", "linux") && nativeHas(c, "processor", processors[runtime.GOARCH]...) {
+		if isOptional(c) || nativeHas(c, "osname", "linux") && nativeHas(c, "processor", processors()...) {
 			return true
 		}
 	}

@@ -1,7 +1,6 @@
 package osgi
 
 import (
-	"runtime"
 	"strings"
 	"testing"
 
@@ -11,7 +10,7 @@ import (
 
 // TestCheck: a bundle fits a Java from a level on; 0 is never.
 func TestCheck(t *testing.T) {
-	here := processors[runtime.GOARCH][0]
+	here := processors()[0]
 	classes := packtest.Bundle{Files: map[string][]byte{"A.class": packtest.Class(17)}}
 	stored := classes
 	stored.Store = true

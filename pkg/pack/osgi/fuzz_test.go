@@ -100,11 +100,21 @@ func FuzzManifest(f *testing.F) {
 			mustHaveReason(t, err)
 			return
 		}
-		if _, ok := m.Main.Lookup(manifestVersion); ok && strings.EqualFold(m.Main.Attributes[0].Name, manifestVersion) && m.Main.Attributes[0].Name == manifestVersion {
-			raw := m.Main.Attributes[0].Value
-			if raw == strings.TrimSpace(raw) {
-				sameAgain(t, m)
+		var once, twice bytes.Buffer
+		if err := m.Write(&once); err != nil {
+			t.Fatal(err)
+		}
+		again, err := ReadManifest(bytes.NewReader(once.Bytes()), MaxManifest)
+		if err != nil || len(again.Sections) != len(m.Sections) {
+			t.Fatalf("%q: %+v, %v", once.Bytes(), again, err)
+		}
+		for _, a := range m.Main.Attributes {
+			if again.Main.Get(a.Name) != strings.TrimSpace(a.Value) {
+				t.Fatalf("%+v: %q", a, again.Main.Get(a.Name))
 			}
+		}
+		if err := again.Write(&twice); err != nil || !bytes.Equal(once.Bytes(), twice.Bytes()) {
+			t.Fatalf("%q: %q, %v", once.Bytes(), twice.Bytes(), err)
 		}
 		tryBundle(t, packtest.Bundle{Manifest: text, Store: true}.Bytes())
 	})

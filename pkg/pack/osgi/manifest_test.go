@@ -99,25 +99,15 @@ func TestManifestIsReadAsItIsWritten(t *testing.T) {
 		for _, name := range rapid.SliceOfDistinct(rapid.StringMatching(`[a-zä/]{1,90}`), rapid.ID[string]).Draw(t, "sections") {
 			m.Sections = append(m.Sections, Section{name, append([]Attribute(nil), attributes.Draw(t, "section")...)})
 		}
-		sameAgain(t, m)
+		var b bytes.Buffer
+		if err := m.Write(&b); err != nil {
+			t.Fatal(err)
+		}
+		again, err := manifest(b.String())
+		if err != nil || !reflect.DeepEqual(normal(again), normal(m)) {
+			t.Fatalf("%q: %+v, %v", b.String(), again, err)
+		}
 	})
-}
-
-// sameAgain writes a manifest and reads it.
-func sameAgain(t interface {
-	Helper()
-	Fatalf(string, ...any)
-}, m *Manifest,
-) {
-	t.Helper()
-	var b bytes.Buffer
-	if err := m.Write(&b); err != nil {
-		t.Fatalf("%v", err)
-	}
-	again, err := manifest(b.String())
-	if err != nil || !reflect.DeepEqual(normal(again), normal(m)) {
-		t.Fatalf("%q: %+v, %v", b.String(), again, err)
-	}
 }
 
 // normal is a manifest without the difference between nothing and an empty list.
