@@ -27,7 +27,7 @@ type jar struct {
 
 // openJar reads the directory and the manifest.
 func openJar(r io.ReaderAt, size int64, limits pack.Limits) (*jar, error) {
-	z, err := pack.OpenZip(r, size, maxFiles, maxDirectory)
+	z, err := pack.OpenZip(&ahead{r: r}, size, maxFiles, maxDirectory)
 	if err != nil {
 		return nil, err
 	}
