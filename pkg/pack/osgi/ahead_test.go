@@ -2,6 +2,7 @@ package osgi
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"testing"
 
@@ -23,7 +24,7 @@ func TestReadingAheadGivesTheSame(t *testing.T) {
 			got := make([]byte, len(want))
 			n, err := r.ReadAt(want, off)
 			m, err2 := a.ReadAt(got, off)
-			if n != m || !bytes.Equal(got[:m], want[:n]) || (err == io.EOF) != (err2 == io.EOF) {
+			if n != m || !bytes.Equal(got[:m], want[:n]) || errors.Is(err, io.EOF) != errors.Is(err2, io.EOF) {
 				t.Fatalf("%d bytes at %d: %d, %v and %d, %v", len(want), off, n, err, m, err2)
 			}
 		}
