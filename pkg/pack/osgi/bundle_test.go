@@ -3,7 +3,9 @@ package osgi
 import (
 	"archive/zip"
 	"bytes"
+	"encoding/binary"
 	"errors"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -137,6 +139,8 @@ func TestBundleIsRefused(t *testing.T) {
 		{"Provide-Capability", `a;v:List<Long>="1,x"`, "Provide-Capability"},
 		{"Bundle-NativeCode", "*,a.so", "Bundle-NativeCode"},
 		{"Bundle-NativeCode", "a.so;selection-filter=x", "Bundle-NativeCode"},
+		{"Bundle-NativeCode", "a.so;osversion=5.1-amd64", "Bundle-NativeCode"},
+		{"Provide-Capability", "osgi.ee;osgi.ee=JavaSE", "Provide-Capability"},
 	} {
 		_, err := readBytes(with(c.header, c.value).Bytes())
 		if reason, ok := pack.ReasonOf(err); !ok || reason != pack.Invalid || !errdefs.IsInvalidArgument(err) || !strings.Contains(err.Error(), c.says) {
@@ -180,6 +184,64 @@ func TestJarIsRefused(t *testing.T) {
 		if _, ok := pack.ReasonOf(err); !ok || !strings.Contains(err.Error(), c.says) {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+// TestDirectoryThatLies: sizes and places are what the directory says, until somebody looks.
+func TestDirectoryThatLies(t *testing.T) {
+	text := []byte("Bundle-SymbolicName: x\nBundle-Version: 1\n")
+	sound := packtest.Zip([]*zip.FileHeader{entry(manifestFile), entry("a"), entry("b"), entry("c")}, text, make([]byte, 1000), nil, nil)
+	const packedAt, unpackedAt, placeAt = 20, 24, 42 // in a record of the directory (APPNOTE.TXT, 4.3.12)
+	record := func(b []byte, i int) []byte {
+		for range i + 1 {
+			b = b[bytes.Index(b[1:], []byte("PK\x01\x02"))+1:]
+		}
+		return b
+	}
+	for says, lie := range map[string]func(b []byte){
+		"after the end": func(b []byte) {
+			binary.LittleEndian.PutUint32(record(b, 2)[packedAt:], 5000)
+		},
+		"larger than the archive": func(b []byte) {
+			for i := 2; i < 4; i++ {
+				copy(record(b, i)[packedAt:], record(b, 1)[packedAt:unpackedAt+4])
+				copy(record(b, i)[placeAt:placeAt+4], record(b, 1)[placeAt:])
+			}
+		},
+		"unpacks": func(b []byte) {
+			binary.LittleEndian.PutUint32(record(b, 1)[unpackedAt:], 1<<31)
+		},
+	} {
+		if _, err := readBytes(sound); err != nil {
+			t.Fatal(err)
+		}
+		b := bytes.Clone(sound)
+		lie(b)
+		_, err := readBytes(b)
+		if _, ok := pack.ReasonOf(err); !ok || !strings.Contains(err.Error(), says) {
+			t.Errorf("%s: %v", says, err)
+		}
+	}
+}
+
+func TestJarOfTooManyFiles(t *testing.T) {
+	headers := make([]*zip.FileHeader, maxFiles+1)
+	for i := range headers {
+		headers[i] = entry(strconv.Itoa(i))
+	}
+	b := packtest.Zip(headers, make([][]byte, len(headers))...)
+	_, err := readBytes(b)
+	if _, ok := pack.ReasonOf(err); !ok || !strings.Contains(err.Error(), "files") {
+		t.Errorf("%v", err)
+	}
+	headers = headers[:10_000]
+	for _, h := range headers {
+		h.Name += strings.Repeat("x", 1000)
+	}
+	b = packtest.Zip(headers, make([][]byte, len(headers))...)
+	_, err = readBytes(b)
+	if _, ok := pack.ReasonOf(err); !ok || !strings.Contains(err.Error(), "directory") {
+		t.Errorf("%v", err)
 	}
 }
 

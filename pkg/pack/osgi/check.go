@@ -21,7 +21,7 @@ func (b *Bundle) Check(level int) error {
 		}
 	}
 	if !nativeFits(b.NativeCode) {
-		return pack.Refuse(pack.Foreign, "%s: it has nothing for linux on %s", bundleNativeCode, processors[runtime.GOARCH][0])
+		return pack.Refuse(pack.Foreign, "%s: it has nothing for linux on %s", bundleNativeCode, processors()[0])
 	}
 	return nil
 }
@@ -47,7 +47,7 @@ func environments(level int) map[string][]string {
 func (b *Bundle) checkEnvironment(level int) error {
 	offered := environments(level)
 	if len(b.ExecutionEnvironments) > 0 && !offers(offered, b.ExecutionEnvironments) {
-		return pack.Refuse(pack.Foreign, "Bundle-RequiredExecutionEnvironment: this device has Java %d, and none of %s", level, quote(strings.Join(b.ExecutionEnvironments, ", ")))
+		return pack.Refuse(pack.Foreign, "%s: this device has Java %d, and none of %s", executionEnvironment, level, quote(strings.Join(b.ExecutionEnvironments, ", ")))
 	}
 	for _, c := range b.RequireCapability {
 		resolution, _ := c.Directive("resolution")
@@ -98,11 +98,17 @@ func offers(offered map[string][]string, names []string) bool {
 	return false
 }
 
-// processors are the words for this machine in Bundle-NativeCode, by GOARCH (OSGi Core 4.4.3, and what Java calls it).
-var processors = map[string][]string{
-	"amd64": {"x86-64", "amd64", "em64t", "x86_64"},
-	"arm64": {"aarch64", "arm64"},
-	"arm":   {"arm_le", "arm", "armv7l"},
+// processors are the words for this machine in Bundle-NativeCode (OSGi Core 4.4.3, and what Java calls it).
+func processors() []string {
+	switch runtime.GOARCH {
+	case "amd64":
+		return []string{"x86-64", "amd64", "em64t", "x86_64"}
+	case "arm64":
+		return []string{"aarch64", "arm64"}
+	case "arm":
+		return []string{"arm_le", "arm", "armv7l"}
+	}
+	return []string{runtime.GOARCH}
 }
 
 // nativeFits says whether one of the clauses of native code is for this machine, or the last one says that it may be left out.
@@ -111,7 +117,7 @@ func nativeFits(all []Clause) bool {
 		return true
 	}
 	for _, c := range all {
-		if isOptional(c) || nativeHas(c, "osname", "linux") && nativeHas(c, "processor", processors[runtime.GOARCH]...) {
+		if isOptional(c) || nativeHas(c, "osname", "linux") && nativeHas(c, "processor", processors()...) {
 			return true
 		}
 	}
@@ -143,8 +149,15 @@ func checkNativeCode(all []Clause) error {
 		if isOptional(c) && i < len(all)-1 {
 			return invalid("the clause * is not the last one")
 		}
-		if text, ok := c.Attribute("selection-filter"); ok {
-			if _, err := ParseFilter(text); err != nil {
+		for _, a := range c.Attributes {
+			var err error
+			switch a.Name {
+			case "selection-filter":
+				_, err = ParseFilter(a.Value)
+			case "osversion":
+				_, err = ParseRange(a.Value)
+			}
+			if err != nil {
 				return err
 			}
 		}

@@ -59,18 +59,19 @@ func (h *headerReader) single(header string) (Clause, bool) {
 
 // The headers that more than one place knows.
 const (
-	bundleSymbolicName = "Bundle-SymbolicName"
-	bundleVersion      = "Bundle-Version"
-	bundleNativeCode   = "Bundle-NativeCode"
-	bundleName         = "Bundle-Name"
-	fragmentHost       = "Fragment-Host"
-	implementation     = "Implementation-Version"
-	requireCapability  = "Require-Capability"
-	provideCapability  = "Provide-Capability"
-	jahiaDepends       = "Jahia-Depends"
-	jahiaGroup         = "Jahia-GroupId"
-	jahiaModuleType    = "Jahia-Module-Type"
-	jahiaRequired      = "Jahia-Required-Version"
+	bundleSymbolicName   = "Bundle-SymbolicName"
+	bundleVersion        = "Bundle-Version"
+	bundleNativeCode     = "Bundle-NativeCode"
+	bundleName           = "Bundle-Name"
+	executionEnvironment = "Bundle-RequiredExecutionEnvironment"
+	fragmentHost         = "Fragment-Host"
+	implementation       = "Implementation-Version"
+	requireCapability    = "Require-Capability"
+	provideCapability    = "Provide-Capability"
+	jahiaDepends         = "Jahia-Depends"
+	jahiaGroup           = "Jahia-GroupId"
+	jahiaModuleType      = "Jahia-Module-Type"
+	jahiaRequired        = "Jahia-Required-Version"
 )
 
 // readHeaders reads the main section of a manifest.
@@ -164,8 +165,11 @@ func (h *headerReader) fragment(b *Bundle) {
 
 // environment reads what the bundle asks of the machine.
 func (h *headerReader) environment(b *Bundle) {
-	for _, c := range h.clauses("Bundle-RequiredExecutionEnvironment") {
-		b.ExecutionEnvironments = append(b.ExecutionEnvironments, c.Paths...)
+	// Empty is none, to frameworks as well; it is the one header where it is.
+	if h.main.Get(executionEnvironment) != "" {
+		for _, c := range h.clauses(executionEnvironment) {
+			b.ExecutionEnvironments = append(b.ExecutionEnvironments, c.Paths...)
+		}
 	}
 	if policy, ok := h.single("Bundle-ActivationPolicy"); ok {
 		b.Lazy = policy.Paths[0] == "lazy"

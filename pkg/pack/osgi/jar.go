@@ -27,13 +27,13 @@ type jar struct {
 
 // openJar reads the directory and the manifest.
 func openJar(r io.ReaderAt, size int64, limits pack.Limits) (*jar, error) {
-	z, err := pack.OpenZip(r, size, maxFiles, maxDirectory)
+	z, err := pack.OpenZip(&ahead{r: r}, size, maxFiles, maxDirectory)
 	if err != nil {
 		return nil, err
 	}
 	j := &jar{Zip: z}
 	if err := j.check(size, limits); err != nil {
-		return nil, err
+		return nil, j.Told(err)
 	}
 	in, err := j.file.Open()
 	if err != nil {
@@ -60,7 +60,10 @@ func (j *jar) check(size int64, limits pack.Limits) error {
 		if err := pack.CheckFile(f); err != nil {
 			return err
 		}
-		if seen[f.Name] && !isFolder(f) {
+		switch {
+		case isFolder(f) && f.UncompressedSize64 > 0:
+			return invalid("its folder %q has bytes of its own", f.Name)
+		case seen[f.Name] && !isFolder(f):
 			return invalid("it has the file %q twice", f.Name)
 		}
 		seen[f.Name] = true
@@ -75,7 +78,30 @@ func (j *jar) check(size int64, limits pack.Limits) error {
 	if j.file == nil {
 		return invalid("it has no %s", manifestFile)
 	}
-	return limits.CheckUnpacked(j.Files, size)
+	if err := limits.CheckUnpacked(j.Files, size); err != nil {
+		return err
+	}
+	return j.checkPlaces(size)
+}
+
+// checkPlaces refuses files that are not whole in the archive, or share what is in it: thousands of them could be
+// the same few bytes.
+func (j *jar) checkPlaces(size int64) error {
+	left := uint64(size)
+	for _, f := range j.Files {
+		at, err := f.DataOffset()
+		if err != nil {
+			return invalid("cannot read its file %q: %w", f.Name, err)
+		}
+		if at < 0 || at > size || f.CompressedSize64 > uint64(size-at) {
+			return invalid("its file %q goes on after the end of the archive", f.Name)
+		}
+		if f.CompressedSize64 > left {
+			return invalid("its files are larger than the archive that they are in")
+		}
+		left -= f.CompressedSize64
+	}
+	return nil
 }
 
 func isFolder(f *zip.File) bool { return strings.HasSuffix(f.Name, "/") }

@@ -48,12 +48,12 @@ func (j *jar) write(w io.Writer) error {
 		return err
 	}
 	out := zip.NewWriter(w)
-	// Stored, so that the bytes do not depend on how a compressor does its work.
-	head := &zip.FileHeader{
-		Name: manifestFile, Method: zip.Store, ModifiedDate: j.file.ModifiedDate, ModifiedTime: j.file.ModifiedTime,
-		CRC32: crc32.ChecksumIEEE(text.Bytes()), CompressedSize64: uint64(text.Len()), UncompressedSize64: uint64(text.Len()),
-	}
-	manifest, err := out.CreateRaw(head)
+	// Stored, so that the bytes do not depend on how a compressor does its work. The rest, its time for one, stays.
+	head := j.file.FileHeader
+	head.Name, head.Method, head.Flags, head.Extra = manifestFile, zip.Store, 0, nil
+	head.CRC32 = crc32.ChecksumIEEE(text.Bytes())
+	head.CompressedSize64, head.UncompressedSize64 = uint64(text.Len()), uint64(text.Len())
+	manifest, err := out.CreateRaw(&head)
 	if err != nil {
 		return err
 	}
@@ -64,11 +64,26 @@ func (j *jar) write(w io.Writer) error {
 		if f == j.file || isSignature(f.Name) {
 			continue
 		}
-		if err := out.Copy(f); err != nil {
+		if isFolder(f) {
+			err = addFolder(out, f)
+		} else {
+			err = out.Copy(f)
+		}
+		if err != nil {
 			return err
 		}
 	}
 	return out.Close()
+}
+
+// addFolder writes a folder without bytes. Java's jar compresses them: two bytes for none.
+func addFolder(out *zip.Writer, f *zip.File) error {
+	const utf8Name = 0x800 // APPNOTE.TXT, 4.4.4
+	head := f.FileHeader
+	head.Method, head.Flags = zip.Store, f.Flags&utf8Name
+	head.CRC32, head.CompressedSize64, head.UncompressedSize64 = 0, 0, 0
+	_, err := out.CreateRaw(&head)
+	return err
 }
 
 // isSignature says whether a file is of a signature (the JAR File Specification, "Signed JAR File").

@@ -164,7 +164,7 @@ func checkRequirement(c Clause) error {
 // reserved are the capabilities that frameworks alone give (OSGi Core, chapters 7 and 8).
 var reserved = map[string]bool{
 	"osgi.wiring.package": true, "osgi.wiring.bundle": true, "osgi.wiring.host": true,
-	"osgi.identity": true, "osgi.native": true,
+	"osgi.identity": true, "osgi.native": true, "osgi.ee": true,
 }
 
 func checkCapability(c Clause) error {
@@ -193,9 +193,7 @@ func checkTyped(p Parameter) error {
 		}
 	}
 	switch kind {
-	case "", "String":
-		return nil
-	case "List":
+	case "", "String", "List":
 		return nil
 	case "Version":
 		check = func(text string) error { _, err := ParseVersion(text); return err }
@@ -209,6 +207,9 @@ func checkTyped(p Parameter) error {
 	values := []string{p.Value}
 	if list {
 		values = splitList(p.Value)
+	}
+	if list && p.Value == "" {
+		return nil
 	}
 	for _, text := range values {
 		if check(strings.TrimSpace(text)) != nil {
