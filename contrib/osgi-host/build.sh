@@ -38,7 +38,12 @@ fi
 "$here/packages.sh" "$work/packages" "$arch" "${packages[@]}"
 java=$work/packages/usr/share/java
 
-# Made new each time: a file of before would stay.
+# Nothing is done again when nothing differs: the same packages, runtime and files here.
+inputs=$({ cat "$work/packages.stamp" "$target/release"; find "$here" -type f | sort | xargs sha256sum; } | sha256sum)
+[ "$(cat "$work/image.stamp" 2>/dev/null)" != "$inputs" ] || exit 0
+
+# Else all is: a file of before would stay.
+rm -f "$work/image.stamp"
 image=$work/image
 rm -rf "$image" "$work/classes" "$work/bundle"
 mkdir -p "$image/opt/osgi/lib" "$image/opt/osgi/bundles/1" "$image/opt/osgi/bundles/4" "$image/etc" "$work/classes" "$work/bundle"
@@ -107,3 +112,4 @@ if [ "$arch" = "$own" ] || command -v "$emulator" >/dev/null; then
 else
 	echo "osgi-host: without $emulator the image has no archive of classes, and starts more slowly"
 fi
+echo "$inputs" >"$work/image.stamp"
