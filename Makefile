@@ -108,6 +108,7 @@ lint: ## look for faults without running anything
 	$(TOOL) golangci-lint run
 	for script in $$(find .ci contrib tests tools -name '*.sh') .ci/run; do bash -n "$$script"; done
 	go mod tidy -diff
+	contrib/osgi-host/lint.sh
 
 test: ## unit tests, with the race detector
 	go test -race $(UNIT)

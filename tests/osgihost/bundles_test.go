@@ -48,7 +48,11 @@ var compiled struct {
 
 // active is a bundle with an activator, the package's that has its name.
 func active(t *testing.T, name, version string, headers ...string) []byte {
-	return osgi.Bundle(t, name, version, classes(t).Of(name), append([]string{"Bundle-Activator: " + name + ".Activator", "Import-Package: org.osgi.framework"}, headers...)...)
+	imports := "Import-Package: org.osgi.framework"
+	if name == "logs" {
+		imports += ",org.slf4j"
+	}
+	return osgi.Bundle(t, name, version, classes(t).Of(name), append([]string{"Bundle-Activator: " + name + ".Activator", imports}, headers...)...)
 }
 
 func classes(t *testing.T) osgi.Classes {

@@ -38,7 +38,7 @@ func TestTheHostsOwnGivesWay(t *testing.T) {
 	r := newRig(t)
 	h, l := r.start()
 	slf4j := osgi.Read(t, osgi.Debian(t, "slf4j-api"))
-	logs := l.install("dx:logs", active(t, "logs", "1.0.0", "Import-Package: org.osgi.framework,org.slf4j"))
+	logs := l.install("dx:logs", active(t, "logs", "1.0.0"))
 	l.on("start", logs.ID)
 	h.says("WARN Activator - said through slf4j")
 

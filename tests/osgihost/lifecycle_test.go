@@ -169,9 +169,9 @@ func TestLifeCycle(t *testing.T) {
 	})
 	t.Run("of a singleton one resolves", func(t *testing.T) {
 		one := l.install("dx:single/1", plain(t, "single;singleton:=true", "1.0.0"))
-		two := l.install("dx:single/2", plain(t, "single;singleton:=true", "2.0.0"))
 		require.Equal(t, "single", one.SymbolicName)
 		require.Equal(t, "ACTIVE", l.on("start", one.ID).State)
+		two := l.install("dx:single/2", plain(t, "single;singleton:=true", "2.0.0"))
 		require.Equal(t, resolveError, l.fails("start", members{"bundle": two.ID}).Type)
 		var resolved struct{ Resolved bool }
 		l.do("resolve", members{"bundles": []int{two.ID}}, &resolved)
@@ -219,7 +219,7 @@ func TestLifeCycle(t *testing.T) {
 		require.Equal(t, "java.lang.IllegalArgumentException", a.Error.Class)
 	})
 	t.Run("a bundle logs and writes temporary files", func(t *testing.T) {
-		b := l.install("dx:logs", active(t, "logs", "1.0.0", "Import-Package: org.osgi.framework,org.slf4j"))
+		b := l.install("dx:logs", active(t, "logs", "1.0.0"))
 		require.Equal(t, "ACTIVE", l.on("start", b.ID).State)
 	})
 }

@@ -101,6 +101,7 @@ func TestAStorageThatCannotBeReadIsBegunAnew(t *testing.T) {
 }
 
 func TestTheFrameworkRunsOnWhileEdgedIsAway(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	h, l := r.start()
 	session := l.hello["session"]
@@ -132,6 +133,7 @@ func TestTheFrameworkRunsOnWhileEdgedIsAway(t *testing.T) {
 
 // TestAFatalEndIsAFailure so that edged's restart policy acts, whatever the status that a bundle asks for.
 func TestAFatalEndIsAFailure(t *testing.T) {
+	t.Parallel()
 	for _, name := range []string{"exits", "eats", "ends"} {
 		t.Run(name, func(t *testing.T) {
 			h, l := newRig(t).start()

@@ -6,6 +6,8 @@ import org.osgi.framework.launch.Framework;
 public final class Main {
     /** A stop that takes longer than this, milliseconds, is cut off: whoever sent SIGTERM sends SIGKILL soon. */
     private static final long STOP = 8_000;
+    /** The same where a bundle called System.exit: its own thread, which never returns now, may be what the stop waits for. */
+    private static final long EXIT = 1_000;
 
     private Main() {
     }
@@ -21,10 +23,9 @@ public final class Main {
     }
 
     private static void run(Settings settings) throws Exception {
-        // Bundles that want a temporary file shall find a place: the root file system is read-only. It is emptied at each start.
+        // Where bundles find a place for temporary files: the image's java.args name it.
         Folders.clear(settings.temporary());
         Folders.clear(settings.spool());
-        System.setProperty("java.io.tmpdir", settings.temporary().toString());
 
         Launch launch = Launch.begin(settings);
         Framework framework = launch.framework();
@@ -54,7 +55,7 @@ public final class Main {
         boolean asked = signalled();
         try {
             framework.stop();
-            framework.waitForStop(STOP);
+            framework.waitForStop(asked ? STOP : EXIT);
         } catch (Exception e) {
             Log.say("cannot stop in good order: " + Failure.text(e));
         }
