@@ -41,7 +41,7 @@ BENCHFLAGS ?=
 FUZZTIME ?= 30s
 RUN ?= .
 
-.PHONY: help build programs pkcs11 agent-image build-failpoints containerd-v2 deps deps-test fmt lint test test-system test-clients bench soak check run docs clean
+.PHONY: help build programs pkcs11 agent-image osgi-host build-failpoints containerd-v2 deps deps-test fmt lint test test-system test-clients bench soak check run docs clean
 
 help: ## list the targets
 	@sed -nE 's/^([a-z0-9-]+):[^#]*## (.*)/\1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 20
@@ -71,6 +71,16 @@ agent-image: programs
 	$(HOSTGO) run -buildvcs=false ./contrib/imagetar -o $(BIN)/edged-agent.tar -ref edged.local/agent:$(VERSION) -platform $(PLATFORM) \
 		-entrypoint /edged-agent -user 65532:65532 -file $(BIN)/edged-agent=/edged-agent
 
+# Not part of build: it takes a JDK. The working folder is where the class path and the archive of classes are looked for.
+osgi-host: ## build the image of the OSGi host into bin/ (Debian; asks for a JDK 17)
+	@mkdir -p $(BIN)
+	contrib/setup/deps.sh osgi
+	contrib/osgi-host/build.sh $(ARCH) $(BUILD)/osgi-host/$(ARCH)
+	$(HOSTGO) run -buildvcs=false ./contrib/imagetar -o $(BIN)/edged-osgi-host.tar -ref edged.local/osgi-host:$(VERSION) -platform $(PLATFORM) -gzip \
+		-entrypoint /opt/java/bin/java -entrypoint @java.args -entrypoint -cp -entrypoint agent.jar:lib/eclipse-osgi.jar:lib/osgi.cmpn.jar \
+		-entrypoint edged.osgi.Main -workdir /opt/osgi -user 65532:65532 -volume /storage -own /storage=65532:65532 -env JDK_JAVA_OPTIONS=-Xmx32m \
+		-dir $(BUILD)/osgi-host/$(ARCH)/image=/
+
 build-failpoints: ## build bin/edged-failpoints, which stops or dies at named points (GOFAIL_FAILPOINTS)
 	tools/failpoints.sh $(BUILD)/failpoints
 	@mkdir -p $(BIN)
@@ -98,11 +108,12 @@ lint: ## look for faults without running anything
 	$(TOOL) golangci-lint run
 	for script in $$(find .ci contrib tests tools -name '*.sh') .ci/run; do bash -n "$$script"; done
 	go mod tidy -diff
+	contrib/osgi-host/lint.sh
 
 test: ## unit tests, with the race detector
 	go test -race $(UNIT)
 
-test-system: build build-failpoints $(SYSTEM_DEPS) ## whole-system tests on a real containerd and systemd, as root
+test-system: build build-failpoints osgi-host $(SYSTEM_DEPS) ## whole-system tests on a real containerd and systemd, as root
 	PATH="$(SYSTEM_PATH)" go test -count=1 -p 1 -timeout 15m -run '$(RUN)' ./tests/...
 
 # Not in check: it fetches an SDK that is not edged's. The version is pinned so that a failure is edged's doing.

@@ -13,6 +13,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"runtime"
 	"strconv"
@@ -52,6 +53,8 @@ func run(args []string, epoch string, usage io.Writer) error {
 	flags.Func("volume", "`FOLDER` that is a volume; repeatable", func(v string) error { return mark(&c.Volumes, v) })
 	flags.Func("port", "`PORT/PROTOCOL` that the image serves; repeatable", func(v string) error { return mark(&c.ExposedPorts, v) })
 	flags.Func("file", "put a file in the image, `FROM=PATH`; repeatable", func(v string) error { return addFile(files, v) })
+	flags.Func("dir", "put what is in a folder in the image, `FROM=PATH`; repeatable", func(v string) error { return addFolder(files, v) })
+	flags.Func("own", "make a folder in the image somebody's, `PATH=UID:GID`; repeatable", func(v string) error { return addOwned(files, v) })
 	flags.Func("link", "make a symbolic link in the image, `TARGET=PATH`; repeatable", func(v string) error { return addLink(files, v) })
 	if err := flags.Parse(args); err != nil {
 		return fmt.Errorf("cannot read flags: %w", err)
@@ -111,19 +114,72 @@ func addFile(files archive.Layer, v string) error {
 	if !ok {
 		return fmt.Errorf("%q is not FROM=PATH", v)
 	}
+	file, err := readFile(from)
+	if err != nil {
+		return err
+	}
+	files[to] = file
+	return nil
+}
+
+func readFile(from string) (archive.File, error) {
 	info, err := os.Stat(from)
 	if err != nil {
-		return fmt.Errorf("cannot read file: %w", err)
+		return archive.File{}, fmt.Errorf("cannot read file: %w", err)
 	}
 	body, err := os.ReadFile(from)
 	if err != nil {
-		return fmt.Errorf("cannot read file: %w", err)
+		return archive.File{}, fmt.Errorf("cannot read file: %w", err)
 	}
 	mode := fs.FileMode(0o644)
 	if info.Mode()&0o111 != 0 {
 		mode = 0o755
 	}
-	files[to] = archive.File{Body: body, Mode: mode}
+	return archive.File{Body: body, Mode: mode}, nil
+}
+
+// addFolder takes a folder's files and symbolic links, and its empty folders, which would else be missed.
+func addFolder(files archive.Layer, v string) error {
+	from, to, ok := strings.Cut(v, "=")
+	if !ok {
+		return fmt.Errorf("%q is not FROM=PATH", v)
+	}
+	return filepath.WalkDir(from, func(name string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return fmt.Errorf("cannot read folder: %w", err)
+		}
+		rel, err := filepath.Rel(from, name)
+		if err != nil {
+			return err
+		}
+		in := path.Join(to, filepath.ToSlash(rel))
+		switch {
+		case entry.IsDir():
+			if in != "/" {
+				files[in] = archive.File{Mode: fs.ModeDir}
+			}
+			return nil
+		case entry.Type() == fs.ModeSymlink:
+			target, err := os.Readlink(name)
+			files[in] = archive.File{Link: target}
+			return err
+		case !entry.Type().IsRegular():
+			return fmt.Errorf("cannot pack %s: it is neither a file, a folder nor a link", name)
+		}
+		files[in], err = readFile(name)
+		return err
+	})
+}
+
+func addOwned(files archive.Layer, v string) error {
+	name, owner, ok := strings.Cut(v, "=")
+	uid, gid, both := strings.Cut(owner, ":")
+	u, err1 := strconv.ParseUint(uid, 10, 31)
+	g, err2 := strconv.ParseUint(gid, 10, 31)
+	if !ok || !both || err1 != nil || err2 != nil {
+		return fmt.Errorf("%q is not PATH=UID:GID", v)
+	}
+	files[name] = archive.File{Mode: fs.ModeDir | 0o700, UID: int(u), GID: int(g)}
 	return nil
 }
 

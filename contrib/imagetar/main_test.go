@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"syscall"
 	"testing"
 	"time"
 
@@ -15,6 +16,8 @@ import (
 	"github.com/containerd/containerd/v2/plugins/content/local"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/stretchr/testify/require"
+
+	"github.com/edged/edged/contrib/imagetar/archive"
 )
 
 func TestFlagsBecomeTheImage(t *testing.T) {
@@ -52,6 +55,37 @@ func TestOwnerAndUmaskOfTheBuilderLeaveNoTrace(t *testing.T) {
 	}
 	require.Equal(t, pack(0o700), pack(0o775))
 	require.NotEqual(t, pack(0o700), pack(0o600))
+}
+
+func TestAFolderIsPackedWithItsLinksAndEmptyFolders(t *testing.T) {
+	from := t.TempDir()
+	require.NoError(t, os.MkdirAll(filepath.Join(from, "a", "empty"), 0o700))
+	require.NoError(t, os.WriteFile(filepath.Join(from, "a", "file"), []byte("text"), 0o600))
+	require.NoError(t, os.Symlink("file", filepath.Join(from, "a", "link")))
+	layer := archive.Layer{}
+	require.NoError(t, addFolder(layer, from+"=/"))
+	require.Equal(t, archive.Layer{
+		"/a": {Mode: os.ModeDir}, "/a/empty": {Mode: os.ModeDir}, "/a/file": {Body: []byte("text"), Mode: 0o644}, "/a/link": {Link: "file"},
+	}, layer)
+
+	layer = archive.Layer{}
+	require.NoError(t, addFolder(layer, from+"=/opt"))
+	require.Contains(t, layer, "/opt/a/file")
+	require.Contains(t, layer, "/opt")
+
+	require.NoError(t, syscall.Mkfifo(filepath.Join(from, "fifo"), 0o600))
+	require.ErrorContains(t, addFolder(layer, from+"=/"), "fifo")
+	require.Error(t, addFolder(layer, "/does/not/exist=/"))
+	require.Error(t, addFolder(layer, from))
+}
+
+func TestAFolderCanBeSomebodys(t *testing.T) {
+	layer := archive.Layer{}
+	require.NoError(t, addOwned(layer, "/data=1:2"))
+	require.Equal(t, archive.Layer{"/data": {Mode: os.ModeDir | 0o700, UID: 1, GID: 2}}, layer)
+	for _, wrong := range []string{"/data", "/data=1", "/data=a:b", "/data=-1:2"} {
+		require.Error(t, addOwned(layer, wrong), wrong)
+	}
 }
 
 func TestWrongCallsLeaveNoFile(t *testing.T) {

@@ -5,6 +5,7 @@
 #	deps.sh         to build and run
 #	deps.sh test    and to run every test
 #	deps.sh clients and to run other people's clients
+#	deps.sh osgi    to build the image of the OSGi host
 set -eu
 
 missing=()
@@ -20,6 +21,9 @@ any_command() { for name; do command -v "$name" && return; done; return 1; }
 # Test images hold busybox alone, so one that needs the machine's libraries is of no use.
 static_busybox() { [ -x /bin/busybox ] && ! ldd /bin/busybox; }
 race_detector() { command -v gcc && echo 'int main(void){return 0;}' | gcc -x c -pthread -o /dev/null -; }
+
+# Debian's of this architecture, whose runtime goes into the image; another JDK beside it is no matter.
+jdk_with_jmods() { file_exists "/usr/lib/jvm/java-17-openjdk-$(dpkg --print-architecture)/jmods/java.base.jmod"; }
 
 need make command_exists make
 need git command_exists git
@@ -49,6 +53,11 @@ if [ "${1:-}" = test ]; then
 	need minisign command_exists minisign
 	need e2fsprogs any_command mkfs.ext4 /usr/sbin/mkfs.ext4
 fi
+if [ "${1:-}" = test ] || [ "${1:-}" = osgi ]; then
+	need openjdk-17-jdk-headless jdk_with_jmods
+	need binutils command_exists readelf
+	need unzip command_exists unzip
+fi
 if [ "${1:-}" = test ] || [ "${1:-}" = clients ]; then
 	need python3-requests-unixsocket /usr/bin/python3 -c 'import requests_unixsocket'
 fi
@@ -76,9 +85,17 @@ redis_module() {
 	mv "$folder/redisearch.so.part" "$folder/redisearch.so"
 	rm -rf "$file"
 }
+# Real bundles, unpacked into build/debian and not installed.
+bundles() {
+	local top
+	top=$(cd "$(dirname "$0")/../.." && pwd)
+	"$top/contrib/osgi-host/packages.sh" "$top/build/debian/bundles" "$(dpkg --print-architecture)" \
+		libslf4j-java libcommons-lang3-java libcommons-io-java libgoogle-gson-java libfelix-scr-java libosgi-core-java libosgi-annotation-java libosgi-compendium-java
+}
 finish() {
 	if [ "${1:-}" = test ]; then
 		redis_module
+		bundles
 	fi
 	exit 0
 }

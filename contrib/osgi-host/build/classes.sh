@@ -1,0 +1,34 @@
+#!/bin/bash
+# Lets the host start once without edged, notes which classes it loads, and puts an archive of them (class data sharing) into the image.
+#
+#	classes.sh IMAGE WORK [EMULATOR...]
+set -eu
+
+image=$1 work=$2
+shift 2
+cd "$image/opt/osgi"
+rm -rf "$work/storage" "$work/classes.list"
+mkdir "$work/storage"
+EDGED_OSGI_SOCKET=$work/storage/none EDGED_OSGI_STORAGE=$work/storage EDGED_OSGI_BUNDLES=$PWD/bundles \
+	"$@" ../java/bin/java @java.args -Xmx32m -Xshare:off "-XX:DumpLoadedClassList=$work/classes.list" -cp agent.jar:lib/eclipse-osgi.jar:lib/osgi.cmpn.jar \
+	edged.osgi.Main >"$work/storage/log" 2>&1 &
+host=$!
+for _ in $(seq 1200); do
+	# What it says when all its bundles run and it asks for edged.
+	! grep -q 'no connection to edged' "$work/storage/log" || break
+	kill -0 $host 2>/dev/null || break
+	sleep 0.05
+done
+kill $host
+wait $host || { cat "$work/storage/log" >&2; exit 1; }
+# The agent whole: what it does when edged is there was not done now.
+unzip -Z1 agent.jar '*.class' | sed 's/\.class$//' >>"$work/classes.list"
+grep -v '^[@#]' "$work/classes.list" | sort -u >"$work/classes.sorted"
+# Addresses that differ from run to run, and compilers that run beside, would leave a trace in it. Some sandboxes do not let addresses be fixed.
+fixed=()
+if setarch -R true 2>/dev/null; then
+	fixed=(setarch -R)
+fi
+"${fixed[@]}" "$@" ../java/bin/java @java.args -Xint -Xmx32m -Xshare:dump "-XX:SharedClassListFile=$work/classes.sorted" -Xlog:disable -Xlog:all=error:stderr \
+	-cp agent.jar:lib/eclipse-osgi.jar:lib/osgi.cmpn.jar
+touch -d @0 . host.jsa

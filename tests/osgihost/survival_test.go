@@ -1,0 +1,171 @@
+package osgihost
+
+import (
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestAKilledHostBringsBackWhatWasStarted(t *testing.T) {
+	r := newRig(t)
+	h, l := r.start()
+	before := l.hello["session"]
+	good := l.install("dx:good", active(t, "good", "1.0.0"))
+	l.on("start", good.ID)
+	stopped := l.install("dx:stopped", plain(t, "stopped", "1.0.0"))
+	l.on("start", stopped.ID)
+	l.on("stop", stopped.ID)
+	gone := l.install("dx:gone", plain(t, "gone", "1.0.0"))
+	l.on("uninstall", gone.ID)
+	h.kill()
+
+	_, l = r.start()
+	require.NotEqual(t, before, l.hello["session"])
+	require.NotContains(t, l.hello, "recovered")
+	b := l.named("good")
+	require.Equal(t, "ACTIVE", b.State)
+	require.Equal(t, good.Digest, b.Digest)
+	require.NotEqual(t, "ACTIVE", l.named("stopped").State)
+	require.Equal(t, stopped.Digest, l.named("stopped").Digest)
+	for _, b := range l.list() {
+		require.NotEqual(t, "gone", b.SymbolicName)
+	}
+}
+
+// TestAKillInMidInstallLeavesATrueState: whatever there is then is a bundle whole with its digest, or none.
+func TestAKillInMidInstallLeavesATrueState(t *testing.T) {
+	r := newRig(t)
+	for round := range 6 {
+		h, l := r.start()
+		require.NotContains(t, l.hello, "recovered")
+		for _, b := range l.list() {
+			if b.SymbolicName == "good" {
+				require.Equal(t, digestOf(active(t, "good", "1.0.0")), b.Digest, "a note of other bytes")
+				l.on("uninstall", b.ID)
+			}
+		}
+		come := l.send("install", members{"location": "dx:good"}, active(t, "good", "1.0.0"))
+		time.Sleep(time.Duration(round*3) * time.Millisecond)
+		h.kill()
+		<-l.closed
+		select {
+		case <-come:
+		default:
+		}
+	}
+}
+
+func TestAStorageThatCannotBeReadIsBegunAnew(t *testing.T) {
+	for name, spoil := range map[string]func([]byte) []byte{
+		"cut":     func(b []byte) []byte { return b[:len(b)/3] },
+		"empty":   func([]byte) []byte { return nil },
+		"garbage": func(b []byte) []byte { return []byte(strings.Repeat("garbage\xff", len(b)/8)) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t)
+			h, l := r.start()
+			l.on("start", l.install("dx:good", active(t, "good", "1.0.0")).ID)
+			h.stop()
+			require.NoError(t, filepath.WalkDir(filepath.Join(r.folder, "storage", "framework"), func(path string, e fs.DirEntry, err error) error {
+				if err != nil || e.IsDir() {
+					return err
+				}
+				b, err := os.ReadFile(path)
+				if err != nil {
+					return err
+				}
+				return os.WriteFile(path, spoil(b), 0o644)
+			}))
+
+			h, l = r.start()
+			require.NotEmpty(t, l.hello["recovered"])
+			h.says("begun anew")
+			for _, b := range l.list() {
+				require.NotEqual(t, "good", b.SymbolicName)
+			}
+			require.Equal(t, "ACTIVE", l.named("org.apache.felix.scr").State)
+			b := l.install("dx:good", active(t, "good", "1.0.0"))
+			require.Equal(t, "ACTIVE", l.on("start", b.ID).State)
+			require.Equal(t, 0, h.stop())
+			_, l = r.start()
+			require.NotContains(t, l.hello, "recovered", "once")
+			require.Equal(t, "ACTIVE", l.named("good").State)
+		})
+	}
+}
+
+func TestTheFrameworkRunsOnWhileEdgedIsAway(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	h, l := r.start()
+	session := l.hello["session"]
+	hangs := l.install("dx:hangs", active(t, "hangs", "1.0.0"))
+	l.send("start", members{"bundle": hangs.ID}, nil)
+	require.Eventually(t, func() bool { return l.get(hangs.ID).State == "STARTING" }, patience, 10*time.Millisecond)
+
+	// In the middle of a line, and of a bundle's bytes.
+	_, err := l.conn.Write([]byte(`{"id":99,"op":"install","location":"dx:half","size":1000000}` + "\nPK"))
+	require.NoError(t, err)
+	l.close()
+	require.NoError(t, r.listen.Close())
+	time.Sleep(300 * time.Millisecond)
+	r.open()
+
+	l = r.accept()
+	require.Equal(t, session, l.hello["session"], "the same run of the framework")
+	require.Equal(t, "STARTING", l.get(hangs.ID).State)
+	good := l.install("dx:good", active(t, "good", "1.0.0"))
+	require.Equal(t, "ACTIVE", l.on("start", good.ID).State, "one that hangs holds up nobody")
+	spooled, err := os.ReadDir(filepath.Join(r.folder, "storage", "spool"))
+	require.NoError(t, err)
+	require.Empty(t, spooled)
+
+	begin := time.Now()
+	require.Equal(t, 0, h.stop())
+	require.Less(t, time.Since(begin), 15*time.Second, "an activator that hangs does not keep the host from its end")
+}
+
+// TestAFatalEndIsAFailure so that edged's restart policy acts, whatever the status that a bundle asks for.
+func TestAFatalEndIsAFailure(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"exits", "eats", "ends"} {
+		t.Run(name, func(t *testing.T) {
+			h, l := newRig(t).start()
+			b := l.install("dx:"+name, active(t, name, "1.0.0"))
+			l.send("start", members{"bundle": b.ID}, nil)
+			require.NotEqual(t, 0, h.status())
+		})
+	}
+}
+
+func TestSettingsThatCannotBeReadAreFatal(t *testing.T) {
+	r := newRig(t)
+	r.env = []string{"EDGED_OSGI_PROPERTIES=a=b\nno equals sign"}
+	h := r.run()
+	require.Equal(t, 1, h.status())
+	h.says("no equals sign")
+}
+
+func TestCapabilitiesOfTheSystemComeFromTheEnvironment(t *testing.T) {
+	r := newRig(t)
+	r.env = []string{"EDGED_OSGI_PROPERTIES=\norg.osgi.framework.system.capabilities.extra=test.server;version:Version=8.1\n"}
+	_, l := r.start()
+	b := l.install("dx:needs", plain(t, "needs", "1.0.0", `Require-Capability: test.server;filter:="(version>=8.1)"`))
+	require.Equal(t, "ACTIVE", l.on("start", b.ID).State)
+	b = l.install("dx:more", plain(t, "more", "1.0.0", `Require-Capability: test.server;filter:="(version>=9)"`))
+	require.Equal(t, resolveError, l.fails("start", members{"bundle": b.ID}).Type)
+}
+
+// TestASecondSignalChangesNothing: who stops containers may be impatient.
+func TestASecondSignalChangesNothing(t *testing.T) {
+	h, _ := newRig(t).start()
+	require.NoError(t, h.cmd.Process.Signal(syscall.SIGTERM))
+	_ = h.cmd.Process.Signal(syscall.SIGTERM)
+	require.Equal(t, 0, h.status())
+}
