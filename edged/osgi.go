@@ -87,9 +87,12 @@ type osgiHost struct {
 	d    *daemon
 	wake chan struct{}
 
+	keeping sync.Mutex // one thing is done to the module at a time
+
 	mu     sync.Mutex
 	wanted bool
-	failed error // why it is not as it is to be; nil when it is
+	kept   bool  // the module is as it is to be
+	failed error // why it is not
 
 	importing sync.Mutex
 }
@@ -97,13 +100,13 @@ type osgiHost struct {
 // Between two looks at the host, when nothing happens and after a failure.
 const hostCheck, hostRetry = time.Minute, 5 * time.Second
 
-// Want says whether the host is to run.
-func (h *osgiHost) Want(run bool) {
+// Want lets the host run.
+func (h *osgiHost) Want() {
 	h.mu.Lock()
-	changed := h.wanted != run
-	h.wanted = run
+	look := !h.wanted || !h.kept
+	h.wanted = true
 	h.mu.Unlock()
-	if changed {
+	if look {
 		select {
 		case h.wake <- struct{}{}:
 		default:
@@ -111,19 +114,26 @@ func (h *osgiHost) Want(run bool) {
 	}
 }
 
+// Rest stops the host.
+func (h *osgiHost) Rest(ctx context.Context) error {
+	h.keeping.Lock()
+	defer h.keeping.Unlock()
+	h.mu.Lock()
+	h.wanted, h.kept = false, false
+	h.mu.Unlock()
+	return h.d.supervisor.RestSystem(ctx, module.OSGiHost)
+}
+
 // run keeps the host as it is to be, until ctx ends.
 func (h *osgiHost) run(ctx context.Context) {
 	for ctx.Err() == nil {
 		h.mu.Lock()
-		wanted, before := h.wanted, h.failed
+		before := h.failed
 		h.mu.Unlock()
-		err := h.ensure(ctx, wanted)
+		err := h.ensure(ctx)
 		if err != nil && ctx.Err() == nil && (before == nil || before.Error() != err.Error()) {
 			h.d.log.WithError(err).Error("cannot keep the OSGi host as it is to be, trying again")
 		}
-		h.mu.Lock()
-		h.failed = err
-		h.mu.Unlock()
 		wait := hostCheck
 		if err != nil {
 			wait = hostRetry
@@ -136,19 +146,35 @@ func (h *osgiHost) run(ctx context.Context) {
 	}
 }
 
-func (h *osgiHost) ensure(ctx context.Context, wanted bool) error {
+// ensure makes the host be as it is to be, where it is wanted and can be.
+func (h *osgiHost) ensure(ctx context.Context) error {
+	h.keeping.Lock()
+	defer h.keeping.Unlock()
+	h.mu.Lock()
+	wanted := h.wanted
+	h.mu.Unlock()
 	if !wanted {
-		return h.d.supervisor.RestSystem(ctx, module.OSGiHost)
+		return nil
 	}
+	kept, err := h.keep(ctx)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.kept, h.failed = kept, err
+	return err
+}
+
+// keep says whether there is a host to be kept.
+func (h *osgiHost) keep(ctx context.Context) (bool, error) {
 	digest, here, err := h.image(ctx)
 	if err != nil || !here && h.d.cfg.Bundles.HostImage == "" {
-		return err // what runs of another version of edged goes on
+		return false, err // what runs of another version of edged goes on
 	}
 	spec, err := h.d.hostSpec()
 	if err != nil {
-		return err
+		return false, err
 	}
-	return h.d.supervisor.KeepSystem(ctx, spec, digest)
+	err = h.d.supervisor.KeepSystem(ctx, spec, digest)
+	return err == nil, err
 }
 
 // Installed says whether there is an image of the host, or one that is to be fetched.

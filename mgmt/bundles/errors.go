@@ -10,6 +10,7 @@ import (
 	"github.com/edged/edged/pkg/bundle"
 	"github.com/edged/edged/pkg/client/wire"
 	"github.com/edged/edged/pkg/httpapi"
+	"github.com/edged/edged/pkg/peer"
 )
 
 // routing are the statuses whose text is the contract's own framework's, and not edged's.
@@ -55,7 +56,7 @@ func refuse(w http.ResponseWriter, err error) {
 	who := "unknown"
 	var refusal *access.Refusal
 	if errors.As(err, &refusal) {
-		who = refusal.Caller.String()
+		who = name(refusal.Caller)
 	}
 	text := fmt.Sprintf("user %s is not allowed to access Module Manager HTTP API", who)
 	h := w.Header()
@@ -65,4 +66,15 @@ func refuse(w http.ResponseWriter, err error) {
 	h.Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(http.StatusUnauthorized)
 	_, _ = w.Write([]byte(text))
+}
+
+// name is a caller's own name, which it may know, in the manner of the contract's.
+func name(c peer.Caller) string {
+	switch c.Kind {
+	case peer.Module:
+		return "/modules/" + c.Module()
+	case peer.Host:
+		return fmt.Sprintf("/users/%d", c.UID)
+	}
+	return "unknown"
 }

@@ -27,6 +27,8 @@ const (
 	// how long a question does.
 	hostPatience = 45 * time.Second
 	lookPatience = 10 * time.Second
+	// idleTime is how long the framework runs on without a bundle.
+	idleTime = 20 * time.Second
 )
 
 // Config is what Bundles need.

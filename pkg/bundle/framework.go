@@ -78,8 +78,10 @@ type Host interface {
 	// Installed says whether there is a framework for this device to run. Unavailable when
 	// nobody knows.
 	Installed(ctx context.Context) (bool, error)
-	// Want says whether it is to run: not without a bundle.
-	Want(run bool)
+	// Want makes it run from now on. It returns at once.
+	Want()
+	// Rest makes it run no longer, until the next Want. Nobody changes bundles meanwhile.
+	Rest(ctx context.Context) error
 	// Why says in words of the operator's why there is none that runs.
 	Why(ctx context.Context) string
 }

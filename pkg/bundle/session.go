@@ -20,6 +20,9 @@ func (b *Bundles) Connected(f Framework) {
 // Run lets the framework run while there are bundles, and brings each that comes up to what
 // is remembered, until ctx ends.
 func (b *Bundles) Run(ctx context.Context) {
+	idle := time.NewTimer(idleTime)
+	defer idle.Stop()
+	rests := false
 	for ctx.Err() == nil {
 		b.mu.Lock()
 		s, wake, wanted := b.session, b.wake, len(b.rows.all) > 0
@@ -28,7 +31,13 @@ func (b *Bundles) Run(ctx context.Context) {
 			ended = s.Done()
 		}
 		b.mu.Unlock()
-		b.Host.Want(wanted)
+		switch {
+		case wanted:
+			b.Host.Want()
+			rests = false
+		case !rests:
+			idle.Reset(idleTime)
+		}
 		if s != nil && s.ended() {
 			b.forget(s)
 			continue
@@ -39,9 +48,31 @@ func (b *Bundles) Run(ctx context.Context) {
 		select {
 		case <-wake:
 		case <-ended:
+		case <-idle.C:
+			rests = b.restInTurn(ctx)
 		case <-ctx.Done():
 		}
 	}
+}
+
+// restInTurn lets the framework run no longer while there are no bundles. Whoever installs one
+// meanwhile waits, and wants it again. It says whether the framework rests.
+func (b *Bundles) restInTurn(ctx context.Context) bool {
+	if b.take(ctx) != nil {
+		return false
+	}
+	defer b.giveBack()
+	if len(b.current().all) > 0 {
+		return false
+	}
+	if err := b.Host.Rest(ctx); err != nil && ctx.Err() == nil {
+		b.Log.WithError(err).Warn("cannot stop the OSGi framework, which has no bundles")
+		return false
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.session = nil
+	return true
 }
 
 // settleInTurn is for a framework that came up while nobody waited for it.
@@ -76,7 +107,7 @@ func (b *Bundles) forget(s *session) {
 // framework returns the one that runs, with all bundles as they are remembered; nil when this
 // device has none. The caller has the turn. Errors: Unavailable.
 func (b *Bundles) framework(ctx context.Context) (*session, error) {
-	b.Host.Want(true)
+	b.Host.Want()
 	limit := time.NewTimer(hostPatience)
 	defer limit.Stop()
 	for {

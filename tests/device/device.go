@@ -48,6 +48,8 @@ type Options struct {
 	NoAgent bool
 	// Packaged makes edgeAgent of the image that packages bring along, instead of the probe.
 	Packaged bool
+	// OSGi puts the OSGi host's image on the device. Without Network it has none either.
+	OSGi bool
 	// AgentEnv are lines of [agent] env.
 	AgentEnv string
 	// Env is given to edged besides its own.
@@ -101,9 +103,13 @@ func (d *Device) writeFiles() {
 	}
 	if d.opt.Packaged {
 		agentImage = "" // edged knows it by its own version
-		archive, err := os.ReadFile(filepath.Join(Repository(), "bin", "edged-agent.tar"))
-		require.NoError(d.tb, err, "make build makes it")
-		require.NoError(d.tb, os.WriteFile(filepath.Join(images, "edged-agent.tar"), archive, 0o600))
+		d.copyImage("edged-agent.tar", "make build makes it")
+	}
+	if d.opt.OSGi {
+		d.copyImage("edged-osgi-host.tar", "make osgi-host makes it")
+		if !d.opt.Network {
+			d.opt.Config += "\n[bundles]\ncreate_options = '{\"HostConfig\":{\"NetworkMode\":\"none\"}}'\n" + d.configOf("bundles")
+		}
 	}
 	d.write("containerd.toml", fmt.Sprintf(`version = 2
 root = %q
@@ -137,6 +143,13 @@ image = %q
 create_options = '%s'
 env = {%s}
 `, d.Home, d.Run, d.Management(), d.Workload(), d.Address(), d.Namespace, d.configOf("containerd"), d.Bridge(), d.ConfDir(), d.configOf("network"), agentImage, options, d.opt.AgentEnv)+d.opt.Config)
+}
+
+// copyImage puts an archive that was built into the folder that edged imports from.
+func (d *Device) copyImage(name, cure string) {
+	archive, err := os.ReadFile(filepath.Join(Repository(), "bin", name))
+	require.NoError(d.tb, err, cure)
+	require.NoError(d.tb, os.WriteFile(filepath.Join(d.Home, "images", name), archive, 0o600))
 }
 
 // configOf takes the keys of a table, which the device writes itself, out of Options.Config.
