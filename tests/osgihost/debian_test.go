@@ -57,7 +57,7 @@ func TestTheHostsOwnGivesWay(t *testing.T) {
 
 	// Across a restart, too.
 	require.Equal(t, 0, h.stop())
-	h, l = r.start()
+	_, l = r.start()
 	require.Equal(t, mine.ID, l.named("slf4j.api").ID)
 	require.Equal(t, "ACTIVE", l.get(logs.ID).State)
 
@@ -74,7 +74,7 @@ func TestTheHostsOwnGivesWay(t *testing.T) {
 	l.update(other.ID, plain(t, "other", "1.0.1"))
 	require.Equal(t, "host:slf4j-api.jar", l.named("slf4j.api").Location)
 
-	// What is refused takes nothing away: no framework takes a fragment with an activation policy that exports java.
+	// What is refused takes nothing away.
 	a := l.wait(l.send("install", members{"location": "dx:bad"}, plain(t, "slf4j.api", "1.7.32", "Export-Package: java.lang")))
 	require.NotNil(t, a.Error)
 	l.refresh()

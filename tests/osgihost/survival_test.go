@@ -1,6 +1,7 @@
 package osgihost
 
 import (
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -38,26 +39,28 @@ func TestAKilledHostBringsBackWhatWasStarted(t *testing.T) {
 	}
 }
 
-// TestAKillInMidInstallLeavesATrueState: whatever there is then is a bundle whole with its digest, or none.
-func TestAKillInMidInstallLeavesATrueState(t *testing.T) {
+// TestAKillInMidOperationLeavesATrueState: a bundle that is there then is whole, and its digest, if there is one, is that of the bytes it has.
+func TestAKillInMidOperationLeavesATrueState(t *testing.T) {
 	r := newRig(t)
+	bytes := map[string][]byte{}
 	for round := range 6 {
 		h, l := r.start()
 		require.NotContains(t, l.hello, "recovered")
+		version := fmt.Sprintf("1.0.%d", round)
+		bytes[version] = active(t, "good", version)
+		op, m := "install", members{"location": "dx:good"}
 		for _, b := range l.list() {
-			if b.SymbolicName == "good" {
-				require.Equal(t, digestOf(active(t, "good", "1.0.0")), b.Digest, "a note of other bytes")
-				l.on("uninstall", b.ID)
+			if b.SymbolicName != "good" {
+				continue
 			}
+			require.Contains(t, []string{"", digestOf(bytes[b.Version])}, b.Digest, b.Version)
+			require.Equal(t, "ACTIVE", l.on("start", b.ID).State)
+			op, m = "update", members{"bundle": b.ID}
 		}
-		come := l.send("install", members{"location": "dx:good"}, active(t, "good", "1.0.0"))
-		time.Sleep(time.Duration(round*3) * time.Millisecond)
+		l.send(op, m, bytes[version])
+		time.Sleep(time.Duration(round*5) * time.Millisecond)
 		h.kill()
 		<-l.closed
-		select {
-		case <-come:
-		default:
-		}
 	}
 }
 
