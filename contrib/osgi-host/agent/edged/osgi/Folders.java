@@ -65,8 +65,12 @@ final class Folders {
 
             @Override
             public FileVisitResult postVisitDirectory(Path dir, IOException failure) throws IOException {
-                if (Files.getLastModifiedTime(dir).compareTo(from) >= 0) {
-                    force(dir);
+                try {
+                    if (Files.getLastModifiedTime(dir).compareTo(from) >= 0) {
+                        force(dir);
+                    }
+                } catch (NoSuchFileException e) {
+                    // Gone meanwhile.
                 }
                 return FileVisitResult.CONTINUE;
             }
