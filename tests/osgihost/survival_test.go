@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -11,6 +12,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/edged/edged/tests/osgi"
 )
 
 func TestAKilledHostBringsBackWhatWasStarted(t *testing.T) {
@@ -101,6 +104,37 @@ func TestAStorageThatCannotBeReadIsBegunAnew(t *testing.T) {
 			require.Equal(t, "ACTIVE", l.named("good").State)
 		})
 	}
+}
+
+// TestAFullDiskLosesNothing and costs a bundle that finds no place its install, and no more.
+func TestAFullDiskLosesNothing(t *testing.T) {
+	r := newRig(t)
+	h, l := r.start()
+	l.on("start", l.install("dx:good", active(t, "good", "1.0.0")).ID)
+	require.Equal(t, 0, h.stop())
+	storage := filepath.Join(r.folder, "storage")
+	saved := filepath.Join(r.folder, "saved")
+	require.NoError(t, exec.Command("cp", "-a", storage, saved).Run())
+
+	require.NoError(t, syscall.Mount("none", storage, "tmpfs", 0, "size=4m,mode=0700,uid=65532,gid=65532"))
+	t.Cleanup(func() { _ = syscall.Unmount(storage, syscall.MNT_DETACH) })
+	require.NoError(t, exec.Command("cp", "-a", saved+"/.", storage).Run())
+	filler := filepath.Join(storage, "filler")
+	require.Error(t, exec.Command("dd", "if=/dev/zero", "of="+filler, "bs=4k").Run())
+
+	h, l = r.start()
+	require.Equal(t, "ACTIVE", l.named("good").State)
+	a := l.wait(l.send("install", members{"location": "dx:more"}, osgi.Read(t, osgi.Debian(t, "gson"))))
+	require.NotNil(t, a.Error)
+	require.Equal(t, "java.io.IOException", a.Error.Class)
+	require.Equal(t, "ACTIVE", l.named("good").State, "the connection goes on behind the bytes that found no place")
+	h.kill()
+
+	require.NoError(t, os.Remove(filler))
+	h, l = r.start()
+	require.NotContains(t, l.hello, "recovered")
+	require.Equal(t, "ACTIVE", l.named("good").State)
+	require.Equal(t, 0, h.stop())
 }
 
 func TestTheFrameworkRunsOnWhileEdgedIsAway(t *testing.T) {

@@ -50,6 +50,8 @@ final class Launch {
     }
 
     private static Launch anew(FrameworkFactory factory, Settings settings, String why) throws IOException, BundleException {
+        // A disk that is full or broken is another matter: what is there may be whole, and the next start may read it.
+        Folders.probe(settings.storage());
         Log.say("the storage cannot be read and is begun anew: " + why);
         // The notes go first: one that is left over would speak of another bundle.
         Folders.clear(settings.digests());
