@@ -1,6 +1,7 @@
 package osgihost
 
 import (
+	"crypto/rand"
 	"fmt"
 	"os"
 	"regexp"
@@ -35,6 +36,36 @@ func BenchmarkStart(b *testing.B) {
 			}
 			b.ReportMetric(float64(resident)/1024/float64(b.N), "MiB-RSS")
 		})
+	}
+}
+
+// BenchmarkList asks for 200 bundles besides the host's own; the baseline asks for nothing.
+func BenchmarkList(b *testing.B) {
+	_, l := newRig(b).start()
+	for i := range 200 {
+		l.on("start", l.install(fmt.Sprintf("dx:%d", i), plain(b, fmt.Sprintf("bundle%d", i), "1.0.0")).ID)
+	}
+	require.Greater(b, len(l.list()), 200)
+	b.Run("list", func(b *testing.B) {
+		for b.Loop() {
+			l.call("list", nil)
+		}
+	})
+	b.Run("baseline-ping", func(b *testing.B) {
+		for b.Loop() {
+			l.call("ping", nil)
+		}
+	})
+}
+
+// BenchmarkInstall installs and uninstalls a bundle of 1 MiB.
+func BenchmarkInstall(b *testing.B) {
+	_, l := newRig(b).start()
+	random := make([]byte, 1<<20)
+	_, _ = rand.Read(random)
+	jar := osgi.Bundle(b, "large", "1.0.0", map[string][]byte{"random": random})
+	for b.Loop() {
+		l.on("uninstall", l.install("dx:large", jar).ID)
 	}
 }
 

@@ -168,6 +168,30 @@ func TestTheFrameworkRunsOnWhileEdgedIsAway(t *testing.T) {
 	require.Less(t, time.Since(begin), 15*time.Second, "an activator that hangs does not keep the host from its end")
 }
 
+// TestABundleThatNeverStartsCanBeGotRidOf although it is started with the framework: Equinox lets nobody stop or uninstall it meanwhile, so it is put above the
+// framework's start level first.
+func TestABundleThatNeverStartsCanBeGotRidOf(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	h, l := r.start()
+	hangs := l.install("dx:hangs", active(t, "hangs", "1.0.0"))
+	good := l.install("dx:good", active(t, "good", "1.0.0"))
+	l.on("start", good.ID)
+	l.send("start", members{"bundle": hangs.ID}, nil)
+	require.Eventually(t, func() bool { return l.get(hangs.ID).Persistent }, patience, 10*time.Millisecond)
+	h.kill()
+
+	h, l = r.start()
+	require.Equal(t, "STARTING", l.get(hangs.ID).State)
+	require.Equal(t, "ACTIVE", l.on("start", good.ID).State, "what comes behind it at its start level can be started by hand")
+	l.do("setStartLevel", members{"bundle": hangs.ID, "level": 101}, &hangs)
+	h.kill()
+
+	_, l = r.start()
+	require.Equal(t, "ACTIVE", l.get(good.ID).State)
+	require.Equal(t, "UNINSTALLED", l.on("uninstall", hangs.ID).State)
+}
+
 // TestAFatalEndIsAFailure so that edged's restart policy acts, whatever the status that a bundle asks for.
 func TestAFatalEndIsAFailure(t *testing.T) {
 	t.Parallel()
