@@ -103,13 +103,10 @@ fi
 # An archive of the classes that a start loads: it starts in half the time, and in less memory. It notes the times of the jars unless these are 0.
 # Only a JVM of that machine can make it; without one, or an emulator of one, the host starts without.
 find "$image" -exec touch -h -d @0 {} +
-run=()
-if [ "$arch" != "$own" ]; then
-	run=("$emulator" -L "$image")
-fi
-if [ "$arch" = "$own" ] || command -v "$emulator" >/dev/null; then
-	"$here/build/classes.sh" "$image" "$work" "${run[@]}"
-else
-	echo "osgi-host: without $emulator the image has no archive of classes, and starts more slowly"
+if [ "$arch" = "$own" ]; then
+	"$here/build/classes.sh" "$image" "$work"
+elif ! command -v "$emulator" >/dev/null || ! "$here/build/classes.sh" "$image" "$work" "$emulator" -L "$image"; then
+	rm -f "$image/opt/osgi/host.jsa"
+	echo "osgi-host: without $emulator, or where that cannot run it, the image has no archive of classes, and starts more slowly"
 fi
 echo "$inputs" >"$work/image.stamp"

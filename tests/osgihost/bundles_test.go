@@ -47,7 +47,7 @@ var compiled struct {
 }
 
 // active is a bundle with an activator, the package's that has its name.
-func active(t *testing.T, name, version string, headers ...string) []byte {
+func active(t testing.TB, name, version string, headers ...string) []byte {
 	imports := "Import-Package: org.osgi.framework"
 	if name == "logs" {
 		imports += ",org.slf4j"
@@ -55,7 +55,7 @@ func active(t *testing.T, name, version string, headers ...string) []byte {
 	return osgi.Bundle(t, name, version, classes(t).Of(name), append([]string{"Bundle-Activator: " + name + ".Activator", imports}, headers...)...)
 }
 
-func classes(t *testing.T) osgi.Classes {
+func classes(t testing.TB) osgi.Classes {
 	compiled.Do(func() {
 		compiled.classes = osgi.Compile(t, sources, osgi.Debian(t, "osgi.core"), osgi.Debian(t, "osgi.annotation"), osgi.Debian(t, "slf4j-api"))
 	})
@@ -63,14 +63,14 @@ func classes(t *testing.T) osgi.Classes {
 }
 
 // api is what user imports.
-func api(t *testing.T, version string) []byte {
+func api(t testing.TB, version string) []byte {
 	return osgi.Bundle(t, "api", version, classes(t).Of("api"), "Export-Package: api;version="+version)
 }
 
-func user(t *testing.T) []byte {
+func user(t testing.TB) []byte {
 	return osgi.Bundle(t, "user", "1.0.0", classes(t).Of("user"), "Bundle-Activator: user.Activator", "Import-Package: org.osgi.framework,api;version=\"[1,2)\"")
 }
 
-func plain(t *testing.T, name, version string, headers ...string) []byte {
+func plain(t testing.TB, name, version string, headers ...string) []byte {
 	return osgi.Bundle(t, name, version, nil, headers...)
 }

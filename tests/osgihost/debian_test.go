@@ -1,6 +1,8 @@
 package osgihost
 
 import (
+	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -57,7 +59,7 @@ func TestTheHostsOwnGivesWay(t *testing.T) {
 
 	// Across a restart, too.
 	require.Equal(t, 0, h.stop())
-	h, l = r.start()
+	_, l = r.start()
 	require.Equal(t, mine.ID, l.named("slf4j.api").ID)
 	require.Equal(t, "ACTIVE", l.get(logs.ID).State)
 
@@ -74,13 +76,45 @@ func TestTheHostsOwnGivesWay(t *testing.T) {
 	l.update(other.ID, plain(t, "other", "1.0.1"))
 	require.Equal(t, "host:slf4j-api.jar", l.named("slf4j.api").Location)
 
-	// What is refused takes nothing away: no framework takes a fragment with an activation policy that exports java.
+	// What is refused takes nothing away.
 	a := l.wait(l.send("install", members{"location": "dx:bad"}, plain(t, "slf4j.api", "1.7.32", "Export-Package: java.lang")))
 	require.NotNil(t, a.Error)
 	l.refresh()
 	require.Equal(t, "host:slf4j-api.jar", l.named("slf4j.api").Location)
 	require.Equal(t, "ACTIVE", l.named("slf4j.api").State)
 	require.Equal(t, "ACTIVE", l.get(logs.ID).State)
+}
+
+// TestTheHostsOwnFollowTheImage: what a newer one has is updated, what it no longer has goes.
+func TestTheHostsOwnFollowTheImage(t *testing.T) {
+	r := newRig(t)
+	// The test's own in place of the image's.
+	r.env = []string{"EDGED_OSGI_BUNDLES=/run/edged/bundles"}
+	folder := filepath.Join(r.folder, "run", "bundles", "3")
+	require.NoError(t, os.MkdirAll(folder, 0o755))
+	write := func(file string, bytes []byte) {
+		require.NoError(t, os.WriteFile(filepath.Join(folder, file), bytes, 0o644))
+	}
+	write("a.jar", plain(t, "a", "1.0.0"))
+	write("b.jar", plain(t, "b", "1.0.0", "Import-Package: nobody.has.it"))
+	write("c.jar", []byte("no jar"))
+	h, l := r.start()
+	a := l.named("a")
+	require.Equal(t, "ACTIVE", a.State)
+	require.Equal(t, 3, a.StartLevel)
+	require.Equal(t, "INSTALLED", l.named("b").State, "one that cannot start costs nobody else")
+	h.says("host:c.jar")
+	h.kill()
+
+	write("a.jar", plain(t, "a", "1.1.0"))
+	require.NoError(t, os.Remove(filepath.Join(folder, "b.jar")))
+	_, l = r.start()
+	require.Equal(t, "1.1.0", l.named("a").Version)
+	require.Equal(t, a.ID, l.named("a").ID)
+	require.Equal(t, "ACTIVE", l.named("a").State)
+	for _, bundle := range l.list() {
+		require.NotEqual(t, "b", bundle.SymbolicName)
+	}
 }
 
 // TestDeclarativeServicesRun with the host's own runtime of them.

@@ -29,7 +29,7 @@ const patience = 20 * time.Second
 // image is what make osgi-host puts together.
 const image = "../../build/osgi-host/" + runtime.GOARCH + "/image"
 
-// confined starts the program after the fifth argument in the image's root: FOLDER has root, storage and run.
+// confined runs the JVM in the image's root: IMAGE FOLDER ARGUMENTS, where the folder has root, storage and run.
 const confined = `set -e
 image=$1 folder=$2; shift 2
 mount -t tmpfs none "$folder/root"
@@ -46,13 +46,14 @@ exec unshare --root "$PWD" --wd /opt/osgi --setgid 65532 --setuid 65532 /opt/jav
 
 // rig is a folder that outlives the host's runs, and where edged would listen.
 type rig struct {
-	t      *testing.T
+	t      testing.TB
 	folder string
 	listen *net.UnixListener
-	env    []string
+	// env and flags are further variables of the environment, and of the JVM.
+	env, flags []string
 }
 
-func newRig(t *testing.T) *rig {
+func newRig(t testing.TB) *rig {
 	_, err := os.Stat(image + "/opt/java/bin/java")
 	require.NoError(t, err, "make osgi-host puts it together")
 	// The path of a socket is at most 107 bytes long, and those of tests are long.
@@ -87,21 +88,22 @@ type host struct {
 	exited chan struct{}
 }
 
+// lockedBuffer has no more than Write: what a bytes.Buffer can do besides would go past the lock.
 type lockedBuffer struct {
-	sync.Mutex
-	bytes.Buffer
+	mu  sync.Mutex
+	buf bytes.Buffer
 }
 
 func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.Lock()
-	defer b.Unlock()
-	return b.Buffer.Write(p)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Write(p)
 }
 
 func (b *lockedBuffer) String() string {
-	b.Lock()
-	defer b.Unlock()
-	return b.Buffer.String()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.String()
 }
 
 // start runs the host and takes its first connection.
@@ -114,9 +116,9 @@ func (r *rig) run() *host {
 	top, err := filepath.Abs(image)
 	require.NoError(r.t, err)
 	args := []string{
-		"--mount", "--propagation", "private", "bash", "-c", confined, "bash", top, r.folder,
-		"@java.args", "-cp", "agent.jar:lib/eclipse-osgi.jar:lib/osgi.cmpn.jar", "edged.osgi.Main",
+		"--mount", "--propagation", "private", "bash", "-c", confined, "bash", top, r.folder, "@java.args",
 	}
+	args = append(append(args, r.flags...), "-cp", "agent.jar:lib/eclipse-osgi.jar:lib/osgi.cmpn.jar", "edged.osgi.Main")
 	h := &host{rig: r, cmd: exec.Command("unshare", args...), stderr: &lockedBuffer{}, exited: make(chan struct{})}
 	h.cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "JDK_JAVA_OPTIONS=-Xmx32m"}, r.env...)
 	h.cmd.Stderr, h.cmd.Stdout = h.stderr, h.stderr
@@ -160,7 +162,7 @@ func (h *host) says(text string) {
 
 // link is a connection of the host's, as edged has it.
 type link struct {
-	t      *testing.T
+	t      testing.TB
 	conn   *net.UnixConn
 	hello  map[string]any
 	mu     sync.Mutex

@@ -148,7 +148,7 @@ func TestLifeCycle(t *testing.T) {
 		b := l.named("stopfails")
 		a := l.wait(l.send("update", members{"bundle": b.ID}, plain(t, "stopfails", "1-0")))
 		require.Equal(t, manifestError, a.Error.Type)
-		require.Equal(t, b.Version, l.get(b.ID).Version)
+		require.Equal(t, b, l.get(b.ID))
 	})
 	t.Run("the same again, and the same elsewhere", func(t *testing.T) {
 		first := l.install("dx:same", plain(t, "same", "1.0.0"))

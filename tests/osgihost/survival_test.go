@@ -1,8 +1,10 @@
 package osgihost
 
 import (
+	"fmt"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -10,6 +12,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/edged/edged/tests/osgi"
 )
 
 func TestAKilledHostBringsBackWhatWasStarted(t *testing.T) {
@@ -38,26 +42,28 @@ func TestAKilledHostBringsBackWhatWasStarted(t *testing.T) {
 	}
 }
 
-// TestAKillInMidInstallLeavesATrueState: whatever there is then is a bundle whole with its digest, or none.
-func TestAKillInMidInstallLeavesATrueState(t *testing.T) {
+// TestAKillInMidOperationLeavesATrueState: a bundle that is there then is whole, and its digest, if there is one, is that of the bytes it has.
+func TestAKillInMidOperationLeavesATrueState(t *testing.T) {
 	r := newRig(t)
+	bytes := map[string][]byte{}
 	for round := range 6 {
 		h, l := r.start()
 		require.NotContains(t, l.hello, "recovered")
+		version := fmt.Sprintf("1.0.%d", round)
+		bytes[version] = active(t, "good", version)
+		op, m := "install", members{"location": "dx:good"}
 		for _, b := range l.list() {
-			if b.SymbolicName == "good" {
-				require.Equal(t, digestOf(active(t, "good", "1.0.0")), b.Digest, "a note of other bytes")
-				l.on("uninstall", b.ID)
+			if b.SymbolicName != "good" {
+				continue
 			}
+			require.Contains(t, []string{"", digestOf(bytes[b.Version])}, b.Digest, b.Version)
+			require.Equal(t, "ACTIVE", l.on("start", b.ID).State)
+			op, m = "update", members{"bundle": b.ID}
 		}
-		come := l.send("install", members{"location": "dx:good"}, active(t, "good", "1.0.0"))
-		time.Sleep(time.Duration(round*3) * time.Millisecond)
+		l.send(op, m, bytes[version])
+		time.Sleep(time.Duration(round*5) * time.Millisecond)
 		h.kill()
 		<-l.closed
-		select {
-		case <-come:
-		default:
-		}
 	}
 }
 
@@ -100,6 +106,37 @@ func TestAStorageThatCannotBeReadIsBegunAnew(t *testing.T) {
 	}
 }
 
+// TestAFullDiskLosesNothing and costs a bundle that finds no place its install, and no more.
+func TestAFullDiskLosesNothing(t *testing.T) {
+	r := newRig(t)
+	h, l := r.start()
+	l.on("start", l.install("dx:good", active(t, "good", "1.0.0")).ID)
+	require.Equal(t, 0, h.stop())
+	storage := filepath.Join(r.folder, "storage")
+	saved := filepath.Join(r.folder, "saved")
+	require.NoError(t, exec.Command("cp", "-a", storage, saved).Run())
+
+	require.NoError(t, syscall.Mount("none", storage, "tmpfs", 0, "size=4m,mode=0700,uid=65532,gid=65532"))
+	t.Cleanup(func() { _ = syscall.Unmount(storage, syscall.MNT_DETACH) })
+	require.NoError(t, exec.Command("cp", "-a", saved+"/.", storage).Run())
+	filler := filepath.Join(storage, "filler")
+	require.Error(t, exec.Command("dd", "if=/dev/zero", "of="+filler, "bs=4k").Run())
+
+	h, l = r.start()
+	require.Equal(t, "ACTIVE", l.named("good").State)
+	a := l.wait(l.send("install", members{"location": "dx:more"}, osgi.Read(t, osgi.Debian(t, "gson"))))
+	require.NotNil(t, a.Error)
+	require.Equal(t, "java.io.IOException", a.Error.Class)
+	require.Equal(t, "ACTIVE", l.named("good").State, "the connection goes on behind the bytes that found no place")
+	h.kill()
+
+	require.NoError(t, os.Remove(filler))
+	h, l = r.start()
+	require.NotContains(t, l.hello, "recovered")
+	require.Equal(t, "ACTIVE", l.named("good").State)
+	require.Equal(t, 0, h.stop())
+}
+
 func TestTheFrameworkRunsOnWhileEdgedIsAway(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
@@ -129,6 +166,30 @@ func TestTheFrameworkRunsOnWhileEdgedIsAway(t *testing.T) {
 	begin := time.Now()
 	require.Equal(t, 0, h.stop())
 	require.Less(t, time.Since(begin), 15*time.Second, "an activator that hangs does not keep the host from its end")
+}
+
+// TestABundleThatNeverStartsCanBeGotRidOf although it is started with the framework: Equinox lets nobody stop or uninstall it meanwhile, so it is put above the
+// framework's start level first.
+func TestABundleThatNeverStartsCanBeGotRidOf(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	h, l := r.start()
+	hangs := l.install("dx:hangs", active(t, "hangs", "1.0.0"))
+	good := l.install("dx:good", active(t, "good", "1.0.0"))
+	l.on("start", good.ID)
+	l.send("start", members{"bundle": hangs.ID}, nil)
+	require.Eventually(t, func() bool { return l.get(hangs.ID).Persistent }, patience, 10*time.Millisecond)
+	h.kill()
+
+	h, l = r.start()
+	require.Equal(t, "STARTING", l.get(hangs.ID).State)
+	require.Equal(t, "ACTIVE", l.on("start", good.ID).State, "what comes behind it at its start level can be started by hand")
+	l.do("setStartLevel", members{"bundle": hangs.ID, "level": 101}, &hangs)
+	h.kill()
+
+	_, l = r.start()
+	require.Equal(t, "ACTIVE", l.get(good.ID).State)
+	require.Equal(t, "UNINSTALLED", l.on("uninstall", hangs.ID).State)
 }
 
 // TestAFatalEndIsAFailure so that edged's restart policy acts, whatever the status that a bundle asks for.

@@ -49,7 +49,7 @@ final class Connection {
                 any = true;
             }
         } catch (EOFException | ClosedChannelException e) {
-            Log.say("the connection to edged ended");
+            // An edged that restarts is nothing out of the ordinary.
         } finally {
             drain();
             close();

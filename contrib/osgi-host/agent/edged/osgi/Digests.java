@@ -2,6 +2,7 @@ package edged.osgi;
 
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.DirectoryIteratorException;
 import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -99,6 +100,8 @@ final class Digests {
                 }
                 all.add(new Note(file, Long.parseLong(name), lines[0], lines[1]));
             }
+        } catch (DirectoryIteratorException e) {
+            throw e.getCause();
         }
         return all;
     }

@@ -43,6 +43,17 @@ final class Folders {
         }
     }
 
+    /** Fails when nothing can be written in the folder. */
+    static void probe(Path folder) throws IOException {
+        Path file = folder.resolve("probe");
+        try {
+            Files.write(file, new byte[1 << 16]);
+            force(file);
+        } finally {
+            Files.deleteIfExists(file);
+        }
+    }
+
     /**
      * Puts on the disk what has changed below the folder since a time. No framework does so by itself, and each has its own files, so all are looked
      * at that are new. Files that go meanwhile are no matter.
@@ -65,8 +76,12 @@ final class Folders {
 
             @Override
             public FileVisitResult postVisitDirectory(Path dir, IOException failure) throws IOException {
-                if (Files.getLastModifiedTime(dir).compareTo(from) >= 0) {
-                    force(dir);
+                try {
+                    if (Files.getLastModifiedTime(dir).compareTo(from) >= 0) {
+                        force(dir);
+                    }
+                } catch (NoSuchFileException e) {
+                    // Gone meanwhile.
                 }
                 return FileVisitResult.CONTINUE;
             }

@@ -17,6 +17,8 @@ final class Launch {
     /** Where edged's bundles start when nobody says otherwise: after the host's own, which have levels below ten. */
     private static final int BUNDLES = 80;
     private static final int LAST = 100;
+    /** Milliseconds for bundles to start in. */
+    private static final long PATIENCE = 5_000;
 
     /** What the framework's class path has besides the framework: felix-scr, like others, wants these and no bundle has them. */
     private static final String PACKAGES = "org.osgi.util.promise;version=\"1.1.1\";uses:=\"org.osgi.util.function\","
@@ -50,6 +52,8 @@ final class Launch {
     }
 
     private static Launch anew(FrameworkFactory factory, Settings settings, String why) throws IOException, BundleException {
+        // A disk that is full or broken is another matter: what is there may be whole, and the next start may read it.
+        Folders.probe(settings.storage());
         Log.say("the storage cannot be read and is begun anew: " + why);
         // The notes go first: one that is left over would speak of another bundle.
         Folders.clear(settings.digests());
@@ -94,9 +98,25 @@ final class Launch {
         return all;
     }
 
-    /** Starts the framework up to the last level; bundles that are persistently started start. */
-    void start() throws BundleException {
-        framework.start();
+    /**
+     * Starts the framework up to the last level, and with it the bundles that are persistently started. It returns without waiting for one whose activator
+     * does not come to an end: edged has to be able to do something about it.
+     */
+    void start() throws InterruptedException {
+        Thread thread = new Thread(() -> {
+            try {
+                framework.start();
+            } catch (BundleException | RuntimeException e) {
+                Log.say("cannot start the framework: " + Failure.text(e));
+                System.exit(1);
+            }
+        }, "start");
+        thread.setDaemon(true);
+        thread.start();
+        thread.join(PATIENCE);
+        if (thread.isAlive()) {
+            Log.say("bundles are starting for " + PATIENCE + " ms; edged is asked in the meantime");
+        }
     }
 
     Framework framework() {

@@ -38,7 +38,7 @@ public final class Main {
         own.settle();
         launch.start();
 
-        Operations operations = new Operations(framework, settings.spool(), digests, own, new Describe(digests));
+        Operations operations = new Operations(framework, settings.framework(), digests, own, new Describe(digests));
         Link link = new Link(settings.socket(), Hello.line(framework, launch.recovered()), new Requests(operations, settings.spool()));
         events.sendTo(link);
         Thread thread = new Thread(link, "edged");

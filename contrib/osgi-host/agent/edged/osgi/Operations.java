@@ -12,7 +12,6 @@ import java.util.TreeSet;
 
 import org.osgi.framework.Bundle;
 import org.osgi.framework.BundleContext;
-import org.osgi.framework.BundleException;
 import org.osgi.framework.launch.Framework;
 import org.osgi.framework.startlevel.BundleStartLevel;
 import org.osgi.framework.wiring.BundleWire;
@@ -79,65 +78,93 @@ final class Operations {
             bundle = context.installBundle(location, in);
             place.taken();
         }
-        note(bundle, bytes, begin);
+        note(bundle, bytes.digest(), begin);
         return describe.bundle(bundle);
     }
 
     private Object update(Bundle bundle, Spool bytes) throws Exception {
         long begin = System.currentTimeMillis();
+        String digest = digests.of(bundle);
         digests.remove(bundle);
         long before = bundle.getLastModified();
         try (HostBundles.Place place = own.giveWay(bytes.file()); InputStream in = Files.newInputStream(bytes.file())) {
             bundle.update(in);
+            digest = bytes.digest();
             place.taken();
         } finally {
             // A framework that throws may have taken the bytes all the same, as one does whose new activator failed; its own clock tells.
             if (bundle.getLastModified() != before) {
-                note(bundle, bytes, begin);
+                digest = bytes.digest();
             }
+            note(bundle, digest, begin);
         }
         return describe.bundle(bundle);
     }
 
     /** Notes the digest once the bytes are on the disk. Without the note nothing is wrong but that edged sends them again. */
-    private void note(Bundle bundle, Spool bytes, long begin) {
+    private void note(Bundle bundle, String digest, long begin) {
+        if (digest == null) {
+            return;
+        }
         try {
-            // The clock of files may be a tick behind.
-            Folders.force(storage, begin - 2_000);
-            digests.put(bundle, bytes.digest());
+            force(begin);
+            digests.put(bundle, digest);
         } catch (IOException e) {
             Log.say("cannot note the digest of bundle " + bundle.getBundleId() + ": " + Failure.text(e));
         }
     }
 
     private Object uninstall(Bundle bundle) throws Exception {
-        digests.remove(bundle);
-        bundle.uninstall();
-        own.settle();
+        return lasting(bundle, () -> {
+            digests.remove(bundle);
+            bundle.uninstall();
+            own.settle();
+        });
+    }
+
+    private Object start(Bundle bundle, boolean once) throws Exception {
+        return lasting(bundle, () -> bundle.start(Bundle.START_ACTIVATION_POLICY | (once ? Bundle.START_TRANSIENT : 0)));
+    }
+
+    private Object stop(Bundle bundle, boolean once) throws Exception {
+        return lasting(bundle, () -> bundle.stop(once ? Bundle.STOP_TRANSIENT : 0));
+    }
+
+    private Object setStartLevel(Bundle bundle, long level) throws Exception {
+        if (level > Integer.MAX_VALUE) {
+            throw new IllegalArgumentException("level is too high");
+        }
+        return lasting(bundle, () -> bundle.adapt(BundleStartLevel.class).setStartLevel((int) level));
+    }
+
+    /** Makes a change and puts what the framework wrote of it on the disk, before anybody is told: a start that fails leaves its wish as well. */
+    private Object lasting(Bundle bundle, Change change) throws Exception {
+        long begin = System.currentTimeMillis();
+        try {
+            change.make();
+        } finally {
+            try {
+                force(begin);
+            } catch (IOException e) {
+                // The change is made, and an answer that says otherwise would be wrong.
+                Log.say("cannot put a change of bundle " + bundle.getBundleId() + " on the disk: " + Failure.text(e));
+            }
+        }
         return describe.bundle(bundle);
     }
 
-    private Object start(Bundle bundle, boolean once) throws BundleException {
-        bundle.start(Bundle.START_ACTIVATION_POLICY | (once ? Bundle.START_TRANSIENT : 0));
-        return describe.bundle(bundle);
+    private interface Change {
+        void make() throws Exception;
     }
 
-    private Object stop(Bundle bundle, boolean once) throws BundleException {
-        bundle.stop(once ? Bundle.STOP_TRANSIENT : 0);
-        return describe.bundle(bundle);
+    private void force(long begin) throws IOException {
+        // The clock of files may be a tick behind.
+        Folders.force(storage, begin - 100);
     }
 
     private Object refresh(Collection<Bundle> bundles) throws InterruptedException {
         Refresh.of(wiring, bundles);
         return List.of();
-    }
-
-    private Object setStartLevel(Bundle bundle, long level) {
-        if (level > Integer.MAX_VALUE) {
-            throw new IllegalArgumentException("level is too high");
-        }
-        bundle.adapt(BundleStartLevel.class).setStartLevel((int) level);
-        return describe.bundle(bundle);
     }
 
     private Object wires(Bundle bundle) {
