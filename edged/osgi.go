@@ -34,7 +34,7 @@ func (d *daemon) openBundles(ctx context.Context) (err error) {
 	c := d.cfg.Bundles
 	d.osgi.host = &osgiHost{d: d, wake: make(chan struct{}, 1)}
 	if d.osgi.bundles, err = bundle.Open(ctx, bundle.Config{
-		Content: d.content, Store: d.store, Host: d.osgi.host, ServerVersion: c.JahiaVersion,
+		Content: d.content, Store: d.store, Host: d.osgi.host, ServerVersion: c.JahiaVersion, StartTimeout: c.StartTimeout.Duration,
 		MaxSize: int64(d.cfg.Uploads.MaxSize), FreeFloor: int64(d.cfg.Uploads.FreeFloor), Log: d.log,
 	}); err != nil {
 		return err
@@ -122,6 +122,13 @@ func (h *osgiHost) Rest(ctx context.Context) error {
 	h.wanted, h.kept = false, false
 	h.mu.Unlock()
 	return h.d.supervisor.RestSystem(ctx, module.OSGiHost)
+}
+
+// Restart ends the host and makes it run anew.
+func (h *osgiHost) Restart(ctx context.Context) error {
+	h.keeping.Lock()
+	defer h.keeping.Unlock()
+	return h.d.supervisor.Restart(ctx, module.OSGiHost)
 }
 
 // run keeps the host as it is to be, until ctx ends.
@@ -244,6 +251,7 @@ func (h *osgiHost) Why(ctx context.Context) string {
 // What the host's program reads, and where its storage is, a volume of its image.
 const (
 	hostProperties = "EDGED_OSGI_PROPERTIES"
+	hostLevel      = "EDGED_OSGI_LEVEL"
 	javaOptions    = "JDK_JAVA_OPTIONS"
 )
 
@@ -256,7 +264,10 @@ func (d *daemon) hostSpec() (module.Spec, error) {
 	}
 	spec := module.Spec{
 		Name: module.OSGiHost, Type: "docker", Image: d.cfg.HostImage(version), CreateOptions: options, PullPolicy: module.PullOnCreate,
-		Env: []module.EnvVar{{Key: javaOptions, Value: fmt.Sprintf("-Xmx%dk", int64(c.Heap)>>10)}},
+		Env: []module.EnvVar{
+			{Key: javaOptions, Value: fmt.Sprintf("-Xmx%dk", int64(c.Heap)>>10)},
+			{Key: hostLevel, Value: "10"}, // the host's own bundles: edged lets it go on
+		},
 	}
 	if c.JahiaVersion != "" {
 		spec.Env = append(spec.Env, module.EnvVar{Key: hostProperties, Value: fmt.Sprintf(`org.osgi.framework.system.capabilities.extra=com.jahia.server;version:Version=%q`, c.JahiaVersion)})

@@ -19,10 +19,10 @@ import (
 // its start holds up others for no longer.
 const (
 	operationTimeout = 10 * time.Minute // of what a request began, waiting for its turn included
-	startTimeout     = time.Minute      // of a start, a stop
 	bytesTimeout     = 5 * time.Minute  // of an install, an update
 	pingTimeout      = 5 * time.Second
-	wiringTimeout    = 2 * time.Minute // of a refresh, which stops and starts bundles
+	noteTimeout      = 30 * time.Second // of what the framework only notes
+	wiringTimeout    = 2 * time.Minute  // of a refresh, which stops and starts bundles
 	// hostPatience is how long a change waits for the framework to come up, and lookPatience
 	// how long a question does.
 	hostPatience = 45 * time.Second
@@ -42,6 +42,9 @@ type Config struct {
 	Groups []string
 	// MaxSize of a bundle, and FreeFloor, the free disk space that one must leave; in bytes.
 	MaxSize, FreeFloor int64
+	// StartTimeout is how long the start, or the stop, of one bundle is waited for; a minute
+	// when it is zero.
+	StartTimeout time.Duration
 	// ServerVersion is what bundles that are made for a Jahia server find; empty for none.
 	ServerVersion string
 	Log           logrus.FieldLogger
@@ -60,6 +63,7 @@ type Bundles struct {
 	wake     chan struct{} // closed by the next change of rows or session
 	slots    int
 	sequence int64
+	ends     map[string]int // of frameworks, in a row, while they started the bundle of a location
 }
 
 // session is a framework that runs, as far as edged has come with it. Its fields are guarded
@@ -89,7 +93,8 @@ type rows struct {
 
 // Open reads what is there. Run does the rest.
 func Open(ctx context.Context, cfg Config) (*Bundles, error) {
-	b := &Bundles{Config: cfg, work: work.NewGroup(ctx), turn: make(chan struct{}, 1), wake: make(chan struct{})}
+	cfg.StartTimeout = cmp.Or(cfg.StartTimeout, time.Minute)
+	b := &Bundles{Config: cfg, work: work.NewGroup(ctx), turn: make(chan struct{}, 1), ends: map[string]int{}, wake: make(chan struct{})}
 	all, err := cfg.Store.Bundles(ctx)
 	if err != nil {
 		return nil, err

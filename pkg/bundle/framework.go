@@ -32,6 +32,8 @@ type Actual struct {
 	Persistent bool `json:"persistent"`
 	StartLevel int  `json:"startLevel"`
 	Fragment   bool `json:"fragment"`
+	// Lazy says that it is started, and then waits until it is used.
+	Lazy bool `json:"lazy"`
 	// Digest is of the bytes it was given last; empty when that is not certain.
 	Digest string `json:"digest"`
 }
@@ -61,6 +63,11 @@ type Framework interface {
 	Start(ctx context.Context, id int64) error
 	// Stop is for good, or until the framework starts again when it is transient.
 	Stop(ctx context.Context, id int64, transient bool) error
+	// SetStartLevel says from which level of the framework on a bundle is started.
+	SetStartLevel(ctx context.Context, id int64, level int) error
+	// SetLevel lets the framework start what has up to that start level; it came up without
+	// bundles of edged's. It returns when they are started, or have failed to be.
+	SetLevel(ctx context.Context, level int) error
 	// Refresh makes bundles anew of what there is; without ids all that were updated or
 	// removed, with those that use them.
 	Refresh(ctx context.Context, ids ...int64) error
@@ -82,6 +89,8 @@ type Host interface {
 	Want()
 	// Rest makes it run no longer, until the next Want. Nobody changes bundles meanwhile.
 	Rest(ctx context.Context) error
+	// Restart ends the framework, and makes it run anew.
+	Restart(ctx context.Context) error
 	// Why says in words of the operator's why there is none that runs.
 	Why(ctx context.Context) string
 }

@@ -218,7 +218,7 @@ func (b *Bundles) undo(ctx context.Context, rows, olds []*Record) {
 			switch {
 			case !ok:
 			case olds[i] == nil:
-				err = errors.Join(err, uninstall(ctx, s, a.ID))
+				err = errors.Join(err, b.uninstall(ctx, s, a.ID))
 			case a.Digest != olds[i].Digest.String():
 				err = errors.Join(err, b.renew(ctx, s, olds[i]))
 			}

@@ -49,6 +49,7 @@ func (b *Bundles) Start(ctx context.Context, key string) (Key, error) {
 // startAll starts bundles in their order, each in place of its other versions. All are tried;
 // the error is the first. The caller has the turn.
 func (b *Bundles) startAll(ctx context.Context, wanted []*Record) error {
+	b.forgive(wanted)
 	s, err := b.framework(ctx)
 	if err != nil {
 		return err
@@ -112,7 +113,7 @@ func (b *Bundles) startOne(ctx context.Context, s *session, r *Record) error {
 		return err
 	}
 	if a.State.runs() && !a.Fragment {
-		if err := stop(ctx, s, a.ID, true); err != nil && s.ended() {
+		if err := b.stop(ctx, s, a.ID, true); err != nil && s.ended() {
 			return err // that its activator throws keeps it from nothing
 		}
 	}
@@ -123,7 +124,7 @@ func (b *Bundles) startOne(ctx context.Context, s *session, r *Record) error {
 			continue
 		}
 		if other.State.runs() {
-			if err := b.tolerate(ctx, s, o, "cannot stop another version of", stop(ctx, s, other.ID, false)); err != nil {
+			if err := b.tolerate(ctx, s, o, "cannot stop another version of", b.stop(ctx, s, other.ID, false)); err != nil {
 				return err
 			}
 		}
@@ -136,7 +137,10 @@ func (b *Bundles) startOne(ctx context.Context, s *session, r *Record) error {
 			return err
 		}
 	}
-	return start(ctx, s, a.ID)
+	if err := setStartLevel(ctx, s, a, bundleLevel); err != nil {
+		return err
+	}
+	return b.start(ctx, s, a.ID)
 }
 
 // actual is a bundle as the framework has it. One that it refused when it came up is given to
@@ -180,7 +184,10 @@ func (b *Bundles) Stop(ctx context.Context, key string) (Key, error) {
 			// gofail: var bundleStopAfterWish struct{}
 			a, err := b.actual(ctx, s, r)
 			if err == nil {
-				err = stop(ctx, s, a.ID, false)
+				err = b.stop(ctx, s, a.ID, false)
+			}
+			if err != nil && b.hangs(s, r) {
+				s, err = b.park(ctx, s, r)
 			}
 			if err != nil {
 				return b.after(ctx, failed("stopping", r.Key.String(), err))
@@ -202,7 +209,13 @@ func (b *Bundles) Uninstall(ctx context.Context, key string) (Key, error) {
 		}
 		if s != nil {
 			if a, ok := s.Picture().ByLocation[r.Location()]; ok {
-				if err := uninstall(ctx, s, a.ID); err != nil {
+				err := b.uninstall(ctx, s, a.ID)
+				if err != nil && b.hangs(s, r) {
+					if s, err = b.park(ctx, s, r); err == nil {
+						err = b.uninstall(ctx, s, s.Picture().ByLocation[r.Location()].ID)
+					}
+				}
+				if err != nil {
 					return failed("uninstalling", r.Key.String(), err)
 				}
 			}
@@ -276,7 +289,7 @@ func (b *Bundles) renew(ctx context.Context, s *session, r *Record) error {
 	}
 	ran := a.State.runs()
 	if ran && len(users) > 0 {
-		if err := stop(ctx, s, a.ID, true); err != nil && s.ended() {
+		if err := b.stop(ctx, s, a.ID, true); err != nil && s.ended() {
 			return err
 		}
 	}
@@ -303,5 +316,5 @@ func (b *Bundles) resume(ctx context.Context, s *session, was Actual, ran bool) 
 	if now, ok := s.Picture().ByLocation[was.Location]; !ran || !ok || now.State.runs() {
 		return nil
 	}
-	return start(ctx, s, was.ID)
+	return b.start(ctx, s, was.ID)
 }

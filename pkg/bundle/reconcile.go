@@ -33,10 +33,18 @@ func (b *Bundles) settle(ctx context.Context, s *session) error {
 	for _, r := range b.current().all {
 		a, ok := s.Picture().ByLocation[r.Location()]
 		if ok && a.Persistent && !r.Started {
-			if err := b.tolerate(ctx, s, r, "cannot stop", stop(ctx, s, a.ID, false)); err != nil {
+			if err := b.tolerate(ctx, s, r, "cannot stop", b.stop(ctx, s, a.ID, false)); err != nil {
 				return err
 			}
 		}
+		if now := s.Picture().ByLocation[r.Location()]; ok && !r.Started && !now.Persistent {
+			if err := b.tolerate(ctx, s, r, "cannot set the start level of", setStartLevel(ctx, s, now, bundleLevel)); err != nil {
+				return err
+			}
+		}
+	}
+	if err := b.rise(ctx, s); err != nil {
+		return err
 	}
 	if err := b.startPending(ctx, s); err != nil {
 		return err
@@ -60,7 +68,7 @@ func (b *Bundles) removeForeign(ctx context.Context, s *session) error {
 			continue
 		}
 		removed = true
-		if err := uninstall(ctx, s, a.ID); err != nil {
+		if err := b.uninstall(ctx, s, a.ID); err != nil {
 			if s.ended() || ctx.Err() != nil {
 				return err
 			}
@@ -118,14 +126,14 @@ func (b *Bundles) startPending(ctx context.Context, s *session, tried ...*Record
 	for progress := true; progress; {
 		progress = false
 		for _, r := range b.current().all {
-			if !r.Started || r.fragment() || slices.Contains(started, r) {
+			if !r.Started || r.fragment() || slices.Contains(started, r) || b.held(r) {
 				continue
 			}
 			a, ok := s.Picture().ByLocation[r.Location()]
 			if !ok || a.State.runs() {
 				continue
 			}
-			err := start(ctx, s, a.ID)
+			err := b.start(ctx, s, a.ID)
 			if err == nil {
 				progress = true
 				started = append(started, r)
@@ -140,20 +148,20 @@ func (b *Bundles) startPending(ctx context.Context, s *session, tried ...*Record
 	return nil
 }
 
-func start(ctx context.Context, s *session, id int64) error {
-	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+func (b *Bundles) start(ctx context.Context, s *session, id int64) error {
+	ctx, cancel := context.WithTimeout(ctx, b.StartTimeout)
 	defer cancel()
 	return s.Start(ctx, id)
 }
 
-func stop(ctx context.Context, s *session, id int64, transient bool) error {
-	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+func (b *Bundles) stop(ctx context.Context, s *session, id int64, transient bool) error {
+	ctx, cancel := context.WithTimeout(ctx, b.StartTimeout)
 	defer cancel()
 	return s.Stop(ctx, id, transient)
 }
 
-func uninstall(ctx context.Context, s *session, id int64) error {
-	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+func (b *Bundles) uninstall(ctx context.Context, s *session, id int64) error {
+	ctx, cancel := context.WithTimeout(ctx, b.StartTimeout)
 	defer cancel()
 	return s.Uninstall(ctx, id)
 }

@@ -13,6 +13,9 @@ import (
 func (b *Bundles) Connected(f Framework) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if b.session != nil && b.session.ended() {
+		b.blame(b.session)
+	}
 	b.session = &session{Framework: f, updated: map[string]bool{}}
 	b.woken()
 }
@@ -99,6 +102,7 @@ func (b *Bundles) forget(s *session) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.session == s {
+		b.blame(s)
 		b.session = nil
 		b.woken()
 	}

@@ -29,9 +29,13 @@ const (
 	persistentStarted = 32
 )
 
-// bundleLevel is the start level of bundles that came through edged, for one that no
-// framework has.
-const bundleLevel = 80
+// Start levels: of bundles that came through edged, of the framework when all is as it is to
+// be, and of what is not to be started with it.
+const (
+	bundleLevel = 80
+	lastLevel   = 100
+	parkedLevel = 101
+)
 
 // statesNote is where states are stored.
 const statesNote = "bundle-states"
@@ -218,7 +222,7 @@ func (b *Bundles) stopAll(ctx context.Context, wanted []*Record) error {
 	for _, r := range put {
 		a, err := b.actual(ctx, s, r)
 		if err == nil {
-			err = stop(ctx, s, a.ID, false)
+			err = b.stop(ctx, s, a.ID, false)
 		}
 		if err := b.tolerate(ctx, s, r, "cannot stop", err); err != nil {
 			return err

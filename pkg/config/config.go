@@ -211,6 +211,8 @@ type Bundles struct {
 	CreateOptions string `toml:"create_options"`
 	// Heap is what all bundles together may have of Java's heap.
 	Heap Size `toml:"heap"`
+	// StartTimeout is how long the start, or the stop, of a bundle is waited for.
+	StartTimeout Duration `toml:"start_timeout"`
 	// JahiaVersion is the version that bundles with Jahia-Required-Version find; empty for none.
 	JahiaVersion string `toml:"jahia_version"`
 	// Node is this device's name in cluster-wide answers, by default the

@@ -54,7 +54,7 @@ func Default() *Config {
 		},
 		Management: Management{LogFraming: FramingPlain},
 		Grants:     []Grant{builtinGrant()},
-		Bundles:    Bundles{Groups: []string{}, CreateOptions: "{}", Heap: 48 << 20},
+		Bundles:    Bundles{Groups: []string{}, CreateOptions: "{}", Heap: 48 << 20, StartTimeout: Duration{time.Minute}},
 		Catalog:    Catalog{Index: true},
 		Uploads: Uploads{
 			MaxSize:         2 << 30,

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/containerd/errdefs"
 
@@ -342,6 +343,9 @@ func (v *validator) packages() {
 	v.object("bundles.create_options", b.CreateOptions)
 	if b.Heap < 16<<20 || b.Heap > 1<<40 {
 		v.fault("bundles.heap", "%s is less than 16MiB, or more than any device has", b.Heap)
+	}
+	if b.StartTimeout.Duration < time.Second || b.StartTimeout.Duration > 5*time.Minute {
+		v.fault("bundles.start_timeout", "%s is not from 1s to 5m", b.StartTimeout)
 	}
 	v.optional("bundles.jahia_version", b.JahiaVersion, dottedVersion)
 	v.must("bundles.node", segment(b.Node))

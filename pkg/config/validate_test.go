@@ -84,6 +84,7 @@ func TestValuesThatCannotBeMeantAreRefused(t *testing.T) {
 		"[device]\nca_cert = '/a'\nca_key = 'pkcs11:token=t?module-path=/m'": "device.ca_key: want object or id",
 		"[bundles]\nhost_image = ':'":                                        "bundles.host_image: ",
 		"[bundles]\ncreate_options = '[]'":                                   "bundles.create_options: ",
+		"[bundles]\nstart_timeout = '1h'":                                    "bundles.start_timeout: ",
 		"[bundles]\nheap = '1MiB'":                                           "bundles.heap: ",
 		"[bundles]\njahia_version = 'x'":                                     "bundles.jahia_version: ",
 		"[bundles]\nnode = 'a/b'":                                            "bundles.node: ",

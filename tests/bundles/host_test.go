@@ -161,11 +161,27 @@ func (r *rig) badBundles() {
 	require.Equal(r.t, "STARTING", r.state("hangs/1.0.0"), "it is what it is")
 	require.Equal(r.t, "ACTIVE", r.state("good/1.0.0"))
 	r.do("good", "start")
+	r.do("hangs", "stop")
+	require.Equal(r.t, map[string]string{"hangs/1.0.0": "RESOLVED", "good/1.0.0": "ACTIVE"}, r.states(), "what hung is out of the way, and the framework another")
+	require.Equal(r.t, http.StatusServiceUnavailable, r.try("hangs", "start").Status)
 	r.do("hangs", "uninstall")
+	require.Equal(r.t, map[string]string{"good/1.0.0": "ACTIVE"}, r.states())
 	a = r.tryInstall(true, active(r.t, "exits", "1.0.0"))
 	require.Equal(r.t, http.StatusServiceUnavailable, a.Status, a.Body)
+	// It ends each framework that starts it, until it is held and the others run in peace.
+	r.Eventually("the others are back", func() bool {
+		a := r.Host(http.MethodGet, root+"/good/1.0.0/_localState", "")
+		return a.Body == `"ACTIVE"` && strings.Contains(r.EdgedLog(), "left out from now on")
+	})
+	require.NotEqual(r.t, "ACTIVE", r.state("exits/1.0.0"))
+	pid := r.jvm()
+	r.do("good", "start")
+	require.Equal(r.t, pid, r.jvm())
+	require.Equal(r.t, http.StatusServiceUnavailable, r.try("exits", "start").Status, "whoever starts it has the harm")
 	r.do("exits", "uninstall")
-	r.Eventually("the others are back", func() bool { return r.state("good/1.0.0") == "ACTIVE" })
+	r.Eventually("the others are back again", func() bool {
+		return r.Host(http.MethodGet, root+"/good/1.0.0/_localState", "").Body == `"ACTIVE"`
+	})
 }
 
 func TestWithoutAFramework(t *testing.T) {

@@ -15,7 +15,7 @@ import (
 )
 
 func TestBundles(t *testing.T) {
-	whole := &rig{device.New(t, device.Options{OSGi: true, Config: "[[grant]]\npermissions = [\"adminTemplates\"]\nmodules = [\"admin\"]\n"}), t}
+	whole := &rig{device.New(t, device.Options{OSGi: true, Config: "[[grant]]\npermissions = [\"adminTemplates\"]\nmodules = [\"admin\"]\n[bundles]\nstart_timeout = \"6s\"\n"}), t}
 	for _, test := range []struct {
 		name string
 		run  func(*rig)

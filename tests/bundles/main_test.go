@@ -171,10 +171,13 @@ func (r *rig) taskPID(container string) string {
 	return ""
 }
 
-// killFramework kills it as the kernel does for want of memory.
+// killFramework kills it as the kernel does for want of memory, and waits until it is dead: a
+// signal takes its time.
 func (r *rig) killFramework() {
 	r.t.Helper()
-	require.NoError(r.t, syscall.Kill(r.jvm(), syscall.SIGKILL))
+	pid := r.jvm()
+	require.NoError(r.t, syscall.Kill(pid, syscall.SIGKILL))
+	r.Eventually("it is dead", func() bool { return syscall.Kill(pid, 0) != nil })
 }
 
 // ---- bundles ----

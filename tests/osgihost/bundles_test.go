@@ -16,6 +16,7 @@ var sources = map[string]string{
 	"stopfails/Activator.java":  activator("stopfails", ``, `throw new IllegalStateException("no stop");`),
 	"hangs/Activator.java":      activator("hangs", `Thread.sleep(1_000_000);`, ""),
 	"exits/Activator.java":      activator("exits", `System.exit(0);`, ""),
+	"halts/Activator.java":      activator("halts", `Runtime.getRuntime().halt(3);`, ""),
 	"eats/Activator.java": activator("eats", `
 		java.util.List<byte[]> all = new java.util.ArrayList<>();
 		while (true) { all.add(new byte[1 << 20]); }`, ""),

@@ -230,3 +230,37 @@ func TestASecondSignalChangesNothing(t *testing.T) {
 	_ = h.cmd.Process.Signal(syscall.SIGTERM)
 	require.Equal(t, 0, h.status())
 }
+
+// TestEdgedSaysWhenBundlesStart and knows which of them it was that ended the process.
+func TestEdgedSaysWhenBundlesStart(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	h, l := r.start()
+	good := l.install("dx:good", active(t, "good", "1.0.0"))
+	l.on("start", good.ID)
+	exits := l.install("dx:halts", active(t, "halts", "1.0.0"))
+	l.send("start", members{"bundle": exits.ID}, nil)
+	<-h.exited
+
+	r.env = append(r.env, "EDGED_OSGI_LEVEL=10")
+	h, l = r.start()
+	require.Equal(t, "RESOLVED", l.get(good.ID).State, "not yet")
+	require.True(t, l.get(good.ID).Persistent)
+	l.send("setFrameworkLevel", members{"level": 100}, nil)
+	<-h.exited
+	<-l.closed
+	starting := 0
+	for _, e := range l.events {
+		if e.Type == "STARTING" {
+			starting = e.Bundle.ID
+		}
+	}
+	require.Equal(t, exits.ID, starting, "what it said last")
+
+	h, l = r.start()
+	l.do("setStartLevel", members{"bundle": exits.ID, "level": 101}, &exits)
+	l.do("setFrameworkLevel", members{"level": 100}, &struct{}{})
+	require.Equal(t, "ACTIVE", l.get(good.ID).State)
+	require.Equal(t, "java.lang.IllegalArgumentException", l.fails("setFrameworkLevel", members{"level": 0}).Class)
+	require.Equal(t, 0, h.stop())
+}

@@ -138,6 +138,16 @@ func (s *Session) Stop(ctx context.Context, id int64, transient bool) error {
 	return s.ask(ctx, request{Op: "stop", Bundle: &id, Transient: transient}, nil, nil)
 }
 
+// SetStartLevel says from which level of the framework on a bundle is started.
+func (s *Session) SetStartLevel(ctx context.Context, id int64, level int) error {
+	return s.ask(ctx, request{Op: "setStartLevel", Bundle: &id, Level: level}, nil, nil)
+}
+
+// SetLevel lets the framework start what has up to that start level.
+func (s *Session) SetLevel(ctx context.Context, level int) error {
+	return s.ask(ctx, request{Op: "setFrameworkLevel", Level: level}, nil, nil)
+}
+
 // Refresh makes bundles anew.
 func (s *Session) Refresh(ctx context.Context, ids ...int64) error {
 	return s.ask(ctx, request{Op: "refresh", Bundles: ids}, nil, nil)

@@ -2,6 +2,7 @@ package framework
 
 import (
 	"encoding/json"
+	"strings"
 
 	"github.com/edged/edged/pkg/bundle"
 )
@@ -25,6 +26,7 @@ type request struct {
 	Bundles   []int64 `json:"bundles,omitempty"`
 	Location  string  `json:"location,omitempty"`
 	Transient bool    `json:"transient,omitempty"`
+	Level     int     `json:"level,omitempty"`
 	Size      *int64  `json:"size,omitempty"`
 }
 
@@ -50,6 +52,9 @@ type refusal struct {
 // maxText bounds what is kept of a text from the framework, which goes to callers and logs.
 const maxText = 4096
 
+// err is the refusal. Of the exception at the bottom the first line is kept: some frameworks
+// put dumps of all threads into one.
 func (r *refusal) err() error {
-	return &bundle.Refused{Class: cut(r.Class), Type: r.Type, Text: cut(r.Message), Root: cut(r.Cause)}
+	root, _, _ := strings.Cut(r.Cause, "\n")
+	return &bundle.Refused{Class: cut(r.Class), Type: r.Type, Text: cut(r.Message), Root: cut(root)}
 }

@@ -39,7 +39,12 @@ final class Events {
         line.put("event", "bundle");
         line.put("type", type(event.getType()));
         line.put("bundle", describe.bundle(event.getBundle()));
-        to.tell(JsonWriter.write(line));
+        if (event.getType() == BundleEvent.STARTING) {
+            // Its activator may end the process: edged is to know which bundle that was.
+            to.tellNow(JsonWriter.write(line));
+        } else {
+            to.tell(JsonWriter.write(line));
+        }
     }
 
     private void framework(FrameworkEvent event) {

@@ -16,7 +16,6 @@ import org.osgi.framework.startlevel.FrameworkStartLevel;
 final class Launch {
     /** Where edged's bundles start when nobody says otherwise: after the host's own, which have levels below ten. */
     private static final int BUNDLES = 80;
-    private static final int LAST = 100;
     /** Milliseconds for bundles to start in. */
     private static final long PATIENCE = 5_000;
 
@@ -86,7 +85,7 @@ final class Launch {
     private static Map<String, String> configuration(Settings settings) {
         Map<String, String> all = new TreeMap<>();
         all.put(Constants.FRAMEWORK_STORAGE, settings.framework().toString());
-        all.put(Constants.FRAMEWORK_BEGINNING_STARTLEVEL, Integer.toString(LAST));
+        all.put(Constants.FRAMEWORK_BEGINNING_STARTLEVEL, Integer.toString(settings.level()));
         all.put(Constants.FRAMEWORK_SYSTEMPACKAGES_EXTRA, PACKAGES);
         // Equinox's own: it would write down what changed half a minute later, and keep a log of its own on the disk. Other frameworks ignore both.
         all.put("eclipse.stateSaveDelayInterval", "0");
@@ -99,7 +98,7 @@ final class Launch {
     }
 
     /**
-     * Starts the framework up to the last level, and with it the bundles that are persistently started. It returns without waiting for one whose activator
+     * Starts the framework up to its first level, and with it the bundles that are persistently started. It returns without waiting for one whose activator
      * does not come to an end: edged has to be able to do something about it.
      */
     void start() throws InterruptedException {

@@ -60,6 +60,14 @@ final class Link implements Runnable {
         }
     }
 
+    /** As tell, and waits a moment until it is on its way. */
+    void tellNow(String line) {
+        Connection connection = current;
+        if (connection != null) {
+            connection.sendNow(line);
+        }
+    }
+
     /** Tells edged, if it is there: one that is not will ask for everything when it comes. */
     void tell(String line) {
         Connection connection = current;

@@ -20,6 +20,7 @@ import org.osgi.framework.wiring.FrameworkWiring;
 
 /** What edged can ask for, each in terms of the framework's own API: it decides, and its exceptions are the answers. */
 final class Operations {
+    private final Framework framework;
     private final BundleContext context;
     private final FrameworkWiring wiring;
     private final Path storage;
@@ -28,6 +29,7 @@ final class Operations {
     private final Describe describe;
 
     Operations(Framework framework, Path storage, Digests digests, HostBundles own, Describe describe) {
+        this.framework = framework;
         this.context = framework.getBundleContext();
         this.wiring = framework.adapt(FrameworkWiring.class);
         this.storage = storage;
@@ -51,6 +53,10 @@ final class Operations {
             case "resolve" -> Map.of("resolved", wiring.resolveBundles(bundles(request)));
             case "closure" -> ids(wiring.getDependencyClosure(orNone(bundles(request))));
             case "setStartLevel" -> setStartLevel(mine(request, op), request.number("level"));
+            case "setFrameworkLevel" -> {
+                Level.set(framework, request.number("level"));
+                yield Map.of();
+            }
             case "wires" -> wires(bundle(request.number("bundle")));
             default -> throw new IllegalArgumentException("the operation " + op + " is not known");
         };

@@ -10,15 +10,19 @@ import java.util.TreeMap;
  * @param socket where edged listens
  * @param storage the folder that outlives containers; all else that is written is in it
  * @param hostBundles the host's own bundles, a folder a start level
+ * @param level how far the framework starts by itself; edged, which sets it, says when it goes on
  * @param properties further properties of the framework
  */
-record Settings(Path socket, Path storage, Path hostBundles, Map<String, String> properties) {
+record Settings(Path socket, Path storage, Path hostBundles, int level, Map<String, String> properties) {
+    private static final String LAST = "100";
+
 
     static Settings of(Map<String, String> environment) {
         return new Settings(
                 Path.of(environment.getOrDefault("EDGED_OSGI_SOCKET", "/run/edged/osgi.sock")),
                 Path.of(environment.getOrDefault("EDGED_OSGI_STORAGE", "/storage")),
                 Path.of(environment.getOrDefault("EDGED_OSGI_BUNDLES", "/opt/osgi/bundles")),
+                Integer.parseInt(environment.getOrDefault("EDGED_OSGI_LEVEL", LAST)),
                 properties(environment.getOrDefault("EDGED_OSGI_PROPERTIES", "")));
     }
 
