@@ -21,12 +21,15 @@ const (
 	operationTimeout = 10 * time.Minute // of what a request began, waiting for its turn included
 	startTimeout     = time.Minute      // of a start, a stop
 	bytesTimeout     = 5 * time.Minute  // of an install, an update
+	undoTimeout      = time.Minute      // of writing that an install is not to be
 	pingTimeout      = 5 * time.Second
 	wiringTimeout    = 2 * time.Minute // of a refresh, which stops and starts bundles
 	// hostPatience is how long a change waits for the framework to come up, and lookPatience
 	// how long a question does.
 	hostPatience = 45 * time.Second
 	lookPatience = 10 * time.Second
+	// settleRetry is between two tries to bring a framework that runs to what is remembered.
+	settleRetry = 30 * time.Second
 )
 
 // Config is what Bundles need.
@@ -34,10 +37,6 @@ type Config struct {
 	Content *content.Store
 	Store   Store
 	Host    Host
-	// Node is the name of this device in answers that are of all nodes, and Groups are those
-	// it belongs to.
-	Node   string
-	Groups []string
 	// MaxSize of a bundle, and FreeFloor, the free disk space that one must leave; in bytes.
 	MaxSize, FreeFloor int64
 	// ServerVersion is what bundles that are made for a Jahia server find; empty for none.
