@@ -23,7 +23,10 @@ import (
 	"github.com/edged/edged/pkg/pack/packtest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	logrus.SetLevel(logrus.ErrorLevel) // of the content store, which says what file system there is
+	goleak.VerifyTestMain(m)
+}
 
 // memory is a database that outlives the bundles, and fails when it is told to.
 type memory struct {
@@ -117,11 +120,23 @@ func onDevice(t *testing.T, f func(t *testing.T, r *rig)) {
 func bare(t *testing.T, f func(t *testing.T, r *rig)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		r := &rig{t: t, w: newWorld(t), host: &fakeHost{}, store: &memory{rows: map[[2]string]Record{}, notes: map[string]string{}}, root: t.TempDir()}
+		r := &rig{t: t, w: newWorld(t), host: &fakeHost{}, store: &memory{rows: map[[2]string]Record{}, notes: map[string]string{}}, root: folder(t)}
 		r.boot()
 		defer func() { r.stop() }()
 		f(t, r)
 	})
+}
+
+// folder is in memory, where there is one: hundreds are made, and each bundle in one would
+// wait for the disk.
+func folder(t *testing.T) string {
+	t.Helper()
+	name, err := os.MkdirTemp("/dev/shm", "bundles")
+	if err != nil {
+		return t.TempDir()
+	}
+	t.Cleanup(func() { require.NoError(t, os.RemoveAll(name)) })
+	return name
 }
 
 // boot begins edged.
