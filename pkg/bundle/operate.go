@@ -167,6 +167,12 @@ func (b *Bundles) actual(ctx context.Context, s *session, r *Record) (Actual, er
 
 // after is what every change ends with: what is so now is stored, to be restored.
 func (b *Bundles) after(ctx context.Context, err error) error {
+	b.mu.Lock()
+	s := b.session
+	b.mu.Unlock()
+	if s != nil {
+		b.noteResolved(s)
+	}
 	if stored := b.storeStates(ctx); stored != nil && err == nil {
 		b.Log.WithError(stored).Warn("cannot store the states of bundles")
 	}
