@@ -20,13 +20,13 @@ import (
 
 func TestBundlesAreInstalledInTheirOrder(t *testing.T) {
 	onDevice(t, func(t *testing.T, r *rig) {
-		require.False(t, r.host.wanted, "there is no bundle")
+		require.False(t, r.host.wants(), "there is no bundle")
 		keys, err := r.try(Options{}, jar("b", "2.0", "Jahia-GroupId", "g"), jar("a", "1.0.0.X"))
 		require.NoError(t, err)
 		require.Equal(t, []Key{{"g", "b", "2.0.0"}, {"", "a", "1.0.0.X"}}, keys)
 		require.Equal(t, "b/2.0.0", strings.Split(r.wanted(), ", ")[1])
 		require.Equal(t, "a/1.0.0.X INSTALLED, b/2.0.0 INSTALLED", r.states())
-		require.True(t, r.host.wanted)
+		require.True(t, r.host.wants())
 		r.settled()
 		r.restart()
 		require.Equal(t, "b", r.List()[0].Name, "in the order in which they came, also after a restart")
@@ -106,7 +106,7 @@ func TestTheFirstBundleIsHeldToTheJavaOfAHostThatComesUpForIt(t *testing.T) {
 		require.True(t, errdefs.IsInvalidArgument(err))
 		require.Empty(t, r.states())
 		r.settled()
-		require.False(t, r.host.wanted)
+		require.False(t, r.host.wants())
 	})
 }
 

@@ -190,7 +190,7 @@ func TestAnUninstallMakesUsersAnew(t *testing.T) {
 		r.do("uninstall", "u")
 		require.Empty(t, r.states())
 		r.settled()
-		require.False(t, r.host.wanted, "there is no bundle any more")
+		require.False(t, r.host.wants(), "there is no bundle any more")
 	})
 }
 
@@ -310,7 +310,7 @@ func TestNothingChangesWhileTheHostIsDown(t *testing.T) {
 		require.True(t, errdefs.IsUnavailable(err), "%v", err)
 		require.Empty(t, r.wanted())
 		r.consistent()
-		require.False(t, r.host.wanted)
+		require.False(t, r.host.wants())
 	})
 }
 

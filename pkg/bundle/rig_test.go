@@ -89,6 +89,13 @@ func (h *fakeHost) Want(run bool) {
 	h.wanted = run
 }
 
+func (h *fakeHost) wants() bool {
+	synctest.Wait()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.wanted
+}
+
 func (h *fakeHost) Why(context.Context) string { return "it fell over" }
 
 // rig is bundles with all that is around them.

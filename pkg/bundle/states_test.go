@@ -45,7 +45,7 @@ func TestPersistentStatesAreOfWhatIsWanted(t *testing.T) {
 		states, err = r.StoreStates(t.Context())
 		require.NoError(t, err, "no framework is woken without a bundle")
 		require.Empty(t, states)
-		require.False(t, r.host.wanted)
+		require.False(t, r.host.wants())
 		r.host.absent = true
 		r.install(jar("a", "1"))
 		states, err = r.StoreStates(t.Context())

@@ -28,6 +28,10 @@ func (s *Session) ask(ctx context.Context, r request, bytes io.Reader, into any)
 	case <-ctx.Done():
 		return late(ctx, r.Op)
 	}
+	if ctx.Err() != nil {
+		<-s.writing
+		return late(ctx, r.Op) // nothing is begun that nobody waits for
+	}
 	id, answer, err := s.post(r, bytes)
 	<-s.writing
 	if err != nil {
