@@ -204,8 +204,14 @@ func TestRoutingComesBeforeWhoIsAsking(t *testing.T) {
 	for _, tc := range []struct {
 		method, path, allow string
 	}{
-		{"GET", "", "POST"}, {"GET", "/", "POST"}, {"DELETE", "", "POST"}, {"GET", "/news/_start", "POST"}, {"POST", "/news/1/_info", "GET"}, {"DELETE", "/news/1/_localState", "GET"},
-		{"GET", "/_storeAllLocalPersistentStates", "POST"}, {"POST", "/_list", "GET"},
+		{"GET", "", "POST"},
+		{"GET", "/", "POST"},
+		{"DELETE", "", "POST"},
+		{"GET", "/news/_start", "POST"},
+		{"POST", "/news/1/_info", "GET"},
+		{"DELETE", "/news/1/_localState", "GET"},
+		{"GET", "/_storeAllLocalPersistentStates", "POST"},
+		{"POST", "/_list", "GET"},
 	} {
 		w := f.ask("user", tc.method, Root+tc.path, nil)
 		require.Equal(t, `{"status":405,"reasonPhrase":"Method Not Allowed","message":"HTTP 405 Method Not Allowed"}`, w.Body.String(), tc.path)

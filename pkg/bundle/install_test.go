@@ -79,8 +79,10 @@ func TestOneUnsoundBundleLeavesNothingOfAll(t *testing.T) {
 			Files:    map[string][]byte{"bundles/y.jar": []byte("none")},
 			Sections: map[string]map[string]string{"bundles/y.jar": {"Bundle-SymbolicName": "y", "Bundle-Version": "1.0.0"}},
 		}.Bytes()}, "Unable to install module. Cause: "},
-		"for another Java": {[][]byte{jar("a", "1"), packtest.Bundle{Files: map[string][]byte{"A.class": packtest.Class(21)}}.Bytes()},
-			"Unable to install module. Cause: x/1.0.0: its classes need Java 21, and this device has Java 17 (ignoreChecks=true takes it all the same)"},
+		"for another Java": {
+			[][]byte{jar("a", "1"), packtest.Bundle{Files: map[string][]byte{"A.class": packtest.Class(21)}}.Bytes()},
+			"Unable to install module. Cause: x/1.0.0: its classes need Java 21, and this device has Java 17 (ignoreChecks=true takes it all the same)",
+		},
 		"for another machine": {[][]byte{jar("a", "1"), jar("b", "1", "Bundle-NativeCode", "a.dll;osname=Windows")}, "Bundle-NativeCode"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -364,7 +366,7 @@ func TestAnInstallGoesOnWhenItsClientLeaves(t *testing.T) {
 		r.mu.Unlock()
 		close(started)
 		synctest.Wait()
-		require.Equal(t, State(Active), r.state("a/1"))
+		require.Equal(t, Active, r.state("a/1"))
 		r.settled()
 	})
 }

@@ -130,7 +130,7 @@ func TestQuestionsAreAnsweredWhileAFrameworkIsBeingSettled(t *testing.T) {
 		r.w.activators["h"] = func(ctx context.Context) error { <-ctx.Done(); return nil }
 		r.connect()
 		begun := time.Now()
-		require.Equal(t, State(Active), r.state("a/1"))
+		require.Equal(t, Active, r.state("a/1"))
 		require.Equal(t, lookPatience, time.Since(begun), "it waits for all to be there, within reason")
 	})
 }

@@ -320,7 +320,7 @@ func TestWhoComesWhileTheHostStartsWaits(t *testing.T) {
 		r.session0().End()
 		r.w.reboot()
 		time.AfterFunc(9*time.Second, func() { r.Connected(r.w.connect()) })
-		require.Equal(t, State(Active), r.state("a/1"))
+		require.Equal(t, Active, r.state("a/1"))
 		r.session0().End()
 		time.AfterFunc(40*time.Second, func() { r.Connected(r.w.connect()) })
 		r.do("stop", "a")
@@ -347,7 +347,7 @@ func TestAStartThatHangsHoldsUpOthersForAMinute(t *testing.T) {
 			require.Equal(t, startTimeout, time.Since(begun))
 		})
 		synctest.Wait()
-		require.Equal(t, State(Starting), r.state("h/1"), "questions wait for nobody")
+		require.Equal(t, Starting, r.state("h/1"), "questions wait for nobody")
 		require.Zero(t, time.Since(begun))
 		wg.Go(func() {
 			r.do("start", "a")

@@ -54,7 +54,7 @@ func TestASessionThatEndsAtAnyStepEndsInWhatIsRemembered(t *testing.T) {
 							row, _ := r.find(strings.TrimPrefix(a.Location, locationPrefix))
 							_, alone := r.find("p")
 							if row != nil && row.Started && (row.Name != "u" || alone == nil) {
-								require.Equal(t, State(Active), a.State, "%s at %d", a.Location, at)
+								require.Equal(t, Active, a.State, "%s at %d", a.Location, at)
 							}
 						}
 					})
@@ -162,7 +162,7 @@ func TestWhatIsRefusedOfOneBundleHoldsUpNoOther(t *testing.T) {
 				r.connect()
 				require.Positive(t, refused)
 				require.True(t, r.isSettled(r.session))
-				require.Equal(t, State(Active), r.state("c/1"))
+				require.Equal(t, Active, r.state("c/1"))
 				r.install(jar("d", "1"))
 			})
 		})
@@ -180,7 +180,7 @@ func TestWhatTheFrameworkRefusedWhenItCameUpIsGivenAgainForItsReason(t *testing.
 			return nil
 		}
 		r.connect()
-		require.Equal(t, State(Uninstalled), r.state("a/1"))
+		require.Equal(t, Uninstalled, r.state("a/1"))
 		for _, op := range []string{"start", "stop", "refresh", "update"} {
 			err := r.op(t.Context(), op, "a")
 			var no *Refused
@@ -224,7 +224,7 @@ func TestNoStateIsOfASessionThatEnded(t *testing.T) {
 			r.w.activators["a"] = func(context.Context) error { return exception(5, "not any more") }
 			r.Connected(r.w.connect())
 		})
-		require.Equal(t, State(Resolved), r.state("a/1"))
+		require.Equal(t, Resolved, r.state("a/1"))
 	})
 }
 

@@ -14,6 +14,7 @@ import (
 
 	"github.com/containerd/errdefs"
 	"github.com/sirupsen/logrus"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/edged/edged/pkg/bundle"
@@ -106,7 +107,7 @@ func TestRequestsAreTheProtocols(t *testing.T) {
 	done := make(chan []int64, 1)
 	go func() {
 		all, err := s.Closure(ctx, 1)
-		require.NoError(t, err)
+		assert.NoError(t, err)
 		done <- all
 	}()
 	a.answer(a.hear(), "[1,4,2]")
@@ -119,8 +120,8 @@ func TestBytesFollowTheLine(t *testing.T) {
 	done := make(chan bundle.Actual, 1)
 	go func() {
 		b, err := s.Install(t.Context(), "dx:b4/1.0.0", io.MultiReader(strings.NewReader(body), strings.NewReader("more than was said")), int64(len(body)))
-		require.NoError(t, err)
-		require.Equal(t, "0 ACTIVE, 4 INSTALLED", picture(s), "the picture has it before whoever asked goes on")
+		assert.NoError(t, err)
+		assert.Equal(t, "0 ACTIVE, 4 INSTALLED", picture(s), "the picture has it before whoever asked goes on")
 		done <- b
 	}()
 	r := a.hear()
