@@ -276,7 +276,7 @@ func TestAnEndInTheMiddleOfALineIsOne(t *testing.T) {
 
 func TestAFloodOfEventsIsTakenIn(t *testing.T) {
 	a, s := pair(t)
-	for i := range 100 {
+	for i := range 40 {
 		var lines []string
 		for j := range 100 {
 			lines = append(lines, `{"event":"bundle","bundle":`+one(j, []string{"ACTIVE", "RESOLVED"}[i%2])+`}`)
