@@ -76,7 +76,7 @@ func explain(err error) string {
 	var no *client.Error
 	if errors.As(err, &no) && errdefs.IsPermissionDenied(no) {
 		return err.Error() + ": edged refused this caller; its audit log says why. Modules are made, changed and removed by the module edgeAgent alone; deployments are given to it, and images pulled and removed, by root and group edged; " +
-			"packages are for whom the configuration grants view_cluster_modules and update_cluster; " +
+			"packages are for whom the configuration grants view_cluster_modules and update_cluster, bundles for whom it grants adminTemplates; " +
 			"everything else may be asked by root and members of the group edged, from a process of the host itself and not of another container"
 	}
 	text := err.Error()

@@ -20,6 +20,7 @@ import (
 const (
 	operationTimeout = 10 * time.Minute // of what a request began, waiting for its turn included
 	bytesTimeout     = 5 * time.Minute  // of an install, an update
+	undoTimeout      = time.Minute      // of writing that an install is not to be
 	pingTimeout      = 5 * time.Second
 	noteTimeout      = 30 * time.Second // of what the framework only notes
 	wiringTimeout    = 2 * time.Minute  // of a refresh, which stops and starts bundles
@@ -29,6 +30,8 @@ const (
 	lookPatience = 10 * time.Second
 	// idleTime is how long the framework runs on without a bundle.
 	idleTime = 20 * time.Second
+	// settleRetry is between two tries to bring a framework that runs to what is remembered.
+	settleRetry = 30 * time.Second
 )
 
 // Config is what Bundles need.
@@ -36,10 +39,6 @@ type Config struct {
 	Content *content.Store
 	Store   Store
 	Host    Host
-	// Node is the name of this device in answers that are of all nodes, and Groups are those
-	// it belongs to.
-	Node   string
-	Groups []string
 	// MaxSize of a bundle, and FreeFloor, the free disk space that one must leave; in bytes.
 	MaxSize, FreeFloor int64
 	// StartTimeout is how long the start, or the stop, of one bundle is waited for; a minute

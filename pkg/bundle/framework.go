@@ -71,8 +71,6 @@ type Framework interface {
 	// Refresh makes bundles anew of what there is; without ids all that were updated or
 	// removed, with those that use them.
 	Refresh(ctx context.Context, ids ...int64) error
-	// Resolve says whether all of them could be.
-	Resolve(ctx context.Context, ids ...int64) (bool, error)
 	// Closure is the bundles themselves and those that use them, however far.
 	Closure(ctx context.Context, ids ...int64) ([]int64, error)
 	// Users are the bundles that use one.

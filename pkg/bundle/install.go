@@ -28,7 +28,7 @@ type Options struct {
 func (u *Upload) Install(ctx context.Context, opt Options) ([]Key, error) {
 	b := u.b
 	own := *u
-	u.parts = nil // the work's now
+	u.parts, u.release = nil, func() {} // the work's now, which goes on when the client leaves
 	var keys []Key
 	err := b.work.Await(ctx, operationTimeout, func(ctx context.Context) error {
 		defer own.release()
@@ -75,10 +75,14 @@ func (b *Bundles) install(ctx context.Context, all []*prepared, opt Options) ([]
 	if err != nil {
 		return nil, err
 	}
-	if !opt.IgnoreChecks {
-		if err := check(all, running); err != nil {
-			return nil, err
+	checkFor := func(s *session) error {
+		if opt.IgnoreChecks {
+			return nil
 		}
+		return check(all, s)
+	}
+	if err := checkFor(running); err != nil {
+		return nil, err
 	}
 	olds, rows, err := b.place(all)
 	if err != nil {
@@ -88,7 +92,7 @@ func (b *Bundles) install(ctx context.Context, all []*prepared, opt Options) ([]
 		return nil, err
 	}
 	// gofail: var bundleInstallAfterRows struct{}
-	if err := b.load(ctx, rows, olds); err != nil {
+	if err := b.load(ctx, rows, olds, checkFor); err != nil {
 		b.undo(ctx, rows, olds)
 		return nil, failed("installing", "", err)
 	}
@@ -171,11 +175,14 @@ func (b *Bundles) commit(ctx context.Context, all []*prepared, rows []*Record) e
 }
 
 // load gives the framework, if there is one, bundles that are in the store.
-func (b *Bundles) load(ctx context.Context, rows, olds []*Record) error {
+func (b *Bundles) load(ctx context.Context, rows, olds []*Record, check func(*session) error) error {
 	// On a device that had no bundles it is to come up now, and then has them.
 	s, err := b.framework(ctx)
 	if s == nil || err != nil {
 		return err
+	}
+	if err := check(s); err != nil {
+		return err // of its Java nobody knew before
 	}
 	for i, r := range rows {
 		if olds[i] == nil {
@@ -192,10 +199,9 @@ func (b *Bundles) load(ctx context.Context, rows, olds []*Record) error {
 	return b.startPending(ctx, s)
 }
 
-// undo takes back what was done for an install that is not to be.
+// undo takes back what was done for an install that is not to be. The framework is brought
+// back when there is time; else Run does it, or the next start.
 func (b *Bundles) undo(ctx context.Context, rows, olds []*Record) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), operationTimeout)
-	defer cancel()
 	var put []*Record
 	var remove []Key
 	for i, r := range rows {
@@ -205,33 +211,37 @@ func (b *Bundles) undo(ctx context.Context, rows, olds []*Record) {
 			remove = append(remove, r.Key)
 		}
 	}
-	err := b.save(ctx, put, remove...)
+	saving, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTimeout)
+	defer cancel()
+	err := b.save(saving, put, remove...)
 	if err == nil {
-		err = b.Content.Drop(ctx, digests(rows)...)
+		err = b.Content.Drop(saving, digests(rows)...)
 	}
 	b.mu.Lock()
 	s := b.session
 	b.mu.Unlock()
 	if s != nil && err == nil {
 		for i, r := range rows {
-			a, ok := s.Picture().ByLocation[r.Location()]
-			switch {
-			case !ok:
-			case olds[i] == nil:
-				err = errors.Join(err, b.uninstall(ctx, s, a.ID))
-			case a.Digest != olds[i].Digest.String():
-				err = errors.Join(err, b.renew(ctx, s, olds[i]))
-			}
+			err = errors.Join(err, b.takeBack(ctx, s, r, olds[i]))
 		}
 		err = errors.Join(err, refresh(ctx, s), b.startPending(ctx, s))
 	}
 	if err != nil {
-		b.Log.WithError(err).Warn("cannot undo an install of bundles; the framework is brought to what is remembered when it comes up again")
-		if s != nil {
-			b.mu.Lock()
-			s.settled = false
-			b.woken()
-			b.mu.Unlock()
-		}
+		b.Log.WithError(err).Warn("cannot undo an install of bundles; the framework is brought to what is remembered later")
+		b.unsettle(s)
 	}
+}
+
+// takeBack makes the framework have what it had of a bundle: old, or nothing.
+func (b *Bundles) takeBack(ctx context.Context, s *session, r, old *Record) error {
+	a, ok := s.Picture().ByLocation[r.Location()]
+	switch {
+	case !ok:
+		return nil
+	case old == nil:
+		return b.uninstall(ctx, s, a.ID)
+	case a.Digest != old.Digest.String():
+		return b.renew(ctx, s, old)
+	}
+	return nil
 }

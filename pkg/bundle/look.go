@@ -3,6 +3,7 @@ package bundle
 import (
 	"context"
 	"fmt"
+	"maps"
 	"time"
 
 	"github.com/containerd/errdefs"
@@ -93,6 +94,9 @@ func (b *Bundles) tell(ctx context.Context, found []*Record, text func(i int) st
 	if err != nil {
 		return nil, err
 	}
+	if s != nil {
+		b.noteResolved(s)
+	}
 	all := make([]Named, len(found))
 	for i, r := range found {
 		all[i] = Named{text(i), b.info(s, r)}
@@ -154,6 +158,17 @@ func (b *Bundles) look(ctx context.Context) (*session, error) {
 	}
 }
 
+// noteResolved forgets that bundles were given other bytes which are resolved since.
+func (b *Bundles) noteResolved(s *session) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if len(s.updated) == 0 {
+		return
+	}
+	now := s.Picture()
+	maps.DeleteFunc(s.updated, func(location string, _ bool) bool { return now.ByLocation[location].State != Installed })
+}
+
 func (b *Bundles) info(s *session, r *Record) Info {
 	i := Info{Kind: r.Kind, State: Installed}
 	updated := false
@@ -163,9 +178,7 @@ func (b *Bundles) info(s *session, r *Record) Info {
 			i.State = a.State
 		}
 		b.mu.Lock()
-		if updated = s.updated[r.Location()]; updated && i.State != Installed {
-			delete(s.updated, r.Location())
-		}
+		updated = s.updated[r.Location()]
 		b.mu.Unlock()
 	}
 	if r.Kind == Module {

@@ -58,23 +58,34 @@ func (b *Bundles) startAll(ctx context.Context, wanted []*Record) error {
 		return err
 	}
 	if s == nil {
-		return errNoHost
+		return b.after(ctx, errNoHost)
 	}
 	// gofail: var bundleStartAfterWish struct{}
-	var first error
+	var tried []*Record
+	failures := map[*Record]error{}
 	for _, r := range wanted {
 		err := b.startOne(ctx, s, r)
-		if err != nil && s.ended() {
+		switch {
+		case err == nil:
+			// It may be what those before it miss, so they are tried again.
+			tried = slices.DeleteFunc(tried, func(t *Record) bool { return failures[t] != nil })
+		case s.ended() || ctx.Err() != nil:
 			return err
+		default:
+			failures[r] = failed("starting", r.Key.String(), err)
 		}
-		if err != nil && first == nil {
-			first = failed("starting", r.Key.String(), err)
-		}
+		tried = append(tried, r)
 	}
-	if err := b.startPending(ctx, s, wanted...); err != nil {
+	if err := b.startPending(ctx, s, tried...); err != nil {
 		return err
 	}
-	return b.after(ctx, first)
+	for _, r := range wanted {
+		again := !slices.Contains(tried, r)
+		if failures[r] != nil && (!again || !s.Picture().ByLocation[r.Location()].State.runs()) {
+			return b.after(ctx, failures[r])
+		}
+	}
+	return b.after(ctx, nil)
 }
 
 // wish writes that bundles are to be started, and other versions of them are not. Fragments
@@ -160,6 +171,12 @@ func (b *Bundles) actual(ctx context.Context, s *session, r *Record) (Actual, er
 
 // after is what every change ends with: what is so now is stored, to be restored.
 func (b *Bundles) after(ctx context.Context, err error) error {
+	b.mu.Lock()
+	s := b.session
+	b.mu.Unlock()
+	if s != nil {
+		b.noteResolved(s)
+	}
 	if stored := b.storeStates(ctx); stored != nil && err == nil {
 		b.Log.WithError(stored).Warn("cannot store the states of bundles")
 	}
@@ -222,6 +239,7 @@ func (b *Bundles) Uninstall(ctx context.Context, key string) (Key, error) {
 		}
 		// gofail: var bundleUninstallBeforeRow struct{}
 		if err := b.save(ctx, nil, r.Key); err != nil {
+			b.unsettle(s) // it is remembered, so the framework gets it again
 			return err
 		}
 		if err := b.Content.Drop(ctx, r.Digest); err != nil {

@@ -86,21 +86,22 @@ func (u *Upload) Add(ctx context.Context, r io.Reader) error {
 	if len(u.parts) == maxParts {
 		return fmt.Errorf("the request has more than %d bundles: %w", maxParts, errdefs.ErrInvalidArgument)
 	}
+	var counted int64
 	staged, err := u.b.stage(ctx, r, func(n int64) error {
-		if u.taken+n > u.b.MaxSize {
+		if u.taken+n-counted > u.b.MaxSize {
 			return u.b.tooLarge()
 		}
+		// What is written is in what the disk says, so it is promised no more.
+		kept := min(n-counted, u.promised)
+		u.promised -= kept
+		u.b.Content.Promise(-kept)
+		u.taken, counted = u.taken+n-counted, n
 		return nil
 	})
 	if err != nil {
 		return err
 	}
 	u.parts = append(u.parts, staged)
-	u.taken += staged.Size()
-	// What is written is in what the disk says, so it is promised no more.
-	kept := min(staged.Size(), u.promised)
-	u.promised -= kept
-	u.b.Content.Promise(-kept)
 	return nil
 }
 

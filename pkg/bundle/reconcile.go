@@ -26,7 +26,7 @@ func (b *Bundles) settle(ctx context.Context, s *session) error {
 	}
 	// gofail: var bundleSettleInstalled struct{}
 	if changed {
-		if err := refresh(ctx, s); err != nil {
+		if err := b.refreshAll(ctx, s); err != nil {
 			return err
 		}
 	}
@@ -76,8 +76,19 @@ func (b *Bundles) removeForeign(ctx context.Context, s *session) error {
 		}
 	}
 	if removed {
-		return refresh(ctx, s)
+		return b.refreshAll(ctx, s)
 	}
+	return nil
+}
+
+// refreshAll makes anew what needs it. What the framework refuses there keeps it from nothing
+// else.
+func (b *Bundles) refreshAll(ctx context.Context, s *session) error {
+	err := refresh(ctx, s)
+	if err == nil || s.ended() || ctx.Err() != nil {
+		return err
+	}
+	b.Log.WithError(err).Warn("cannot make bundles anew of what there is")
 	return nil
 }
 

@@ -45,11 +45,16 @@ func (b *Bundles) Run(ctx context.Context) {
 			b.forget(s)
 			continue
 		}
+		var again <-chan time.Time
 		if s != nil && !b.isSettled(s) {
 			b.settleInTurn(ctx, s)
+			if !b.isSettled(s) {
+				again = time.After(settleRetry)
+			}
 		}
 		select {
 		case <-wake:
+		case <-again:
 		case <-ended:
 		case <-idle.C:
 			rests = b.restInTurn(ctx)
@@ -87,7 +92,7 @@ func (b *Bundles) settleInTurn(ctx context.Context, s *session) {
 	}
 	defer b.giveBack()
 	if err := b.settle(ctx, s); err != nil && ctx.Err() == nil {
-		b.Log.WithError(err).Warn("cannot bring the OSGi framework to what is remembered; trying again when it has come up")
+		b.Log.WithError(err).Warn("cannot bring the OSGi framework to what is remembered; trying again")
 	}
 }
 
@@ -95,6 +100,18 @@ func (b *Bundles) isSettled(s *session) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return s.settled
+}
+
+// unsettle is for a framework that is not as it is remembered: Run brings it there. Without
+// one it does nothing.
+func (b *Bundles) unsettle(s *session) {
+	if s == nil {
+		return
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	s.settled = false
+	b.woken()
 }
 
 // forget is for a framework that ended: nothing is known of states until the next.

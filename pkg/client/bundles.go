@@ -75,6 +75,7 @@ func (c *Client) InstallBundles(ctx context.Context, files []BundleFile, start, 
 	if err != nil {
 		return nil, err
 	}
+	req.Header.Set("Expect", "100-continue") // a refusal is read, and nothing is sent in vain
 	resp, err := c.http.Do(req)
 	if err != nil {
 		return nil, c.broken(err)

@@ -56,6 +56,7 @@ var classes = []struct {
 	{errdefs.IsAlreadyExists, errdefs.ErrAlreadyExists, http.StatusConflict},
 	{errdefs.IsConflict, errdefs.ErrConflict, http.StatusConflict},
 	{errdefs.IsFailedPrecondition, errdefs.ErrFailedPrecondition, http.StatusConflict},
+	{errdefs.IsOutOfRange, errdefs.ErrOutOfRange, http.StatusRequestEntityTooLarge},
 	{errdefs.IsResourceExhausted, errdefs.ErrResourceExhausted, http.StatusInsufficientStorage},
 	{errdefs.IsDeadlineExceeded, context.DeadlineExceeded, http.StatusServiceUnavailable},
 	{errdefs.IsCanceled, context.Canceled, http.StatusServiceUnavailable},

@@ -9,6 +9,7 @@ import (
 	"mime/multipart"
 	"net/http"
 	"os"
+	"strings"
 )
 
 // readAhead is how much of a body is read from the socket at once. The standard library's
@@ -34,7 +35,9 @@ func (e *BodyError) Error() string { return e.text }
 // TooSlow, *BodyError, and each's own.
 func (req *Request) Parts(boundary string, limit int64, each func(name string, r io.Reader) error) error {
 	body := bufio.NewReaderSize(req.Stream(limit), readAhead)
-	if err := parts(multipart.NewReader(body, boundary), each); err != nil {
+	// The standard library takes a body that ends before its last boundary for a whole one.
+	whole := io.MultiReader(body, strings.NewReader("\r\n"), tooEarly{})
+	if err := parts(multipart.NewReader(whole, boundary), each); err != nil {
 		return err
 	}
 	// What a client sends behind the last part is nothing; it is read so that the
@@ -64,6 +67,11 @@ func parts(all *multipart.Reader, each func(name string, r io.Reader) error) err
 		}
 	}
 }
+
+// tooEarly is what is behind a body that should have ended.
+type tooEarly struct{}
+
+func (tooEarly) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }
 
 // remembering tells the client's faults from those of whoever takes the part.
 type remembering struct {

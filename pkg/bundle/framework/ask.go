@@ -22,24 +22,23 @@ func (s *Session) ask(ctx context.Context, r request, bytes io.Reader, into any)
 	case <-ctx.Done():
 		return late(ctx, r.Op)
 	}
-	s.mu.Lock()
-	if s.cause != nil {
-		s.mu.Unlock()
-		return s.cause
+	// A request behind the bytes of another waits for their end, and no longer than it may.
+	select {
+	case s.writing <- struct{}{}:
+	case <-ctx.Done():
+		return late(ctx, r.Op)
 	}
-	s.next++
-	r.ID = s.next
-	c := make(chan line, 1)
-	s.waiting[r.ID] = c
-	s.mu.Unlock()
-	if err := s.send(r, bytes); err != nil {
-		s.forget(r.ID)
-		// Half of a request was sent, and nobody knows which: another connection begins anew.
-		s.close(err)
-		return fmt.Errorf("cannot ask the OSGi framework: %w: %w", err, errdefs.ErrUnavailable)
+	if ctx.Err() != nil {
+		<-s.writing
+		return late(ctx, r.Op) // nothing is begun that nobody waits for
+	}
+	id, answer, err := s.post(r, bytes)
+	<-s.writing
+	if err != nil {
+		return err
 	}
 	select {
-	case l, ok := <-c:
+	case l, ok := <-answer:
 		switch {
 		case !ok:
 			s.mu.Lock()
@@ -55,9 +54,30 @@ func (s *Session) ask(ctx context.Context, r request, bytes io.Reader, into any)
 		}
 		return nil
 	case <-ctx.Done():
-		s.forget(r.ID)
+		s.forget(id)
 		return late(ctx, r.Op)
 	}
+}
+
+// post sends a request with a number of its own, and returns where its answer comes.
+func (s *Session) post(r request, bytes io.Reader) (uint64, <-chan line, error) {
+	s.mu.Lock()
+	if s.cause != nil {
+		s.mu.Unlock()
+		return 0, nil, s.cause
+	}
+	s.next++
+	r.ID = s.next
+	c := make(chan line, 1)
+	s.waiting[r.ID] = c
+	s.mu.Unlock()
+	if err := s.send(r, bytes); err != nil {
+		s.forget(r.ID)
+		// Half of a request was sent, and nobody knows which: another connection begins anew.
+		s.close(err)
+		return 0, nil, fmt.Errorf("cannot ask the OSGi framework: %w: %w", err, errdefs.ErrUnavailable)
+	}
+	return r.ID, c, nil
 }
 
 // late is of an answer that nobody waits for any longer.
@@ -81,8 +101,6 @@ func (s *Session) send(r request, bytes io.Reader) error {
 	if err != nil {
 		return err
 	}
-	s.writing.Lock()
-	defer s.writing.Unlock()
 	if err := s.write(append(text, '\n')); err != nil || r.Size == nil {
 		return err
 	}
@@ -151,15 +169,6 @@ func (s *Session) SetLevel(ctx context.Context, level int) error {
 // Refresh makes bundles anew.
 func (s *Session) Refresh(ctx context.Context, ids ...int64) error {
 	return s.ask(ctx, request{Op: "refresh", Bundles: ids}, nil, nil)
-}
-
-// Resolve says whether bundles could be resolved.
-func (s *Session) Resolve(ctx context.Context, ids ...int64) (bool, error) {
-	var answer struct {
-		Resolved bool `json:"resolved"`
-	}
-	err := s.ask(ctx, request{Op: "resolve", Bundles: ids}, nil, &answer)
-	return answer.Resolved, err
 }
 
 // Closure is bundles with all that use them.

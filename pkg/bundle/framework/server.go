@@ -14,7 +14,7 @@ import (
 type Server struct {
 	// Admit says whether a connection is the OSGi host's, from what the kernel says of it.
 	Admit func(ctx context.Context, conn net.Conn) error
-	// Connected is given each session.
+	// Connected is given each session, and returns at once.
 	Connected func(s *Session)
 	Log       logrus.FieldLogger
 
@@ -82,18 +82,17 @@ func (s *Server) greet(conn net.Conn) *Session {
 
 // hold gives a session to who uses it, and keeps it until it ends.
 func (s *Server) hold(session *Session) {
-	s.mu.Lock()
-	before := s.newest
-	s.newest = session
-	s.mu.Unlock()
-	if before != nil {
-		before.close(errors.New("the OSGi host has connected anew"))
-	}
 	s.Log.Infof("the OSGi framework runs: %s, %d bundles", session.Describe(), len(session.Picture().All))
 	if session.hello.Recovered != "" {
 		s.Log.Warnf("the OSGi framework could not read what it had, and began anew: %s", cut(session.hello.Recovered))
 	}
-	s.Connected(session)
+	s.mu.Lock()
+	if s.newest != nil {
+		s.newest.close(errors.New("the OSGi host has connected anew"))
+	}
+	s.newest = session
+	s.Connected(session) // in the same order, or one that was closed here would be the last there
+	s.mu.Unlock()
 	select {
 	case <-session.Done():
 		if s.ctx.Err() == nil {

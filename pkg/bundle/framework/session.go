@@ -41,7 +41,7 @@ type Session struct {
 	log   logrus.FieldLogger
 	slots chan struct{}
 
-	writing sync.Mutex
+	writing chan struct{} // had by whoever sends a request
 
 	mu      sync.Mutex
 	next    uint64
@@ -57,7 +57,7 @@ var _ bundle.Framework = (*Session)(nil)
 // start takes the agent's hello and asks what bundles there are. The session then reads until
 // run's caller closes it or the connection ends.
 func start(ctx context.Context, conn net.Conn, log logrus.FieldLogger) (*Session, error) {
-	s := &Session{conn: conn, log: log, slots: make(chan struct{}, requestsAtOnce), waiting: map[uint64]chan line{}, done: make(chan struct{})}
+	s := &Session{conn: conn, log: log, slots: make(chan struct{}, requestsAtOnce), writing: make(chan struct{}, 1), waiting: map[uint64]chan line{}, done: make(chan struct{})}
 	s.picture.Store(&bundle.Picture{})
 	in := bufio.NewReaderSize(conn, 64<<10)
 	if err := conn.SetReadDeadline(time.Now().Add(helloTimeout)); err != nil {
@@ -204,6 +204,9 @@ func (s *Session) replace(all []bundle.Actual) error {
 	}
 	p := &bundle.Picture{All: all, ByLocation: make(map[string]bundle.Actual, len(all))}
 	for _, a := range all {
+		if len(a.Location)+len(a.SymbolicName)+len(a.Version)+len(a.Digest)+len(a.State) > maxText {
+			return fmt.Errorf("the OSGi framework has a bundle that says more than %d bytes of itself", maxText)
+		}
 		p.ByLocation[a.Location] = a
 	}
 	s.picture.Store(p)
