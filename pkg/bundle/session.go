@@ -137,10 +137,13 @@ func (b *Bundles) framework(ctx context.Context) (*session, error) {
 			return nil, err
 		}
 		if s != nil {
-			if err := b.settle(ctx, s); err != nil {
+			if err := b.settle(ctx, s); err == nil {
+				return s, nil
+			} else if !s.ended() {
 				return nil, err
 			}
-			return s, nil
+			b.forget(s) // a bundle may end several, until it is held
+			continue
 		}
 		select {
 		case <-wake:
