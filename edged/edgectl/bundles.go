@@ -47,7 +47,9 @@ func (a *app) bundleList() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "list", Aliases: []string{"ls"}, Short: "List the bundles", Args: usage(cobra.NoArgs), ValidArgsFunction: cobra.NoFileCompletions,
 		Long: `List all bundles, in the order in which they came. STATE is the framework's own word; a
-bundle that is wanted and not ACTIVE has a reason, which "edgectl bundle start" tells.
+bundle that is wanted and not ACTIVE has a reason, which "edgectl bundle start" tells. One
+that is "held" ended the framework again and again when it was started, and is left out
+until somebody starts it.
 
 A template is once a bundle, with the fields .Key .Type .State .Wanted .Digest .Size
 .Installed .Updated .Name .Vendor.`,
@@ -94,7 +96,10 @@ func (a *app) bundleTable(all []wire.Bundle) error {
 		if state == "" {
 			state = "?"
 		}
-		if b.Wanted {
+		switch {
+		case b.Held:
+			wanted = "held"
+		case b.Wanted:
 			wanted = "started"
 		}
 		if d, ok := age(b.Updated, a.now()); ok {

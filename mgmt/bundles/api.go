@@ -16,6 +16,7 @@ import (
 // Bundles is what the routes ask of the domain.
 type Bundles interface {
 	List() []*bundle.Record
+	Held(r *bundle.Record) bool
 	Info(ctx context.Context, key string) (bundle.Info, error)
 	Infos(ctx context.Context, keys []string) ([]bundle.Named, error)
 	Select(ctx context.Context, s bundle.Selector) ([]bundle.Named, error)

@@ -74,7 +74,7 @@ func (a *api) list(w http.ResponseWriter, r *httpapi.Request) error {
 	for _, b := range a.Bundles.List() {
 		key := b.Key.String()
 		answer.Bundles = append(answer.Bundles, wire.Bundle{
-			Key: key, Type: string(b.Kind), State: states[key], Wanted: b.Started, Digest: b.Digest.String(), Size: b.Size,
+			Key: key, Type: string(b.Kind), State: states[key], Wanted: b.Started, Held: a.Bundles.Held(b), Digest: b.Digest.String(), Size: b.Size,
 			Installed: b.Installed.Format(time.RFC3339), Updated: b.Updated.Format(time.RFC3339), Name: b.Title, Vendor: b.Vendor,
 		})
 	}

@@ -29,7 +29,9 @@ const (
 	hostPatience = 45 * time.Second
 	lookPatience = 10 * time.Second
 	// idleTime is how long the framework runs on without a bundle.
-	idleTime = 20 * time.Second
+	idleTime = 10 * time.Second
+	// compareEvery is between two comparisons of the framework with what is remembered.
+	compareEvery = 5 * time.Minute
 	// settleRetry is between two tries to bring a framework that runs to what is remembered.
 	settleRetry = 30 * time.Second
 )

@@ -137,7 +137,7 @@ func (b *Bundles) startPending(ctx context.Context, s *session, tried ...*Record
 	for progress := true; progress; {
 		progress = false
 		for _, r := range b.current().all {
-			if !r.Started || r.fragment() || slices.Contains(started, r) || b.held(r) {
+			if !r.Started || r.fragment() || slices.Contains(started, r) || b.Held(r) {
 				continue
 			}
 			a, ok := s.Picture().ByLocation[r.Location()]

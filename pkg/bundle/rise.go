@@ -27,7 +27,7 @@ func (b *Bundles) rise(ctx context.Context, s *session) error {
 			continue
 		}
 		level := bundleLevel
-		if b.held(r) {
+		if b.Held(r) {
 			level = parkedLevel
 		}
 		if a.StartLevel != level {
@@ -66,8 +66,8 @@ func (b *Bundles) blame(s *session) {
 	}
 }
 
-// held says whether a bundle is left out.
-func (b *Bundles) held(r *Record) bool {
+// Held says whether a bundle is left out because frameworks ended while they started it.
+func (b *Bundles) Held(r *Record) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.ends[r.Location()] >= heldAfter

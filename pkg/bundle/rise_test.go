@@ -32,10 +32,10 @@ func TestABundleThatEndsTheFrameworkAgainAndAgainIsHeld(t *testing.T) {
 		r.ends("bad")
 		require.Error(t, r.op(t.Context(), "start", "bad"))
 		for range heldAfter - 1 {
-			require.False(t, r.held(r.current().all[1]))
+			require.False(t, r.Held(r.current().all[1]))
 			r.again()
 		}
-		require.True(t, r.held(r.current().all[1]))
+		require.True(t, r.Held(r.current().all[1]))
 		r.again()
 		require.Equal(t, "bad/1.0.0 INSTALLED*, good/1.0.0 ACTIVE*", r.states(), "it is left out, and the others run")
 		require.True(t, r.current().all[1].Started, "and it is still to be started")

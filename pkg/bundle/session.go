@@ -3,6 +3,7 @@ package bundle
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/containerd/errdefs"
@@ -46,8 +47,9 @@ func (b *Bundles) Run(ctx context.Context) {
 			continue
 		}
 		var again <-chan time.Time
-		if s != nil && !b.isSettled(s) {
+		if s != nil {
 			b.settleInTurn(ctx, s)
+			again = time.After(compareEvery)
 			if !b.isSettled(s) {
 				again = time.After(settleRetry)
 			}
@@ -55,6 +57,7 @@ func (b *Bundles) Run(ctx context.Context) {
 		select {
 		case <-wake:
 		case <-again:
+			b.compare(s)
 		case <-ended:
 		case <-idle.C:
 			rests = b.restInTurn(ctx)
@@ -85,6 +88,9 @@ func (b *Bundles) restInTurn(ctx context.Context) bool {
 
 // settleInTurn is for a framework that came up while nobody waited for it.
 func (b *Bundles) settleInTurn(ctx context.Context, s *session) {
+	if b.isSettled(s) {
+		return
+	}
 	ctx, cancel := context.WithTimeout(ctx, operationTimeout)
 	defer cancel()
 	if b.take(ctx) != nil {
@@ -93,6 +99,38 @@ func (b *Bundles) settleInTurn(ctx context.Context, s *session) {
 	defer b.giveBack()
 	if err := b.settle(ctx, s); err != nil && ctx.Err() == nil {
 		b.Log.WithError(err).Warn("cannot bring the OSGi framework to what is remembered; trying again")
+	}
+}
+
+// compare looks whether a framework still is as it is remembered. An operation that took too
+// long may have come about since, and bundles can change others.
+func (b *Bundles) compare(s *session) {
+	if s.ended() || !b.isSettled(s) {
+		return
+	}
+	select {
+	case b.turn <- struct{}{}:
+		defer b.giveBack()
+	default:
+		return // somebody changes something just now
+	}
+	has := s.Picture()
+	known := map[string]bool{}
+	for _, r := range b.current().all {
+		known[r.Location()] = true
+		a, ok := has.ByLocation[r.Location()]
+		if !ok || a.Digest != "" && a.Digest != r.Digest.String() || a.Persistent && !r.Started {
+			b.Log.WithField("bundle", r.Key).Warn("the OSGi framework has it otherwise than is remembered")
+			b.unsettle(s)
+			return
+		}
+	}
+	for _, a := range has.All {
+		if strings.HasPrefix(a.Location, locationPrefix) && !known[a.Location] {
+			b.Log.WithField("bundle", a.Location).Warn("the OSGi framework has a bundle that is not remembered")
+			b.unsettle(s)
+			return
+		}
 	}
 }
 

@@ -48,6 +48,8 @@ type Session struct {
 	waiting map[uint64]chan line
 	cause   error
 
+	trouble quota // the reader's own
+
 	picture atomic.Pointer[bundle.Picture]
 	done    chan struct{}
 }
@@ -162,7 +164,7 @@ func (s *Session) take(text []byte) error {
 		return s.answer(*l.ID, l)
 	case l.Event == "bundle" && l.Bundle != nil:
 		return s.update(*l.Bundle)
-	case l.Event == "framework" && (l.Type == "ERROR" || l.Type == "WARNING"):
+	case l.Event == "framework" && (l.Type == "ERROR" || l.Type == "WARNING") && s.trouble.allow(time.Now()):
 		log := s.log.WithField("text", cut(l.Text))
 		if l.Bundle != nil {
 			log = log.WithField("bundle", cut(l.Bundle.Location))

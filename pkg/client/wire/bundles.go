@@ -55,6 +55,7 @@ type Bundle struct {
 	Type      string `json:"type"`
 	State     string `json:"state,omitempty"`
 	Wanted    bool   `json:"wanted"`
+	Held      bool   `json:"held,omitempty"` // left out, because frameworks ended while they started it
 	Digest    string `json:"digest"`
 	Size      int64  `json:"size"`
 	Installed string `json:"installed"`
