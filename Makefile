@@ -7,7 +7,7 @@ SHELL := /bin/bash
 # The version is stamped into every program and names the agent's image, so both have to come from here.
 ifndef VERSION
 # Asked once: a file edited while make runs would else give programs and image different versions.
-VERSION := $(or $(patsubst v%,%,$(shell git describe --tags --always --dirty 2>/dev/null)),0.1.0-dev)
+VERSION := $(shell tools/version.sh)
 endif
 export VERSION
 # The machine to build for. Not GOARCH: make would hand it to the tools that have to run here, and they would be built for the other machine.
@@ -41,7 +41,8 @@ BENCHFLAGS ?=
 FUZZTIME ?= 30s
 RUN ?= .
 
-.PHONY: help build programs pkcs11 agent-image build-failpoints containerd-v2 deps deps-test fmt lint test test-system test-clients bench soak check run docs clean
+.PHONY: help build programs pkcs11 agent-image build-failpoints containerd-v2 deps deps-test fmt lint test test-system test-clients bench soak check run docs clean \
+	packages package test-packages reproducible smoke licenses sbom vulncheck release
 
 help: ## list the targets
 	@sed -nE 's/^([a-z0-9-]+):[^#]*## (.*)/\1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 20
@@ -59,9 +60,9 @@ programs:
 pkcs11: ## build bin/edged-pkcs11, which keystores in tokens need
 	@mkdir -p $(BIN)
 ifeq ($(ARCH)$(CC),$(shell env -u GOARCH go env GOARCH)cc)
-	$(subst CGO_ENABLED=0,CGO_ENABLED=1,$(GOBUILD)) -o $(BIN)/edged-pkcs11 ./edged/pkcs11
+	$(subst CGO_ENABLED=0,CGO_ENABLED=1,$(GOBUILD)) -buildmode=pie -o $(BIN)/edged-pkcs11 ./edged/pkcs11
 else ifneq ($(CC),cc)
-	CC=$(CC) $(subst CGO_ENABLED=0,CGO_ENABLED=1,$(GOBUILD)) -o $(BIN)/edged-pkcs11 ./edged/pkcs11
+	CC=$(CC) $(subst CGO_ENABLED=0,CGO_ENABLED=1,$(GOBUILD)) -buildmode=pie -o $(BIN)/edged-pkcs11 ./edged/pkcs11
 else
 	@echo "edged-pkcs11 is not built for $(ARCH): name a compiler for it, make pkcs11 ARCH=$(ARCH) CC=..."
 endif
@@ -92,6 +93,30 @@ docs: ## write man pages and shell completions to build/docs
 
 fmt: ## format the source
 	$(TOOL) gofumpt -w $$(go list -f '{{.Dir}}' ./...)
+
+# ---- packages and releases
+
+PACKAGES := $(BUILD)/packages
+PROGRAMS := $(BUILD)/programs
+PACKAGE_ARCHES ?= amd64 arm64 arm
+
+packages: docs ## deb and rpm for amd64, arm64 and armv7 into build/packages/
+	rm -rf $(PACKAGES)
+	for arch in $(PACKAGE_ARCHES); do $(MAKE) package ARCH=$$arch; done
+
+# For one machine. What only the machine's own compiler makes, and what was put into bin/ for it, goes along where it is there.
+package: $(BUILD)/docs/third-party
+	$(MAKE) programs agent-image BIN=$(PROGRAMS)/$(ARCH)
+	if command -v "$(CC)" >/dev/null && [ "$(ARCH)" = "$$($(HOSTGO) env GOARCH)" ]; then $(MAKE) pkcs11 BIN=$(PROGRAMS)/$(ARCH); fi
+	if [ -e $(BIN)/edged-osgi-host.tar ] && [ "$(ARCH)" = "$$($(HOSTGO) env GOARCH)" ]; then cp $(BIN)/edged-osgi-host.tar $(PROGRAMS)/$(ARCH)/; fi
+	contrib/packages/build.sh $(ARCH) $(PROGRAMS)/$(ARCH) $(PACKAGES)
+
+# The same modules are linked into the programs of every machine.
+$(BUILD)/docs/third-party: go.mod go.sum tools/licenses/main.go
+	$(MAKE) licenses
+
+licenses: build docs ## fail on a dependency that may not be distributed, and gather the texts of all
+	cd tools && $(HOSTGO) run ./licenses -o ../$(BUILD)/docs/third-party $(addprefix ../$(BIN)/,edged edgectl edged-agent edged-logger edged-pkcs11)
 
 lint: ## look for faults without running anything
 	go vet ./...
