@@ -42,7 +42,7 @@ FUZZTIME ?= 30s
 RUN ?= .
 
 .PHONY: help build programs pkcs11 agent-image build-failpoints containerd-v2 deps deps-test fmt lint test test-system test-clients bench soak check run docs clean \
-	packages package test-packages reproducible smoke licenses sbom vulncheck release
+	packages package packages-for-tests test-packages reproducible smoke licenses sbom vulncheck release
 
 help: ## list the targets
 	@sed -nE 's/^([a-z0-9-]+):[^#]*## (.*)/\1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 20
@@ -109,7 +109,16 @@ package: $(BUILD)/docs/third-party
 	$(MAKE) programs agent-image BIN=$(PROGRAMS)/$(ARCH)
 	if command -v "$(CC)" >/dev/null && [ "$(ARCH)" = "$$($(HOSTGO) env GOARCH)" ]; then $(MAKE) pkcs11 BIN=$(PROGRAMS)/$(ARCH); fi
 	if [ -e $(BIN)/edged-osgi-host.tar ] && [ "$(ARCH)" = "$$($(HOSTGO) env GOARCH)" ]; then cp $(BIN)/edged-osgi-host.tar $(PROGRAMS)/$(ARCH)/; fi
-	contrib/packages/build.sh $(ARCH) $(PROGRAMS)/$(ARCH) $(PACKAGES)
+	PKG_COMPRESSION=$(PKG_COMPRESSION) contrib/packages/build.sh $(ARCH) $(PROGRAMS)/$(ARCH) $(PACKAGES)
+
+# The packages that tests install: this source as a version and as one that is lower than any. Compressed in haste.
+PACKAGES_TEST := $(BUILD)/packages-test
+
+packages-for-tests: docs
+	rm -rf $(PACKAGES_TEST)
+	$(MAKE) package PKG_COMPRESSION=gzip PACKAGES=$(PACKAGES_TEST)/new
+	$(MAKE) package PKG_COMPRESSION=gzip PACKAGES=$(PACKAGES_TEST)/old PROGRAMS=$(BUILD)/programs-old VERSION=0.0.1
+	$(TOOL) nfpm package --config tests/systemd/testdata/stub.yaml --packager rpm --target $(PACKAGES_TEST)/stub.rpm
 
 # The same modules are linked into the programs of every machine.
 $(BUILD)/docs/third-party: go.mod go.sum tools/licenses/main.go

@@ -188,11 +188,15 @@ func (d *daemon) makeFolders() error {
 }
 
 func (d *daemon) newNetworks(ctx context.Context) (*network.Manager, error) {
-	c := d.cfg.Network
-	return network.New(ctx, network.Config{
-		Run: d.cfg.Run, Bridge: c.Bridge, Subnet: c.Subnet, Subnet6: c.Subnet6, ConfDir: c.CNIConfDir, BinDirs: c.CNIBinDirs,
-		Store: d.store, HostsFile: func(id string) string { return engine.HostsFile(d.cfg.Home, id) }, Log: d.log,
-	})
+	return network.New(ctx, networkConfig(d.cfg, d.store, d.log))
+}
+
+func networkConfig(cfg *config.Config, s network.Store, log logrus.FieldLogger) network.Config {
+	c := cfg.Network
+	return network.Config{
+		Run: cfg.Run, Bridge: c.Bridge, Subnet: c.Subnet, Subnet6: c.Subnet6, ConfDir: c.CNIConfDir, BinDirs: c.CNIBinDirs,
+		Store: s, HostsFile: func(id string) string { return engine.HostsFile(cfg.Home, id) }, Log: log,
+	}
 }
 
 func (d *daemon) newEngine() (*engine.Engine, error) {

@@ -2,21 +2,16 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
-	"time"
 
 	"github.com/containerd/errdefs"
-	"github.com/sirupsen/logrus"
 
 	"github.com/edged/edged/pkg/audit"
 	"github.com/edged/edged/pkg/config"
-	"github.com/edged/edged/pkg/engine"
 	"github.com/edged/edged/pkg/module"
 	"github.com/edged/edged/pkg/peer"
 	"github.com/edged/edged/pkg/store"
@@ -76,34 +71,6 @@ func forgetAgent(ctx context.Context, cfg *config.Config) error {
 		return err
 	}
 	return module.ForgetAgent(ctx, s)
-}
-
-// endPatience is how long --end-modules lets modules end by themselves, as an update does.
-const endPatience = 10 * time.Second
-
-// endModules is --end-modules, for the removal of the package: modules outlive edged, and
-// nobody would be left to stop them. What should run stays written down, and the next
-// start takes this for a power cut. It fails while edged runs.
-func endModules(ctx context.Context, cfg *config.Config) error {
-	s, err := store.Open(ctx, cfg.Home, nil)
-	if err != nil {
-		return err
-	}
-	defer s.Close()
-	log := logrus.New()
-	log.SetLevel(logrus.WarnLevel)
-	e, err := engine.New(engine.Config{
-		Address: cfg.Containerd.Address, Namespace: cfg.Containerd.Namespace, Snapshotter: cfg.Containerd.Snapshotter,
-		Home: cfg.Home, Run: cfg.Run, Log: log,
-	})
-	if err != nil {
-		return err
-	}
-	defer e.Close()
-	if err := os.Remove(bootFile(cfg)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("cannot forget boot: %w", err)
-	}
-	return e.EndAll(ctx, endPatience)
 }
 
 // auditRecovery writes an offline recovery down as what it is, a change of the agent.
