@@ -127,6 +127,29 @@ $(BUILD)/docs/third-party: go.mod go.sum tools/licenses/main.go
 licenses: build docs ## fail on a dependency that may not be distributed, and gather the texts of all
 	cd tools && $(HOSTGO) run ./licenses -o ../$(BUILD)/docs/third-party $(addprefix ../$(BIN)/,edged edgectl edged-agent edged-logger edged-pkcs11)
 
+reproducible: ## build the packages of this machine once more, elsewhere, and compare every byte
+	contrib/packages/reproducible.sh $(PACKAGES) $(ARCH)
+
+smoke: ## run the programs of all packages, under emulation where they are another machine's
+	contrib/packages/smoke.sh $(PACKAGES) amd64 arm64 armhf
+
+sbom: ## what is linked into each program, as CycloneDX, into build/sbom/
+	contrib/packages/sbom.sh $(PROGRAMS)/$(ARCH) $(BUILD)/sbom
+
+# VULNDB names another database than Go's own: a URL or the folder of a copy.
+vulncheck: ## look for known vulnerabilities in what edged calls
+	contrib/packages/vulncheck.sh $(VULNDB)
+
+# KEY is the releaser's minisign key. Only what has a tag is released.
+release: ## make all that a release is made of in build/release/, with its checksums signed with KEY=FILE
+	contrib/packages/release.sh check "$(KEY)"
+	$(MAKE) packages reproducible smoke sbom
+	contrib/packages/release.sh sign "$(KEY)"
+
+test-packages: packages packages-for-tests reproducible smoke ## everything about packages: lint, a second build, emulation, and their lives in Debian 12 and 13 and with dnf, as root
+	contrib/packages/lint.sh $(PACKAGES)
+	go test -tags packages -count=1 -timeout 15m -v -run TestPackages ./tests/systemd/
+
 lint: ## look for faults without running anything
 	go vet ./...
 	$(TOOL) golangci-lint run
@@ -136,7 +159,8 @@ lint: ## look for faults without running anything
 test: ## unit tests, with the race detector
 	go test -race $(UNIT)
 
-test-system: build build-failpoints $(SYSTEM_DEPS) ## whole-system tests on a real containerd and systemd, as root
+# The packages are made for the test that installs them, and not for every other that is run alone.
+test-system: build build-failpoints $(SYSTEM_DEPS) $(if $(filter .,$(RUN))$(findstring Packages,$(RUN)),packages-for-tests) ## whole-system tests on a real containerd and systemd, as root
 	PATH="$(SYSTEM_PATH)" go test -count=1 -p 1 -timeout 15m -run '$(RUN)' ./tests/...
 
 # Not in check: it fetches an SDK that is not edged's. The version is pinned so that a failure is edged's doing.
