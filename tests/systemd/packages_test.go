@@ -63,7 +63,9 @@ func packaged(t *testing.T, kind, suffix string) *nspawn.Machine {
 	return m
 }
 
-func packageFile(version, suffix string) string { return "/srv/packages/" + version + "/edged." + suffix }
+func packageFile(version, suffix string) string {
+	return "/srv/packages/" + version + "/edged." + suffix
+}
 
 // must runs a command in the machine, ends the test when it fails, and returns what it printed.
 func must(t *testing.T, m *nspawn.Machine, args ...string) string {
@@ -153,8 +155,9 @@ func firstCallWakesAtOnce(t *testing.T, m *nspawn.Machine) {
 }
 
 func agentOfThePackageStarts(t *testing.T, m *nspawn.Machine) {
+	m.Systemctl("stop", "edged.service") // or it reads an archive that is half there
 	must(t, m, "install", "-D", "-m", "0644", "-t", "/var/lib/edged/images", "/srv/probe.tar")
-	m.Systemctl("restart", "edged.service")
+	m.Systemctl("start", "edged.service")
 	m.Write("/srv/deployment.json", manifest(t, modules{probeModule: probeSpec()}), 0o644)
 	require.Regexp(t, ` is applied$`, requireEdgectl(t, m, "root", "apply", "--yes", "-f", "/srv/deployment.json"))
 	requireOneProbe(t, m)
