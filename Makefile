@@ -143,10 +143,14 @@ vulncheck: ## look for known vulnerabilities in what edged calls
 # KEY is the releaser's minisign key. Only what has a tag is released.
 release: ## make all that a release is made of in build/release/, with its checksums signed with KEY=FILE
 	contrib/packages/release.sh check "$(KEY)"
+	contrib/setup/deps.sh packages
 	$(MAKE) packages reproducible smoke sbom
 	contrib/packages/release.sh sign "$(KEY)"
 
-test-packages: packages packages-for-tests reproducible smoke ## everything about packages: lint, a second build, emulation, and their lives in Debian 12 and 13 and with dnf, as root
+# Its systemd tests need root; the roots of Debian 12 and 13 and of dnf are made once, in /var/cache/edged-test.
+test-packages: ## everything about packages: lint, a second build, emulation, and their lives in Debian 12 and 13 and with dnf, as root
+	contrib/setup/deps.sh packages
+	$(MAKE) packages packages-for-tests reproducible smoke
 	contrib/packages/lint.sh $(PACKAGES)
 	go test -tags packages -count=1 -timeout 15m -v -run TestPackages ./tests/systemd/
 
