@@ -104,6 +104,8 @@ packages: docs ## deb and rpm for amd64, arm64 and armv7 into build/packages/
 	rm -rf $(PACKAGES)
 	for arch in $(PACKAGE_ARCHES); do $(MAKE) package ARCH=$$arch; done
 
+# The commit's time is that of all that goes into a package, the agent's image too.
+package: export SOURCE_DATE_EPOCH := $(or $(SOURCE_DATE_EPOCH),$(shell git log -1 --format=%ct 2>/dev/null),0)
 # For one machine. What only the machine's own compiler makes, and what was put into bin/ for it, goes along where it is there.
 package: $(BUILD)/docs/third-party
 	$(MAKE) programs agent-image BIN=$(PROGRAMS)/$(ARCH)
