@@ -8,8 +8,8 @@ programs=$1 folder=$2
 time=$(date -u -d "@$(git log -1 --format=%ct)" +%Y-%m-%dT%H:%M:%SZ)
 mkdir -p "$folder"
 for program in edged edgectl edged-agent edged-logger edged-pkcs11; do
-	if [ ! -e "$programs/$program" ]; then
-		continue # edged-pkcs11, where no compiler for it was
+	if [ $program = edged-pkcs11 ] && [ ! -e "$programs/$program" ]; then
+		continue # where no compiler for it was
 	fi
 	go tool -modfile=tools/go.mod cyclonedx-gomod bin -json -noserial -std -version "$VERSION" -output "$folder/part" "$programs/$program" 2>"$folder/log" || {
 		cat "$folder/log" >&2
