@@ -7,7 +7,7 @@ SHELL := /bin/bash
 # The version is stamped into every program and names the agent's image, so both have to come from here.
 ifndef VERSION
 # Asked once: a file edited while make runs would else give programs and image different versions.
-VERSION := $(or $(patsubst v%,%,$(shell git describe --tags --always --dirty 2>/dev/null)),0.1.0-dev)
+VERSION := $(shell tools/version.sh)
 endif
 export VERSION
 # The machine to build for. Not GOARCH: make would hand it to the tools that have to run here, and they would be built for the other machine.
@@ -41,7 +41,8 @@ BENCHFLAGS ?=
 FUZZTIME ?= 30s
 RUN ?= .
 
-.PHONY: help build programs pkcs11 agent-image osgi-host build-failpoints containerd-v2 deps deps-test fmt lint test test-system test-clients bench soak check run docs clean
+.PHONY: help build programs pkcs11 agent-image osgi-host build-failpoints containerd-v2 deps deps-test fmt lint test test-system test-clients bench soak check run docs clean \
+	packages package packages-for-tests test-packages reproducible smoke licenses sbom vulncheck release
 
 help: ## list the targets
 	@sed -nE 's/^([a-z0-9-]+):[^#]*## (.*)/\1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 20
@@ -59,9 +60,9 @@ programs:
 pkcs11: ## build bin/edged-pkcs11, which keystores in tokens need
 	@mkdir -p $(BIN)
 ifeq ($(ARCH)$(CC),$(shell env -u GOARCH go env GOARCH)cc)
-	$(subst CGO_ENABLED=0,CGO_ENABLED=1,$(GOBUILD)) -o $(BIN)/edged-pkcs11 ./edged/pkcs11
+	$(subst CGO_ENABLED=0,CGO_ENABLED=1,$(GOBUILD)) -buildmode=pie -o $(BIN)/edged-pkcs11 ./edged/pkcs11
 else ifneq ($(CC),cc)
-	CC=$(CC) $(subst CGO_ENABLED=0,CGO_ENABLED=1,$(GOBUILD)) -o $(BIN)/edged-pkcs11 ./edged/pkcs11
+	CC=$(CC) $(subst CGO_ENABLED=0,CGO_ENABLED=1,$(GOBUILD)) -buildmode=pie -o $(BIN)/edged-pkcs11 ./edged/pkcs11
 else
 	@echo "edged-pkcs11 is not built for $(ARCH): name a compiler for it, make pkcs11 ARCH=$(ARCH) CC=..."
 endif
@@ -103,6 +104,68 @@ docs: ## write man pages and shell completions to build/docs
 fmt: ## format the source
 	$(TOOL) gofumpt -w $$(go list -f '{{.Dir}}' ./...)
 
+# ---- packages and releases
+
+PACKAGES := $(BUILD)/packages
+PROGRAMS := $(BUILD)/programs
+PACKAGE_ARCHES ?= amd64 arm64 arm
+
+packages: docs ## deb and rpm for amd64, arm64 and armv7 into build/packages/
+	rm -rf $(PACKAGES)
+	for arch in $(PACKAGE_ARCHES); do $(MAKE) package ARCH=$$arch; done
+
+# The commit's time is that of all that goes into a package, the agent's image too.
+package: export SOURCE_DATE_EPOCH := $(or $(SOURCE_DATE_EPOCH),$(shell git log -1 --format=%ct 2>/dev/null),0)
+# For one machine. What only the machine's own compiler makes, and what was put into bin/ for it, goes along where it is there.
+package: $(BUILD)/docs/third-party
+	$(MAKE) programs agent-image BIN=$(PROGRAMS)/$(ARCH)
+	if command -v "$(CC)" >/dev/null && [ "$(ARCH)" = "$$($(HOSTGO) env GOARCH)" ]; then $(MAKE) pkcs11 BIN=$(PROGRAMS)/$(ARCH); fi
+	if [ -e $(BIN)/edged-osgi-host.tar ] && [ "$(ARCH)" = "$$($(HOSTGO) env GOARCH)" ]; then cp $(BIN)/edged-osgi-host.tar $(PROGRAMS)/$(ARCH)/; fi
+	PKG_COMPRESSION=$(PKG_COMPRESSION) contrib/packages/build.sh $(ARCH) $(PROGRAMS)/$(ARCH) $(PACKAGES)
+
+# The packages that tests install: this source as a version and as one that is lower than any. Compressed in haste.
+PACKAGES_TEST := $(BUILD)/packages-test
+
+packages-for-tests: docs
+	rm -rf $(PACKAGES_TEST)
+	$(MAKE) package PKG_COMPRESSION=gzip PACKAGES=$(PACKAGES_TEST)/new
+	$(MAKE) package PKG_COMPRESSION=gzip PACKAGES=$(PACKAGES_TEST)/old PROGRAMS=$(BUILD)/programs-old VERSION=0.0.1
+	$(TOOL) nfpm package --config tests/systemd/testdata/stub.yaml --packager rpm --target $(PACKAGES_TEST)/stub.rpm
+
+# The same modules are linked into the programs of every machine.
+$(BUILD)/docs/third-party: go.mod go.sum tools/licenses/main.go
+	$(MAKE) licenses
+
+licenses: build docs ## fail on a dependency that may not be distributed, and gather the texts of all
+	cd tools && $(HOSTGO) run ./licenses -o ../$(BUILD)/docs/third-party $(addprefix ../$(BIN)/,edged edgectl edged-agent edged-logger edged-pkcs11)
+
+reproducible: ## build the packages of this machine once more, elsewhere, and compare every byte
+	contrib/packages/reproducible.sh $(PACKAGES) $(ARCH)
+
+smoke: ## run the programs of all packages, under emulation where they are another machine's
+	contrib/packages/smoke.sh $(PACKAGES) amd64 arm64 armhf
+
+sbom: ## what is linked into each program, as CycloneDX, into build/sbom/
+	contrib/packages/sbom.sh $(PROGRAMS)/$(ARCH) $(BUILD)/sbom
+
+# VULNDB names another database than Go's own: a URL or the folder of a copy.
+vulncheck: ## look for known vulnerabilities in what edged calls
+	contrib/packages/vulncheck.sh $(VULNDB)
+
+# KEY is the releaser's minisign key. Only what has a tag is released.
+release: ## make all that a release is made of in build/release/, with its checksums signed with KEY=FILE
+	contrib/packages/release.sh check "$(KEY)"
+	contrib/setup/deps.sh packages
+	$(MAKE) packages reproducible smoke sbom
+	contrib/packages/release.sh sign "$(KEY)"
+
+# Its systemd tests need root; the roots of Debian 12 and 13 and of dnf are made once, in /var/cache/edged-test.
+test-packages: ## everything about packages: lint, a second build, emulation, and their lives in Debian 12 and 13 and with dnf, as root
+	contrib/setup/deps.sh packages
+	$(MAKE) packages packages-for-tests reproducible smoke
+	contrib/packages/lint.sh $(PACKAGES)
+	go test -tags packages -count=1 -timeout 15m -v -run TestPackages ./tests/systemd/
+
 lint: ## look for faults without running anything
 	go vet ./...
 	$(TOOL) golangci-lint run
@@ -113,7 +176,8 @@ lint: ## look for faults without running anything
 test: ## unit tests, with the race detector
 	go test -race $(UNIT)
 
-test-system: build build-failpoints osgi-host $(SYSTEM_DEPS) ## whole-system tests on a real containerd and systemd, as root
+# The packages are made for the test that installs them, and not for every other that is run alone.
+test-system: build build-failpoints osgi-host $(SYSTEM_DEPS) $(if $(filter .,$(RUN))$(findstring Packages,$(RUN)),packages-for-tests) ## whole-system tests on a real containerd and systemd, as root
 	PATH="$(SYSTEM_PATH)" go test -count=1 -p 1 -timeout 15m -run '$(RUN)' ./tests/...
 
 # Not in check: it fetches an SDK that is not edged's. The version is pinned so that a failure is edged's doing.

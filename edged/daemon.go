@@ -201,11 +201,15 @@ func (d *daemon) makeFolders() error {
 }
 
 func (d *daemon) newNetworks(ctx context.Context) (*network.Manager, error) {
-	c := d.cfg.Network
-	return network.New(ctx, network.Config{
-		Run: d.cfg.Run, Bridge: c.Bridge, Subnet: c.Subnet, Subnet6: c.Subnet6, ConfDir: c.CNIConfDir, BinDirs: c.CNIBinDirs,
-		Store: d.store, HostsFile: func(id string) string { return engine.HostsFile(d.cfg.Home, id) }, Log: d.log,
-	})
+	return network.New(ctx, networkConfig(d.cfg, d.store, d.log))
+}
+
+func networkConfig(cfg *config.Config, s network.Store, log logrus.FieldLogger) network.Config {
+	c := cfg.Network
+	return network.Config{
+		Run: cfg.Run, Bridge: c.Bridge, Subnet: c.Subnet, Subnet6: c.Subnet6, ConfDir: c.CNIConfDir, BinDirs: c.CNIBinDirs,
+		Store: s, HostsFile: func(id string) string { return engine.HostsFile(cfg.Home, id) }, Log: log,
+	}
 }
 
 func (d *daemon) newEngine() (*engine.Engine, error) {
@@ -295,7 +299,7 @@ func (d *daemon) afterStart(ctx context.Context) {
 	if err := d.markBoot(); err != nil {
 		d.log.WithError(err).Warn("cannot note that this boot's modules were started")
 	}
-	if err := d.endRestore(ctx); err != nil {
+	if err := d.endRestore(ctx); err != nil && ctx.Err() == nil {
 		d.log.WithError(err).Warn("cannot note that the restored modules were made anew")
 	}
 	tried := make(chan struct{})
@@ -308,7 +312,7 @@ func (d *daemon) afterStart(ctx context.Context) {
 	<-tried // the agent's image may be among them
 	d.supervisor.KeepAgent(ctx, module.Watchdog{Spec: d.agentSpec(), Notes: d.store, MaxRetries: d.cfg.Agent.MaxRetries, BeforeRetry: func(ctx context.Context) {
 		// An agent without an image may get it from an archive that came later.
-		if n, err := d.engine.Preload(ctx, d.cfg.PreloadFolders(), d.store); err != nil {
+		if n, err := d.engine.Preload(ctx, d.cfg.PreloadFolders(), d.store); err != nil && ctx.Err() == nil {
 			d.log.WithError(err).Error("cannot import all image archives")
 		} else if n > 0 {
 			d.imported(ctx)
@@ -328,7 +332,7 @@ func (d *daemon) preload(ctx context.Context, try func(context.Context, []string
 		switch {
 		case again && wait == preloadFirst: // said once: containerd may be away for long
 			d.log.WithError(err).Warn("cannot import all image archives, trying again")
-		case err != nil && !again:
+		case err != nil && !again && ctx.Err() == nil: // not what a stop cut short
 			d.log.WithError(err).Error("cannot import all image archives")
 		}
 		if imported > 0 {

@@ -47,17 +47,17 @@ func systemdOwnsCgroups() bool {
 
 // bootFile holds the boot id under which modules were last taken up. The run
 // folder does not outlive a reboot, so its absence says the same.
-func (d *daemon) bootFile() string { return filepath.Join(d.cfg.Run, "boot-id") }
+func bootFile(cfg *config.Config) string { return filepath.Join(cfg.Run, "boot-id") }
 
 // powerCut says that this boot's modules were not started yet.
 func (d *daemon) powerCut() bool {
-	b, err := os.ReadFile(d.bootFile())
+	b, err := os.ReadFile(bootFile(d.cfg))
 	return err != nil || string(b) != d.kernel.BootID()
 }
 
 // markBoot is called once they were: until then a crash must not forget it.
 func (d *daemon) markBoot() error {
-	return os.WriteFile(d.bootFile(), []byte(d.kernel.BootID()), 0o600)
+	return os.WriteFile(bootFile(d.cfg), []byte(d.kernel.BootID()), 0o600)
 }
 
 // edgedGroup is the gid of the group edged, -1 without one.

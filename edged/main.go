@@ -46,6 +46,7 @@ func run(args []string) error {
 	schema := flags.Bool("schema", false, "print the newest schemas of the database and the catalog that this program knows, and exit")
 	backup := flags.String("backup-database", "", "write a consistent copy of the database to `file` and of the catalog beside it, print their schemas, and exit; edged may be running")
 	recoverAgent := flags.Bool("recover-agent", false, "let the next start make edgeAgent anew from the configuration, and exit")
+	end := flags.Bool("end-modules", false, "end all modules, which outlive edged, and exit; the next start runs them again")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -81,6 +82,9 @@ func run(args []string) error {
 	}
 	if *recoverAgent {
 		return forgetAgent(context.Background(), cfg)
+	}
+	if *end {
+		return endModules(context.Background(), cfg)
 	}
 	if *newKeys {
 		return giveUpKeys(context.Background(), cfg, os.Stdout)

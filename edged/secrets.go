@@ -3,14 +3,18 @@ package main
 import (
 	"path/filepath"
 
+	"github.com/edged/edged/pkg/config"
 	"github.com/edged/edged/pkg/secret"
 )
+
+// secretFolder is where secrets are while modules run.
+func secretFolder(cfg *config.Config) string { return filepath.Join(cfg.Run, "secrets") }
 
 // openSecrets makes what modules' secrets are sealed with and where they are put.
 func (d *daemon) openSecrets(sealer secret.Sealer) {
 	d.box = secret.NewBox(sealer)
 	d.secrets = secret.NewStore(secret.Config{
-		Box: d.box, Dir: filepath.Join(d.cfg.Run, "secrets"),
+		Box: d.box, Dir: secretFolder(d.cfg),
 		Protected: append(runtimeFolders(d.cfg.Containerd.Address), d.cfg.Home, d.cfg.Run),
 	})
 }

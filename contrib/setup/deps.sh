@@ -6,6 +6,7 @@
 #	deps.sh test    and to run every test
 #	deps.sh clients and to run other people's clients
 #	deps.sh osgi    to build the image of the OSGi host
+#	deps.sh packages and to look at packages, and to run those for other machines
 set -eu
 
 missing=()
@@ -60,6 +61,15 @@ if [ "${1:-}" = test ] || [ "${1:-}" = osgi ]; then
 fi
 if [ "${1:-}" = test ] || [ "${1:-}" = clients ]; then
 	need python3-requests-unixsocket /usr/bin/python3 -c 'import requests_unixsocket'
+fi
+if [ "${1:-}" = packages ]; then
+	need lintian command_exists lintian
+	need rpmlint command_exists rpmlint
+	need qemu-user-static command_exists qemu-arm-static
+	need file command_exists file
+	need systemd-container command_exists systemd-nspawn
+	need debootstrap command_exists debootstrap
+	need debian-archive-keyring file_exists /usr/share/keyrings/debian-archive-keyring.gpg
 fi
 if [ "${1:-}" = clients ]; then
 	need nodejs command_exists node

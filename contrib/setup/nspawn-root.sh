@@ -1,16 +1,30 @@
 #!/bin/bash
-# Makes the root file system of a small Debian 12 with systemd, containerd and CNI, which the systemd tests boot; does nothing when it is there.
+# Makes the root file system of a small Debian with systemd, containerd and CNI, which the systemd tests boot; does nothing when it is there.
 #
-#	nspawn-root.sh FOLDER
+#	nspawn-root.sh FOLDER [bookworm|trixie|rpm]
 #
+# rpm is bookworm with rpm and dnf, for tests of those packages.
 # DEBIAN_MIRROR names another mirror than Debian's own. A proxy set for apt is used.
 set -eu
-root=$1
+root=$1 kind=${2:-bookworm}
 
-packages=systemd,systemd-sysv,dbus,libpam-systemd,curl,iproute2,iptables,containerd,runc,containernetworking-plugins,firewalld
+release=$kind
+packages=systemd,systemd-sysv,dbus,libpam-systemd,curl,iproute2,iptables,containerd,runc,containernetworking-plugins
+files="lib/systemd/systemd usr/bin/busctl usr/bin/curl usr/sbin/ip usr/bin/containerd usr/sbin/runc usr/sbin/iptables usr/lib/cni/bridge"
+case $kind in
+bookworm)
+	packages+=,firewalld
+	files+=" usr/sbin/firewalld"
+	;;
+rpm)
+	release=bookworm
+	packages+=,rpm,dnf,createrepo-c
+	files+=" usr/bin/rpm usr/bin/dnf usr/bin/createrepo_c"
+	;;
+esac
 complete() {
 	local file
-	for file in lib/systemd/systemd usr/bin/busctl usr/bin/curl usr/sbin/ip usr/bin/containerd usr/sbin/runc usr/sbin/iptables usr/lib/cni/bridge usr/sbin/firewalld; do
+	for file in $files; do
 		[ -e "$1/$file" ] || return 1
 	done
 }
@@ -28,13 +42,15 @@ if [ -n "${proxy:-}" ]; then
 fi
 # Under another name until it is whole: an interrupted run leaves nothing that looks ready.
 rm -rf "$root" "$root.partial"
-if ! debootstrap --variant=minbase --include="$packages" bookworm "$root.partial" ${DEBIAN_MIRROR:+"$DEBIAN_MIRROR"}; then
+if ! debootstrap --variant=minbase --include="$packages" "$release" "$root.partial" ${DEBIAN_MIRROR:+"$DEBIAN_MIRROR"}; then
 	tail -n 20 "$root.partial/debootstrap/debootstrap.log" >&2 || true
 	echo "nspawn-root: cannot make $root: debootstrap failed" >&2
 	exit 1
 fi
 # For the tests that ask for it: debootstrap enables what it installs.
 rm -f "$root.partial"/etc/systemd/system/multi-user.target.wants/firewalld.service "$root.partial"/etc/systemd/system/dbus-org.fedoraproject.FirewallD1.service
+# The kernel is the host's, and containerd's package wants modules of it.
+ln -sf /dev/null "$root.partial/etc/systemd/system/systemd-modules-load.service"
 rm -rf "$root.partial"/var/cache/apt/archives/*.deb "$root.partial"/var/lib/apt/lists/*
 complete "$root.partial"
 mv "$root.partial" "$root"

@@ -74,7 +74,9 @@ type Engine struct {
 	// devices are described, empty for the usual folders.
 	inits   []string
 	cdiDirs []string
-	health  sync.Map // container id -> *module.HealthCheck
+	// held are the capabilities that a module may get at most.
+	held   func() ([]string, error)
+	health sync.Map // container id -> *module.HealthCheck
 
 	flights   flights
 	locks     keyedLocks // of blobs and layers, so that pulls fetch each once
@@ -113,7 +115,7 @@ func New(cfg Config) (*Engine, error) {
 		return nil, fmt.Errorf("cannot use containerd at %s: %w", cfg.Address, err)
 	}
 	e := &Engine{
-		Config: cfg, client: c, machine: device, inits: initPrograms(),
+		Config: cfg, client: c, machine: device, inits: initPrograms(), held: func() ([]string, error) { return capsBehind(cfg.Address) },
 		making: map[string]bool{}, starting: map[string]bool{}, pids: map[string]int{},
 	}
 	e.flights.init()

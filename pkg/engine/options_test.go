@@ -34,9 +34,12 @@ func engineIn(t *testing.T) (*Engine, string) {
 			Volumes:  volume.NewStore(filepath.Join(dir, "home/volumes")),
 			Networks: networksIn(t, filepath.Join(dir, "run"), log),
 		},
-		machine: deviceIn(dir), making: map[string]bool{}, starting: map[string]bool{}, pids: map[string]int{},
+		machine: deviceIn(dir), held: func() ([]string, error) { return heldCaps, nil }, making: map[string]bool{}, starting: map[string]bool{}, pids: map[string]int{},
 	}, dir
 }
+
+// heldCaps are those of the containerd that the engine here would ask: not all.
+var heldCaps = []string{"CAP_CHOWN", "CAP_SYS_ADMIN", "CAP_SYS_BOOT"}
 
 // deviceIn is a small gateway: two CPUs, cgroup v1 without BFQ, everything else there.
 func deviceIn(dir string) machine {

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/containerd/containerd/v2/client"
@@ -30,9 +31,15 @@ type Notes interface {
 // imported is what is remembered of an archive: while it has not changed and its
 // images are there, it is not read again.
 type imported struct {
-	Size   int64
-	Time   int64
-	Images []string
+	Size int64
+	// Changed is the inode's (st_ctim, inode(7)): packages give files times of their own,
+	// which may be the same for every build.
+	Changed int64
+	Images  []string
+}
+
+func newImported(info fs.FileInfo) imported {
+	return imported{Size: info.Size(), Changed: syscall.TimespecToNsec(info.Sys().(*syscall.Stat_t).Ctim)}
 }
 
 // Preload imports the image archives (tar, gzip, zstd) in folders, in the order of
@@ -83,8 +90,8 @@ func (e *Engine) preloadOne(ctx context.Context, file string, notes Notes) (bool
 	} else if note != "" {
 		_ = json.Unmarshal([]byte(note), &known) // a note that does not parse is as none
 	}
-	now := imported{Size: info.Size(), Time: info.ModTime().UnixNano()}
-	same := known.Size == now.Size && known.Time == now.Time
+	now := newImported(info)
+	same := known.Size == now.Size && known.Changed == now.Changed
 	if same {
 		// Before containerd is asked, which may be away: nobody shall remove them meanwhile.
 		e.preloaded.add(known.Images)

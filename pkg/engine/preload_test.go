@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/containerd/containerd/v2/client"
 	"github.com/containerd/errdefs"
@@ -31,9 +32,27 @@ func TestImagesOfAnArchiveAreProtectedWhileContainerdIsAway(t *testing.T) {
 	require.NoError(t, os.WriteFile(file, []byte("x"), 0o600))
 	info, err := os.Stat(file)
 	require.NoError(t, err)
-	note, err := json.Marshal(imported{Size: info.Size(), Time: info.ModTime().UnixNano(), Images: []string{"edged.local/agent:1"}})
+	known := newImported(info)
+	known.Images = []string{"edged.local/agent:1"}
+	note, err := json.Marshal(known)
 	require.NoError(t, err)
 	_, err = e.Preload(t.Context(), []string{filepath.Dir(file)}, remembered(note))
 	require.True(t, errdefs.IsUnavailable(err), "%v", err)
 	require.True(t, e.preloaded.has("edged.local/agent:1"))
+}
+
+// A package puts another archive of the same size and time in the place of the old one.
+func TestAnArchiveThatTookAnothersPlaceIsAnother(t *testing.T) {
+	dir := t.TempDir()
+	stat := func(content string) imported {
+		fresh, file := filepath.Join(dir, "fresh"), filepath.Join(dir, "agent.tar")
+		require.NoError(t, os.WriteFile(fresh, []byte(content), 0o600))
+		require.NoError(t, os.Chtimes(fresh, time.Unix(1, 0), time.Unix(1, 0)))
+		require.NoError(t, os.Rename(fresh, file))
+		info, err := os.Stat(file)
+		require.NoError(t, err)
+		return newImported(info)
+	}
+	old := stat("a")
+	require.Eventually(t, func() bool { return stat("b").Changed != old.Changed }, 10*time.Second, time.Millisecond)
 }

@@ -47,7 +47,7 @@ func (e *Engine) specOptions(c *module.Container, o *options, image unpacked, pl
 		withOOMScore(h.OomScoreAdj),
 		withResources(o),
 		withBlkio(o),
-		withCaps(o),
+		e.withCaps(o),
 		e.withCgroup(c.ID, h.CgroupParent),
 		e.withNamespaces(c, o, plan),
 		withTerminal(o),
@@ -73,7 +73,7 @@ func (e *Engine) specOptions(c *module.Container, o *options, image unpacked, pl
 		opts = append(opts, oci.WithAnnotations(map[string]string{shimGroup: "edged"}))
 	}
 	if h.Privileged {
-		opts = append(opts, oci.WithPrivileged, oci.WithAllDevicesAllowed)
+		opts = append(opts, oci.WithPrivileged, e.withHeldCaps, oci.WithAllDevicesAllowed)
 	}
 	// The seccomp profile allows calls by the capabilities it finds, so it comes behind them; what describes a
 	// device may edit anything, so it comes behind all.

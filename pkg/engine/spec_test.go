@@ -2,6 +2,7 @@ package engine
 
 import (
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -11,7 +12,9 @@ import (
 	eventtypes "github.com/containerd/containerd/api/events"
 	tasktypes "github.com/containerd/containerd/api/types/task"
 	"github.com/containerd/containerd/v2/core/events"
+	"github.com/containerd/containerd/v2/pkg/cap"
 	"github.com/containerd/containerd/v2/pkg/oci"
+	"github.com/containerd/errdefs"
 	"github.com/containerd/typeurl/v2"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -85,6 +88,7 @@ func TestIdentityWinsOverEveryOtherEnvironment(t *testing.T) {
 }
 
 func TestCapabilitiesAreDockers(t *testing.T) {
+	e, _ := engineIn(t)
 	for options, want := range map[string][]string{
 		`{}`:                                 {"CAP_CHOWN", "CAP_KILL", "CAP_NET_RAW"},
 		`{"CapDrop":["net_raw"]}`:            {"CAP_CHOWN", "CAP_KILL"},
@@ -95,15 +99,34 @@ func TestCapabilitiesAreDockers(t *testing.T) {
 	} {
 		o, _, err := parseOptions([]byte(`{"HostConfig":` + options + `}`))
 		require.NoError(t, err)
-		s := apply(t, withCaps(o))
+		s := apply(t, e.withCaps(o))
 		require.ElementsMatch(t, want, s.Process.Capabilities.Bounding, options)
 		require.ElementsMatch(t, want, s.Process.Capabilities.Effective, options)
 	}
 	o, _, err := parseOptions([]byte(`{"HostConfig":{"CapAdd":["ALL"],"CapDrop":["CHOWN"]}}`))
 	require.NoError(t, err)
-	s := apply(t, withCaps(o))
-	require.NotContains(t, s.Process.Capabilities.Bounding, "CAP_CHOWN")
-	require.Contains(t, s.Process.Capabilities.Bounding, "CAP_SYS_ADMIN", "edged holds it here")
+	s := apply(t, e.withCaps(o))
+	require.Equal(t, []string{"CAP_SYS_ADMIN", "CAP_SYS_BOOT"}, s.Process.Capabilities.Bounding)
+
+	s, err = specFor(e, specWith(`{"HostConfig":{"Privileged":true}}`))
+	require.NoError(t, err)
+	require.Equal(t, heldCaps, s.Process.Capabilities.Bounding, "what containerd holds, and not this process")
+}
+
+func TestCapabilitiesAreThoseOfWhoListens(t *testing.T) {
+	socket := filepath.Join(t.TempDir(), "s")
+	l, err := net.Listen("unix", socket)
+	require.NoError(t, err)
+	defer l.Close()
+	own, err := cap.Current()
+	require.NoError(t, err)
+	caps, err := capsBehind(socket)
+	require.NoError(t, err)
+	require.Equal(t, own, caps)
+
+	require.NoError(t, l.Close())
+	_, err = capsBehind(socket)
+	require.True(t, errdefs.IsUnavailable(err), err)
 }
 
 func TestHostnames(t *testing.T) {

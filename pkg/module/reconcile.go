@@ -67,7 +67,9 @@ func (s *Supervisor) watch(ctx context.Context) {
 		err := s.Engine.Events(stream, func() {
 			if err := s.reconcile(ctx); err != nil {
 				// Without it nothing that ran before a power cut comes back: begin anew.
-				s.Log.WithError(err).Warn("cannot compare modules with the engine, trying again")
+				if ctx.Err() == nil {
+					s.Log.WithError(err).Warn("cannot compare modules with the engine, trying again")
+				}
 				end()
 				return
 			}

@@ -201,7 +201,8 @@ func (d *Device) StartEdged() {
 	if binary == "" {
 		binary = filepath.Join(Repository(), "bin", "edged")
 	}
-	p := d.start("edged.log", d.opt.Env, binary, "--config", filepath.Join(d.Root, "config.toml"), "--log-level", "debug")
+	command := confined(d.tb, binary, "--config", filepath.Join(d.Root, "config.toml"), "--log-level", "debug")
+	p := d.start("edged.log", d.opt.Env, command[0], command[1:]...)
 	for o := d; o != nil; o = o.parent {
 		o.Edged = p
 	}

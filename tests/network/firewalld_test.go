@@ -77,7 +77,7 @@ func firewalld(t *testing.T, d *device.Device, bin string) func(args ...string) 
 	var log strings.Builder
 	// What is started there ends with the first process of its PID namespace.
 	cmd := exec.Command("nsenter", "--net="+d.NetNS(), "unshare", "--mount", "--propagation", "private", "--pid", "--fork", "--kill-child",
-		"sh", "-c", startFirewalld, "sh", nspawn.Root(t), folder)
+		"sh", "-c", startFirewalld, "sh", nspawn.Root(t, nspawn.Bookworm), folder)
 	cmd.Stdout, cmd.Stderr = &log, &log
 	require.NoError(t, cmd.Start())
 	t.Cleanup(func() {

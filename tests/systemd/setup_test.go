@@ -32,7 +32,7 @@ const (
 // boot starts a machine with edged installed as the documentation says, and nothing of it enabled or started. Its manifest asks for one module, the probe.
 func boot(t *testing.T) *nspawn.Machine {
 	t.Helper()
-	m := nspawn.New(t, filepath.Join(repo, "contrib/setup/nspawn-root.sh"))
+	m := nspawn.New(t, nspawn.Bookworm)
 	for _, pattern := range []string{"bin/edged*", "bin/edgectl", "contrib/systemd/*", "contrib/systemd/*/*"} {
 		files, err := filepath.Glob(filepath.Join(repo, pattern))
 		require.NoError(t, err)

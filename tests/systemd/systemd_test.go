@@ -17,18 +17,7 @@ const (
 
 // TestUnits is one machine and one life of it: each part begins where the one before it ended.
 func TestUnits(t *testing.T) {
-	m := boot(t)
-	t.Cleanup(func() {
-		if t.Failed() {
-			edged, _ := m.Enter("journalctl", "--no-pager", "--lines=200", "--unit=edged.service", "--unit=edged.*.socket")
-			containerd, _ := m.Enter("journalctl", "--no-pager", "--lines=20", "--unit=containerd.service")
-			t.Logf("%s\n\n%s", edged, containerd)
-		}
-	})
-	parts := []struct {
-		name string
-		run  func(*testing.T, *nspawn.Machine)
-	}{
+	live(t, boot(t), []part{
 		{"units are without fault", unitsAreWithoutFault},
 		{"sockets have their owners and modes", socketsHaveTheirOwnersAndModes},
 		{"first call wakes a service that never ran", firstCallWakes},
@@ -53,7 +42,25 @@ func TestUnits(t *testing.T) {
 		{"sockets of a removed module leave the descriptor store", removedModuleLeavesTheStore},
 		{"stopped sockets leave no file and end edged alone", stoppedSocketsLeaveNoFile},
 		{"nothing failed", nothingFailed},
-	}
+	})
+}
+
+// part is a part of a machine's life.
+type part struct {
+	name string
+	run  func(*testing.T, *nspawn.Machine)
+}
+
+// live runs one part after the other. What failed is explained by the journal.
+func live(t *testing.T, m *nspawn.Machine, parts []part) {
+	t.Helper()
+	t.Cleanup(func() {
+		if t.Failed() {
+			edged, _ := m.Enter("journalctl", "--no-pager", "--lines=200", "--unit=edged.service", "--unit=edged.*.socket")
+			containerd, _ := m.Enter("journalctl", "--no-pager", "--lines=20", "--unit=containerd.service")
+			t.Logf("%s\n\n%s", edged, containerd)
+		}
+	})
 	for _, part := range parts {
 		if !t.Run(part.name, func(t *testing.T) { part.run(t, m) }) {
 			t.Fatal("the parts that follow need this one")

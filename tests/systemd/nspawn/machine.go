@@ -36,24 +36,24 @@ type Machine struct {
 	t      testing.TB
 	name   string
 	folder string
+	root   string
 	cmd    *exec.Cmd
 	exited chan struct{}
 	leader int
 }
 
-// New prepares a machine whose files are those of the cached root, which setup (contrib/setup/nspawn-root.sh) makes when it is absent.
+// New prepares a machine of a kind that contrib/setup/nspawn-root.sh knows, which makes its root file system when it is absent.
 // Everything is removed when the test ends.
-func New(t testing.TB, setup string) *Machine {
+func New(t testing.TB, kind string) *Machine {
 	t.Helper()
 	require.Zero(t, os.Getuid(), "the systemd tests need root")
-	out, err := exec.Command(setup, filepath.Join(cache, "bookworm")).CombinedOutput()
-	require.NoErrorf(t, err, "cannot make the root file system: %s", out)
+	root := Root(t, kind)
 
 	folder := newFolder(t)
 	for _, dir := range []string{"upper", "work", "root", "containerd"} {
 		require.NoError(t, os.Mkdir(filepath.Join(folder, dir), 0o755))
 	}
-	return &Machine{t: t, name: filepath.Base(folder), folder: folder, exited: make(chan struct{})}
+	return &Machine{t: t, name: filepath.Base(folder), folder: folder, root: root, exited: make(chan struct{})}
 }
 
 // Install copies a file of the host into the machine, before Boot or after.
@@ -93,7 +93,7 @@ func (m *Machine) Boot() {
 	require.NoError(m.t, err)
 	defer func() { require.NoError(m.t, console.Close()) }()
 	m.cmd = exec.Command("unshare", "--mount", "--propagation", "private", "--", "bash", "-c", bootScript, "boot.sh",
-		m.folder, filepath.Join(cache, "bookworm"), m.name)
+		m.folder, m.root, m.name)
 	m.cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "NOTIFY_SOCKET=" + notify}
 	m.cmd.Stdout, m.cmd.Stderr = console, console
 	// When the test is killed, systemd-nspawn is told to shut the machine down. It is told when the thread that started it ends, so it has to be one
