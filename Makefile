@@ -112,15 +112,15 @@ PACKAGE_ARCHES ?= amd64 arm64 arm
 
 packages: docs ## deb and rpm for amd64, arm64 and armv7 into build/packages/
 	rm -rf $(PACKAGES)
-	for arch in $(PACKAGE_ARCHES); do $(MAKE) package ARCH=$$arch; done
+	for arch in $(PACKAGE_ARCHES); do $(MAKE) package ARCH=$$arch WITH_OSGI=1; done
 
 # The commit's time is that of all that goes into a package, the agent's image too.
 package: export SOURCE_DATE_EPOCH := $(or $(SOURCE_DATE_EPOCH),$(shell git log -1 --format=%ct 2>/dev/null),0)
-# For one machine. What only the machine's own compiler makes, and what was put into bin/ for it, goes along where it is there.
+# For one machine. What only the machine's own compiler makes goes along where that is there, and the OSGi host with WITH_OSGI.
 package: $(BUILD)/docs/third-party
 	$(MAKE) programs agent-image BIN=$(PROGRAMS)/$(ARCH)
 	if command -v "$(CC)" >/dev/null && [ "$(ARCH)" = "$$($(HOSTGO) env GOARCH)" ]; then $(MAKE) pkcs11 BIN=$(PROGRAMS)/$(ARCH); fi
-	if [ -e $(BIN)/edged-osgi-host.tar ] && [ "$(ARCH)" = "$$($(HOSTGO) env GOARCH)" ]; then cp $(BIN)/edged-osgi-host.tar $(PROGRAMS)/$(ARCH)/; fi
+	if [ -n "$(WITH_OSGI)" ]; then $(MAKE) osgi-host BIN=$(PROGRAMS)/$(ARCH); fi
 	PKG_COMPRESSION=$(PKG_COMPRESSION) contrib/packages/build.sh $(ARCH) $(PROGRAMS)/$(ARCH) $(PACKAGES)
 
 # The packages that tests install: this source as a version and as one that is lower than any. Compressed in haste.
@@ -128,7 +128,7 @@ PACKAGES_TEST := $(BUILD)/packages-test
 
 packages-for-tests: docs
 	rm -rf $(PACKAGES_TEST)
-	$(MAKE) package PKG_COMPRESSION=gzip PACKAGES=$(PACKAGES_TEST)/new
+	$(MAKE) package PKG_COMPRESSION=gzip PACKAGES=$(PACKAGES_TEST)/new WITH_OSGI=1
 	$(MAKE) package PKG_COMPRESSION=gzip PACKAGES=$(PACKAGES_TEST)/old PROGRAMS=$(BUILD)/programs-old VERSION=0.0.1
 	$(TOOL) nfpm package --config tests/systemd/testdata/stub.yaml --packager rpm --target $(PACKAGES_TEST)/stub.rpm
 
