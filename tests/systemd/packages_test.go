@@ -11,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/edged/edged/pkg/pack/packtest"
 	"github.com/edged/edged/pkg/store/sqlite"
 	"github.com/edged/edged/tests/systemd/nspawn"
 )
@@ -35,6 +36,7 @@ func testDebianPackages(t *testing.T, kind string) {
 		{"audit is in the fields of the journal", auditIsInFields},
 		{"checks find no fault", checksFindNoFault},
 		{"upgrade goes unnoticed by modules", aptUpgrades},
+		{"edged-osgi brings the framework", aptInstallsFramework},
 		{"downgrade of the same schema goes unnoticed", aptDowngrades},
 		{"edged of an older schema refuses to start and harms nothing", olderSchemaRefuses},
 		{"removal ends modules and keeps the data", aptRemoves},
@@ -58,6 +60,11 @@ func packaged(t *testing.T, kind, suffix string) *nspawn.Machine {
 		t.Logf("%s: %d bytes", filepath.Base(files[0]), st.Size())
 		m.Install(files[0], packageFile(version, suffix), 0o644)
 	}
+	frameworks, err := filepath.Glob(filepath.Join(repo, packagesFolder, "new", "edged-osgi?[0-9]*."+suffix))
+	require.NoError(t, err)
+	require.Len(t, frameworks, 1, "the OSGi host's package: run make packages-for-tests")
+	m.Install(frameworks[0], "/srv/packages/new/edged-osgi."+suffix, 0o644)
+	m.Write("/srv/bundle.jar", packtest.Bundle{}.Bytes(), 0o644)
 	m.Write("/srv/probe.tar", probeArchive(t), 0o644)
 	m.Boot()
 	return m
@@ -186,6 +193,19 @@ func requireAgentOfTheVersion(t *testing.T, m *nspawn.Machine) {
 		out, err := m.Run("edgectl", "list", "--format", "{{.Name}} {{.Status}} {{.Image}}")
 		return err == nil && strings.Contains(out, "edgeAgent running edged.local/agent:"+installedVersion(t, m))
 	})
+}
+
+// aptInstallsFramework: bundles are kept before, and started once the package is there; edged need not be told.
+func aptInstallsFramework(t *testing.T, m *nspawn.Machine) {
+	key := requireEdgectl(t, m, "root", "bundle", "install", "/srv/bundle.jar")
+	_, err := m.Run("edgectl", "bundle", "start", key)
+	require.ErrorContains(t, err, "edged-osgi", "it says what is missing")
+	apt(t, m, "install", "/srv/packages/new/edged-osgi.deb")
+	requireEdgectl(t, m, "root", "bundle", "start", key)
+	require.Equal(t, key+" ACTIVE", requireEdgectl(t, m, "root", "bundle", "list", "--format", "{{.Key}} {{.State}}"))
+	requireEdgectl(t, m, "root", "bundle", "uninstall", key)
+	await(t, "without bundles it rests", func() bool { return len(m.Processes("java")) == 0 })
+	apt(t, m, "remove", "edged-osgi")
 }
 
 func aptDowngrades(t *testing.T, m *nspawn.Machine) {
