@@ -16,6 +16,7 @@ import (
 	"github.com/edged/edged/pkg/httpapi"
 	"github.com/edged/edged/pkg/identity"
 	"github.com/edged/edged/pkg/image"
+	"github.com/edged/edged/pkg/metrics"
 	"github.com/edged/edged/pkg/module"
 	"github.com/edged/edged/pkg/modulelog"
 	"github.com/edged/edged/pkg/support"
@@ -81,6 +82,7 @@ type Config struct {
 	Views      *Views
 	Decider    *access.Decider
 	Audit      *audit.Log
+	Requests   *metrics.Requests
 	Limits     httpapi.Limits
 	// DockerFraming frames logs as Docker does for every client, not only for those that ask.
 	DockerFraming bool
@@ -200,7 +202,7 @@ func New(cfg Config) http.Handler {
 
 func (a *api) mount(routes []httpapi.Route, versions bool) *httpapi.Mount {
 	return &httpapi.Mount{
-		Routes: routes, Versions: versions, WriteError: httpapi.MessageError,
-		Decider: a.Decider, Audit: a.Audit, Limits: a.Limits,
+		Name: "management", Routes: routes, Versions: versions, WriteError: httpapi.MessageError,
+		Decider: a.Decider, Audit: a.Audit, Requests: a.Requests, Limits: a.Limits,
 	}
 }
