@@ -254,6 +254,7 @@ func (d *daemon) serve(ctx context.Context) error {
 		SupportBundle: d.bundle(resources).Write,
 		Reprovision:   d.reload,
 		Metrics:       d.writeMetrics,
+		AuditTable:    d.store,
 		CA:            d.ca,
 		Networks:      d.listNetworks,
 		Secrets:       d.box,

@@ -109,6 +109,8 @@ type Config struct {
 	SetLogLevel func(level string) (before string, err error)
 	// Metrics writes them in Prometheus' text format.
 	Metrics func(w io.Writer)
+	// AuditTable answers GET /audit.
+	AuditTable AuditTable
 	// Further are the APIs beside the contract.
 	Further []Mount
 }
@@ -162,6 +164,7 @@ func (a *api) routes() []httpapi.Route {
 		{Method: http.MethodGet, Path: "/deployment", Since: v2022, Rule: access.Operator, Handle: a.getDeployment},
 		{Method: http.MethodPut, Path: "/deployment", Since: v2022, Rule: access.Operator, Change: true, Handle: a.putDeployment},
 		{Method: http.MethodGet, Path: "/deployment/manifest", Since: v2022, Rule: access.Operator, Handle: a.getManifest},
+		{Method: http.MethodGet, Path: "/audit", Since: v2022, Rule: access.Operator, Handle: a.auditEvents}, // edged's own
 		{Method: http.MethodGet, Path: "/events", Since: v2022, Rule: access.Known, Handle: a.events},
 		{Method: http.MethodPut, Path: "/system/log-level", Since: v2022, Rule: access.Operator, Change: true, Handle: a.setLogLevel},
 		{Method: http.MethodGet, Path: "/systeminfo", Since: v2018, Rule: access.Known, Handle: a.systemInfo},
@@ -179,6 +182,9 @@ func (a *api) routes() []httpapi.Route {
 func (a *api) plainRoutes() []httpapi.Route {
 	return []httpapi.Route{
 		{Method: http.MethodGet, Path: "/metrics", Rule: access.Known, Handle: a.metrics},
+		// What edged does inside, and it is slower meanwhile: marked as changes, so that they are audited.
+		{Method: http.MethodGet, Path: profilesRoot + "/", Rule: access.Root, Change: true, Handle: a.profiles},
+		{Method: http.MethodGet, Path: profilesRoot + "/{profile}", Rule: access.Root, Change: true, Handle: a.profile},
 	}
 }
 
@@ -186,7 +192,8 @@ func (a *api) plainRoutes() []httpapi.Route {
 func New(cfg Config) http.Handler {
 	a := &api{cfg}
 	contract := a.mount(a.routes(), true).Handler()
-	mounts := append(slices.Clone(cfg.Further), Mount{"/metrics", a.mount(a.plainRoutes(), false).Handler()})
+	plain := a.mount(a.plainRoutes(), false).Handler()
+	mounts := append(slices.Clone(cfg.Further), Mount{"/metrics", plain}, Mount{profilesRoot, plain})
 	// The mount is chosen by path first: api-version belongs to the contract alone.
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		path := r.URL.EscapedPath()
