@@ -109,7 +109,7 @@ func newDaemon(ctx context.Context, file string, cfg *config.Config, activation 
 	if d.store, err = store.Open(ctx, cfg.Home, nil); err != nil {
 		return nil, err
 	}
-	d.store.ObserveWrites(d.metrics.NewDurations("edged_database_write_seconds", "How long writes to the database took, with the wait for their turn."))
+	d.store.ObserveWrites(d.metrics.NewDurations(databaseWrites, "How long writes to the database took, with the wait for their turn."))
 	d.audit.Keep(d.store, log)
 	if err := d.auditRecovery(ctx); err != nil {
 		return nil, err

@@ -15,6 +15,9 @@ import (
 // tell is told the samples of a metric.
 type tell = func(value float64, labels ...string)
 
+// databaseWrites is the metric of how long they take.
+const databaseWrites = "edged_database_write_seconds"
+
 // families is what edged tells of itself. A state that nothing is in is told as 0, so that an alert can tell none from nobody knows.
 func (d *daemon) families() []metrics.Family {
 	one := func(value func() float64) func(tell) {

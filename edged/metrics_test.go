@@ -2,6 +2,11 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
@@ -9,6 +14,7 @@ import (
 
 	"github.com/edged/edged/pkg/metrics"
 	"github.com/edged/edged/pkg/module"
+	"github.com/edged/edged/pkg/peer"
 )
 
 func TestModulesAreInTheMetrics(t *testing.T) {
@@ -63,4 +69,33 @@ func TestTheMetricsAreNamedAsPrometheusWants(t *testing.T) {
 	problems, err := promlint.New(&text).Lint()
 	require.NoError(t, err)
 	require.Empty(t, problems)
+}
+
+// TestTheDashboardAndTheAlertsAskForWhatThereIs holds every name in both to what edged tells.
+func TestTheDashboardAndTheAlertsAskForWhatThereIs(t *testing.T) {
+	d := new(daemon)
+	r := metrics.New("1")
+	q := r.NewRequests()
+	q.Route("api", "/route", "GET").Done(peer.Host, 200, 0)
+	q.Refused("rule", "reason")
+	r.NewDurations(databaseWrites, "X.")(0)
+	var text bytes.Buffer
+	require.NoError(t, r.Write(&text, true))
+	there := map[string]bool{"node_textfile_mtime_seconds": true} // node exporter's
+	for _, m := range regexp.MustCompile(`(?m)^([a-z_]+)[ {]`).FindAllStringSubmatch(text.String(), -1) {
+		there[m[1]] = true
+	}
+	for _, f := range append(d.families(), d.namedFamilies()...) {
+		there[f.Name] = true
+	}
+	for _, file := range []string{"grafana/edged.json", "prometheus/edged.rules.yaml", "prometheus/edged.rules.test.yaml"} {
+		b, err := os.ReadFile(filepath.Join("..", "contrib", file))
+		require.NoError(t, err)
+		require.True(t, strings.HasSuffix(file, ".yaml") || json.Valid(b))
+		names := regexp.MustCompile(`\b(edged|go|process|node)_[a-z_]+`).FindAllString(string(b), -1)
+		require.Greater(t, len(names), 8, file)
+		for _, name := range names {
+			require.True(t, there[name], "%s asks for %s, which there is not", file, name)
+		}
+	}
 }
