@@ -43,7 +43,7 @@ func (d *daemon) mountCatalog(limits httpapi.Limits) mgmt.Mount {
 	limits.Body = int64(d.cfg.Limits.CatalogBody)
 	return mgmt.Mount{Root: wirecatalog.Root, Handler: wirecatalog.New(wirecatalog.Config{
 		Catalog: catalog.New(catalog.Config{Store: store, ModuleMD: int(d.cfg.Limits.ModuleMD)}),
-		Decider: d.decider, Audit: d.audit, Limits: limits, Bulk: int64(d.cfg.Limits.BulkBody), Spool: d.spool, Room: store.Roomy,
+		Decider: d.decider, Audit: d.audit, Requests: d.requests, Limits: limits, Bulk: int64(d.cfg.Limits.BulkBody), Spool: d.spool, Room: store.Roomy,
 	})}
 }
 

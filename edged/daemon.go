@@ -29,6 +29,7 @@ import (
 	"github.com/edged/edged/pkg/image"
 	"github.com/edged/edged/pkg/keystore"
 	"github.com/edged/edged/pkg/listen"
+	"github.com/edged/edged/pkg/metrics"
 	"github.com/edged/edged/pkg/module"
 	"github.com/edged/edged/pkg/modulelog"
 	"github.com/edged/edged/pkg/network"
@@ -53,6 +54,8 @@ type daemon struct {
 	notifier   *listen.Notifier
 	activation *listen.Activation
 
+	metrics    *metrics.Registry
+	requests   *metrics.Requests
 	audit      *audit.Log
 	store      *store.Store
 	table      *peer.Table
@@ -100,10 +103,14 @@ func newDaemon(ctx context.Context, file string, cfg *config.Config, activation 
 	if err := d.makeFolders(); err != nil {
 		return nil, err
 	}
+	d.metrics = metrics.New(version)
+	d.requests = d.metrics.NewRequests()
 	d.audit = audit.New(os.Stderr)
 	if d.store, err = store.Open(ctx, cfg.Home, nil); err != nil {
 		return nil, err
 	}
+	d.store.ObserveWrites(d.metrics.NewDurations(databaseWrites, "How long writes to the database took, with the wait for their turn."))
+	d.audit.Keep(d.store, log)
 	if err := d.auditRecovery(ctx); err != nil {
 		return nil, err
 	}
@@ -164,6 +171,8 @@ func newDaemon(ctx context.Context, file string, cfg *config.Config, activation 
 	}); err != nil {
 		return nil, err
 	}
+	d.metrics.Add(d.families()...)
+	d.metrics.AddNamed(d.namedFamilies()...)
 	if err := d.serve(ctx); err != nil {
 		return nil, err
 	}
@@ -176,6 +185,7 @@ func newDaemon(ctx context.Context, file string, cfg *config.Config, activation 
 	d.supervisor.Run()
 	d.goes(func() { d.afterStart(ctx) })
 	d.goes(func() { d.runIndex(ctx) })
+	d.goes(func() { d.runMetrics(ctx) })
 	d.goes(func() { d.ca.Run(ctx) })
 	d.goes(func() { d.runPackages(ctx) })
 	d.goes(func() { d.runBundles(ctx) })
@@ -239,7 +249,7 @@ func (d *daemon) serve(ctx context.Context) error {
 	}
 	views, resources := mgmt.NewViews(), system.NewCollector()
 	d.sockets.handle(listen.Management, httpapi.NewServer(mgmt.New(mgmt.Config{
-		Supervisor: d.supervisor, Identities: d.identities, Images: d.images, Logs: d.logs, Views: views, Decider: d.decider, Audit: d.audit, Limits: limits,
+		Supervisor: d.supervisor, Identities: d.identities, Images: d.images, Logs: d.logs, Views: views, Decider: d.decider, Audit: d.audit, Requests: d.requests, Limits: limits,
 		Volumes:       &volume.Keeper{Store: d.engine.Volumes, Uses: d.volumeUses},
 		DockerFraming: d.cfg.Management.LogFraming == config.FramingDocker,
 		Stopping:      ctx,
@@ -248,6 +258,7 @@ func (d *daemon) serve(ctx context.Context) error {
 		SupportBundle: d.bundle(resources).Write,
 		Reprovision:   d.reload,
 		Metrics:       d.writeMetrics,
+		AuditTable:    d.store,
 		CA:            d.ca,
 		Networks:      d.listNetworks,
 		Secrets:       d.box,
@@ -256,7 +267,7 @@ func (d *daemon) serve(ctx context.Context) error {
 		Deployments:   d.deployments(),
 	}), limits, d.log))
 	d.sockets.handle(listen.Workload, httpapi.NewServer(workload.New(workload.Config{
-		Supervisor: d.supervisor, Identities: d.identities, Keys: identity.NewKeys(d.keys), Certificates: d.certificates(), Trust: d.ca, Views: views, Decider: d.decider, Audit: d.audit, Limits: limits,
+		Supervisor: d.supervisor, Identities: d.identities, Keys: identity.NewKeys(d.keys), Certificates: d.certificates(), Trust: d.ca, Views: views, Decider: d.decider, Audit: d.audit, Requests: d.requests, Limits: limits,
 	}), limits, d.log))
 	group, err := edgedGroup()
 	if err == nil {
@@ -459,11 +470,11 @@ func (d *daemon) close() {
 		d.warn(d.keys.Close())
 	}
 	d.closeCatalog()
+	if d.audit != nil {
+		d.audit.Close() // what it gathered goes into the database
+	}
 	if d.store != nil {
 		d.warn(d.store.Close())
-	}
-	if d.audit != nil {
-		d.audit.Close()
 	}
 }
 

@@ -60,7 +60,7 @@ func (d *daemon) mountBundles(limits httpapi.Limits) mgmt.Mount {
 	d.sockets.handleRaw(listen.Framework, d.osgi.server.Serve)
 	return mgmt.Mount{Root: wirebundles.Root, Handler: wirebundles.New(wirebundles.Config{
 		Bundles: d.osgi.bundles, Node: d.cfg.Bundles.Node, Groups: d.cfg.Bundles.Groups, MaxSize: int64(d.cfg.Uploads.MaxSize),
-		Decider: d.decider, Audit: d.audit, Limits: limits,
+		Decider: d.decider, Audit: d.audit, Requests: d.requests, Limits: limits,
 	})}
 }
 

@@ -70,7 +70,7 @@ func (d *daemon) uploadDevice() upload.Device {
 // uploadMounts are the API of packages on the management socket.
 func (d *daemon) uploadMounts(limits httpapi.Limits) []mgmt.Mount {
 	handler := uploads.New(uploads.Config{
-		Packages: d.packages, MaxSize: int64(d.cfg.Uploads.MaxSize), Decider: d.decider, Audit: d.audit, Limits: limits,
+		Packages: d.packages, MaxSize: int64(d.cfg.Uploads.MaxSize), Decider: d.decider, Audit: d.audit, Requests: d.requests, Limits: limits,
 	})
 	var mounts []mgmt.Mount
 	for _, root := range uploads.Roots {

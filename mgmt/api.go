@@ -16,6 +16,7 @@ import (
 	"github.com/edged/edged/pkg/httpapi"
 	"github.com/edged/edged/pkg/identity"
 	"github.com/edged/edged/pkg/image"
+	"github.com/edged/edged/pkg/metrics"
 	"github.com/edged/edged/pkg/module"
 	"github.com/edged/edged/pkg/modulelog"
 	"github.com/edged/edged/pkg/support"
@@ -81,6 +82,7 @@ type Config struct {
 	Views      *Views
 	Decider    *access.Decider
 	Audit      *audit.Log
+	Requests   *metrics.Requests
 	Limits     httpapi.Limits
 	// DockerFraming frames logs as Docker does for every client, not only for those that ask.
 	DockerFraming bool
@@ -107,6 +109,8 @@ type Config struct {
 	SetLogLevel func(level string) (before string, err error)
 	// Metrics writes them in Prometheus' text format.
 	Metrics func(w io.Writer)
+	// AuditTable answers GET /audit.
+	AuditTable AuditTable
 	// Further are the APIs beside the contract.
 	Further []Mount
 }
@@ -160,6 +164,7 @@ func (a *api) routes() []httpapi.Route {
 		{Method: http.MethodGet, Path: "/deployment", Since: v2022, Rule: access.Operator, Handle: a.getDeployment},
 		{Method: http.MethodPut, Path: "/deployment", Since: v2022, Rule: access.Operator, Change: true, Handle: a.putDeployment},
 		{Method: http.MethodGet, Path: "/deployment/manifest", Since: v2022, Rule: access.Operator, Handle: a.getManifest},
+		{Method: http.MethodGet, Path: "/audit", Since: v2022, Rule: access.Operator, Handle: a.auditEvents}, // edged's own
 		{Method: http.MethodGet, Path: "/events", Since: v2022, Rule: access.Known, Handle: a.events},
 		{Method: http.MethodPut, Path: "/system/log-level", Since: v2022, Rule: access.Operator, Change: true, Handle: a.setLogLevel},
 		{Method: http.MethodGet, Path: "/systeminfo", Since: v2018, Rule: access.Known, Handle: a.systemInfo},
@@ -177,6 +182,9 @@ func (a *api) routes() []httpapi.Route {
 func (a *api) plainRoutes() []httpapi.Route {
 	return []httpapi.Route{
 		{Method: http.MethodGet, Path: "/metrics", Rule: access.Known, Handle: a.metrics},
+		// What edged does inside, and it is slower meanwhile: marked as changes, so that they are audited.
+		{Method: http.MethodGet, Path: profilesRoot + "/", Rule: access.Root, Change: true, Handle: a.profiles},
+		{Method: http.MethodGet, Path: profilesRoot + "/{profile}", Rule: access.Root, Change: true, Handle: a.profile},
 	}
 }
 
@@ -184,7 +192,8 @@ func (a *api) plainRoutes() []httpapi.Route {
 func New(cfg Config) http.Handler {
 	a := &api{cfg}
 	contract := a.mount(a.routes(), true).Handler()
-	mounts := append(slices.Clone(cfg.Further), Mount{"/metrics", a.mount(a.plainRoutes(), false).Handler()})
+	plain := a.mount(a.plainRoutes(), false).Handler()
+	mounts := append(slices.Clone(cfg.Further), Mount{"/metrics", plain}, Mount{profilesRoot, plain})
 	// The mount is chosen by path first: api-version belongs to the contract alone.
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		path := r.URL.EscapedPath()
@@ -200,7 +209,7 @@ func New(cfg Config) http.Handler {
 
 func (a *api) mount(routes []httpapi.Route, versions bool) *httpapi.Mount {
 	return &httpapi.Mount{
-		Routes: routes, Versions: versions, WriteError: httpapi.MessageError,
-		Decider: a.Decider, Audit: a.Audit, Limits: a.Limits,
+		Name: "management", Routes: routes, Versions: versions, WriteError: httpapi.MessageError,
+		Decider: a.Decider, Audit: a.Audit, Requests: a.Requests, Limits: a.Limits,
 	}
 }

@@ -322,6 +322,7 @@ func newFixture(t *testing.T) *fixture {
 		Secrets:     fakeSealer{f.sup},
 		Reprovision: func() error { f.reprovisioned++; return nil },
 		Metrics:     func(w io.Writer) { _, _ = io.WriteString(w, "edged_modules 2\n") },
+		AuditTable:  &fakeAudit{},
 		Networks:    func() wire.NetworkList { return wire.NetworkList{Networks: []wire.Network{}} },
 	}
 	f.cfg.Decider.SetOperators(permitted)

@@ -59,7 +59,7 @@ func (a *api) setLogLevel(w http.ResponseWriter, r *httpapi.Request) error {
 }
 
 func (a *api) metrics(w http.ResponseWriter, _ *httpapi.Request) error {
-	w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
+	w.Header().Set("Content-Type", metricsType)
 	httpapi.Deadline(w)
 	a.Metrics(w)
 	return nil

@@ -12,6 +12,7 @@ import (
 	"github.com/edged/edged/pkg/ca"
 	"github.com/edged/edged/pkg/httpapi"
 	"github.com/edged/edged/pkg/identity"
+	"github.com/edged/edged/pkg/metrics"
 	"github.com/edged/edged/pkg/module"
 )
 
@@ -58,6 +59,7 @@ type Config struct {
 	Views        Views
 	Decider      *access.Decider
 	Audit        *audit.Log
+	Requests     *metrics.Requests
 	Limits       httpapi.Limits
 }
 
@@ -82,8 +84,8 @@ func (a *api) routes() []httpapi.Route {
 func New(cfg Config) http.Handler {
 	a := &api{cfg}
 	m := &httpapi.Mount{
-		Routes: a.routes(), Versions: true, WriteError: httpapi.MessageError,
-		Decider: a.Decider, Audit: a.Audit, Limits: a.Limits,
+		Name: "workload", Routes: a.routes(), Versions: true, WriteError: httpapi.MessageError,
+		Decider: a.Decider, Audit: a.Audit, Requests: a.Requests, Limits: a.Limits,
 	}
 	return httpapi.InTurn(m.Handler())
 }

@@ -82,17 +82,20 @@ if [ "${1:-}" = test ] && [ "$(id -u)" = 0 ] && ! getent group edged >/dev/null;
 fi
 
 update() { apt-get update -o DPkg::Lock::Timeout=300; }
-# A real Redis module, whose package depends on a server that runs on this machine: only its file is taken, into build/debian.
-redis_module() {
-	local folder file
+# one_file PACKAGE PATH takes one file of a package into build/debian, where its others would be started or fill the disk: a real Redis module, whose package
+# depends on a server, and promtool, whose package is one.
+one_file() {
+	local name folder file
+	name=$(basename "$2")
 	folder=$(cd "$(dirname "$0")/../.." && pwd)/build/debian
-	[ -e "$folder/redisearch.so" ] && return
+	[ -e "$folder/$name" ] && return
 	mkdir -p "$folder"
 	file=$(mktemp -d)
 	chmod 755 "$file"
-	(cd "$file" && { apt-get download redis-redisearch || { update && apt-get download redis-redisearch; }; }) || return
-	dpkg-deb --fsys-tarfile "$file"/redis-redisearch_*.deb | tar -xO ./usr/lib/redis/modules/redisearch.so >"$folder/redisearch.so.part"
-	mv "$folder/redisearch.so.part" "$folder/redisearch.so"
+	(cd "$file" && { apt-get download "$1" || { update && apt-get download "$1"; }; }) || return
+	dpkg-deb --fsys-tarfile "$file/$1"_*.deb | tar -xO ".$2" >"$folder/$name.part"
+	chmod 755 "$folder/$name.part"
+	mv "$folder/$name.part" "$folder/$name"
 	rm -rf "$file"
 }
 # Real bundles, unpacked into build/debian and not installed.
@@ -104,7 +107,8 @@ bundles() {
 }
 finish() {
 	if [ "${1:-}" = test ]; then
-		redis_module
+		one_file redis-redisearch /usr/lib/redis/modules/redisearch.so
+		one_file prometheus /usr/bin/promtool
 		bundles
 	fi
 	exit 0

@@ -46,7 +46,7 @@ func (a *app) root() *cobra.Command {
 	}
 	root.PersistentFlags().StringVarP(&a.host, "host", "H", "", "management socket, `unix:///path` or a path (default: EDGED_HOST, else "+client.DefaultHost+")")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(a.apply(), a.deployment(), a.backup(), a.restore(), a.factoryReset(), a.recover(), a.initialise(), a.wait(), a.events(), a.system(), a.check(), a.list(), a.inspect(), a.logs(), a.stats(), a.images(), a.pull(), a.volume(), a.catalog(), a.network(), a.ca(), a.secret(), a.supportBundle(), a.version())
+	root.AddCommand(a.apply(), a.deployment(), a.backup(), a.restore(), a.factoryReset(), a.recover(), a.initialise(), a.wait(), a.events(), a.audit(), a.system(), a.check(), a.list(), a.inspect(), a.logs(), a.stats(), a.images(), a.pull(), a.volume(), a.catalog(), a.network(), a.ca(), a.secret(), a.supportBundle(), a.version())
 	root.AddCommand(a.packages(), a.bundles(), a.verify())
 	root.AddCommand(a.actions()...)
 	root.AddCommand(a.docs()...)

@@ -11,6 +11,7 @@ import (
 	"github.com/edged/edged/pkg/audit"
 	"github.com/edged/edged/pkg/bundle"
 	"github.com/edged/edged/pkg/httpapi"
+	"github.com/edged/edged/pkg/metrics"
 )
 
 // Bundles is what the routes ask of the domain.
@@ -38,10 +39,11 @@ type Config struct {
 	Node   string
 	Groups []string
 	// MaxSize of all bundles of a request, in bytes.
-	MaxSize int64
-	Decider *access.Decider
-	Audit   *audit.Log
-	Limits  httpapi.Limits
+	MaxSize  int64
+	Decider  *access.Decider
+	Audit    *audit.Log
+	Requests *metrics.Requests
+	Limits   httpapi.Limits
 }
 
 // Root is what the paths are or begin with.
@@ -93,5 +95,5 @@ func New(cfg Config) http.Handler {
 }
 
 func (a *api) mount(routes []httpapi.Route) *httpapi.Mount {
-	return &httpapi.Mount{Routes: routes, WriteError: writeError, Refusal: http.StatusUnauthorized, Decider: a.Decider, Audit: a.Audit, Limits: a.Limits}
+	return &httpapi.Mount{Name: "bundles", Routes: routes, WriteError: writeError, Refusal: http.StatusUnauthorized, Decider: a.Decider, Audit: a.Audit, Requests: a.Requests, Limits: a.Limits}
 }

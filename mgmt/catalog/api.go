@@ -13,6 +13,7 @@ import (
 	"github.com/edged/edged/pkg/audit"
 	domain "github.com/edged/edged/pkg/catalog"
 	"github.com/edged/edged/pkg/httpapi"
+	"github.com/edged/edged/pkg/metrics"
 )
 
 // Root is what all paths of the API begin with.
@@ -33,9 +34,10 @@ type Catalog interface {
 
 // Config is what the API needs.
 type Config struct {
-	Catalog Catalog
-	Decider *access.Decider
-	Audit   *audit.Log
+	Catalog  Catalog
+	Decider  *access.Decider
+	Audit    *audit.Log
+	Requests *metrics.Requests
 	// Limits has the largest body for one row; Bulk is that for many.
 	Limits httpapi.Limits
 	Bulk   int64
@@ -54,8 +56,8 @@ type api struct {
 func New(cfg Config) http.Handler {
 	a := &api{cfg, make(chan struct{}, 1)}
 	m := &httpapi.Mount{
-		Routes: a.routes(), WriteError: writeError, Slashes: true, Vary: "Accept, Cookie",
-		Decider: cfg.Decider, Audit: cfg.Audit, Limits: cfg.Limits,
+		Name: "catalog", Routes: a.routes(), WriteError: writeError, Slashes: true, Vary: "Accept, Cookie",
+		Decider: cfg.Decider, Audit: cfg.Audit, Requests: cfg.Requests, Limits: cfg.Limits,
 	}
 	return httpapi.InTurn(m.Handler())
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/edged/edged/pkg/access"
 	"github.com/edged/edged/pkg/audit"
 	"github.com/edged/edged/pkg/httpapi"
+	"github.com/edged/edged/pkg/metrics"
 	"github.com/edged/edged/pkg/upload"
 )
 
@@ -26,10 +27,11 @@ type Packages interface {
 type Config struct {
 	Packages Packages
 	// MaxSize of a package in bytes.
-	MaxSize int64
-	Decider *access.Decider
-	Audit   *audit.Log
-	Limits  httpapi.Limits
+	MaxSize  int64
+	Decider  *access.Decider
+	Audit    *audit.Log
+	Requests *metrics.Requests
+	Limits   httpapi.Limits
 }
 
 // Roots are what the paths begin with.
@@ -63,5 +65,5 @@ func New(cfg Config) http.Handler {
 }
 
 func (a *api) mount(routes []httpapi.Route) *httpapi.Mount {
-	return &httpapi.Mount{Routes: routes, WriteError: writeError, Decider: a.Decider, Audit: a.Audit, Limits: a.Limits}
+	return &httpapi.Mount{Name: "uploads", Routes: routes, WriteError: writeError, Decider: a.Decider, Audit: a.Audit, Requests: a.Requests, Limits: a.Limits}
 }

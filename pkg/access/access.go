@@ -60,6 +60,14 @@ var (
 		return ""
 	}}
 
+	// Root admits root of the host and nobody else: for what shows edged from the inside.
+	Root = Rule{"root", func(_ *Decider, c peer.Caller, _ string) string {
+		if c.Kind != peer.Host || c.UID != 0 {
+			return "not_root"
+		}
+		return ""
+	}}
+
 	// Named admits only the module that the path names: for its keys, tokens and certificates.
 	Named = Rule{"named", func(_ *Decider, c peer.Caller, target string) string {
 		if target == "" || c.Module() != target {

@@ -62,6 +62,8 @@ func TestEveryRuleForEveryCaller(t *testing.T) {
 		{Lifecycle, "edgeAgent", []string{"agent", "root", "granted user", "by group", "by primary group", "user"}},
 		{Known, "osgiHost", []string{"agent", "root", "by group", "by primary group"}},
 		{Lifecycle, "osgiHost", []string{"agent", "root", "by group", "by primary group"}},
+		{Root, "", []string{"root"}},
+		{Root, "edgeAgent", []string{"root"}},
 		{Operator, "", []string{"agent", "root", "by group", "by primary group"}},
 		{Operator, "edgeAgent", []string{"agent", "root", "by group", "by primary group"}},
 		{Named, "target", []string{"target"}},
@@ -142,7 +144,7 @@ func TestWithoutAGroupOnlyRootAndTheAgentOperate(t *testing.T) {
 
 func TestRulesHaveNames(t *testing.T) {
 	seen := map[string]bool{}
-	for _, r := range []Rule{Known, Agent, Lifecycle, Operator, Named, Permitted(AdminTemplates), Permitted(UpdateCluster)} {
+	for _, r := range []Rule{Known, Agent, Lifecycle, Operator, Root, Named, Permitted(AdminTemplates), Permitted(UpdateCluster)} {
 		require.False(t, r.IsZero())
 		require.False(t, seen[r.Name()])
 		seen[r.Name()] = true

@@ -1,9 +1,11 @@
 // Package audit writes who did what, and who was refused: to the journal's own
-// fields when stderr is a journal, else as JSON lines with "audit":true on stderr.
+// fields when stderr is a journal, else as JSON lines with "audit":true on stderr; and
+// to a table, which outlives what a journal keeps.
 //
 // Refusals are cheap to provoke. They are gathered per caller, route and reason
 // for a minute and have a quota apart from changes, so that a loop of 403s neither
-// pushes evidence out nor wears the flash.
+// pushes evidence out nor wears the flash: the table is written at most once a second
+// for them, and one that goes on for an hour is one row.
 package audit
 
 import (
@@ -12,13 +14,14 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
-	"unicode"
 
 	"github.com/coreos/go-systemd/v22/journal"
-	"github.com/edged/edged/pkg/module"
+	"github.com/sirupsen/logrus"
+
 	"github.com/edged/edged/pkg/peer"
 )
 
@@ -59,20 +62,24 @@ type Event struct {
 // Log writes events. Close writes what was gathered.
 type Log struct {
 	write func(fields map[string]string)
+	table *keeper
 
 	mu      sync.Mutex
 	refused map[string]*gathered
 	changed map[string]*gathered
 	over    int
+	overAt  time.Time // of the first of those over the quota
 
 	stop chan struct{}
 	done chan struct{}
 }
 
+// gathered are events that are alike. The entry is of the last one.
 type gathered struct {
-	event Event
-	lines int // written one by one, of a change
-	more  int // not written yet
+	entry Entry
+	first time.Time // of those that are not written yet
+	lines int       // written one by one, of a change
+	more  int       // not written yet
 }
 
 // New returns a Log on stderr, or on the journal that stderr is connected to.
@@ -84,30 +91,62 @@ func New(stderr io.Writer) *Log {
 }
 
 func start(write func(map[string]string)) *Log {
-	l := &Log{write: write, refused: map[string]*gathered{}, changed: map[string]*gathered{}, stop: make(chan struct{}), done: make(chan struct{})}
+	l := &Log{
+		write: write, table: newKeeper(), refused: map[string]*gathered{}, changed: map[string]*gathered{},
+		stop: make(chan struct{}), done: make(chan struct{}),
+	}
 	go l.run()
 	return l
 }
+
+// Keep has all that is written from now on kept in a table, too. What the table does not take
+// is told to the logger.
+func (l *Log) Keep(table Table, logger logrus.FieldLogger) { l.table.open(table, logger) }
+
+// Lost is how many rows the table did not get since the start.
+func (l *Log) Lost() uint64 { return l.table.lost.Load() }
 
 func (l *Log) run() {
 	defer close(l.done)
 	tick := time.NewTicker(Window)
 	defer tick.Stop()
+	defer l.table.batch.Stop()
 	for {
 		select {
 		case <-tick.C:
 			l.flush()
+		case <-l.table.wake:
+			l.table.batch.Reset(batchTime)
+		case <-l.table.batch.C:
+			l.table.write()
 		case <-l.stop:
 			l.flush()
+			l.table.write()
+			l.table.giveUp()
 			return
 		}
 	}
 }
 
-// Close writes what was gathered and ends the log's goroutine.
+// Close writes what was gathered and ends the log's goroutine. What is recorded after it is not kept in the table.
 func (l *Log) Close() {
 	close(l.stop)
 	<-l.done
+}
+
+// record writes entries that are alike as one. An operator's change is in the table when it
+// returns, unless the disk is full.
+func (l *Log) record(e Entry, repeated int, atOnce bool) {
+	f := fields(&e)
+	if repeated > 0 {
+		e.Count = repeated
+		f["repeated"] = strconv.Itoa(repeated)
+	}
+	l.write(f)
+	l.table.add(e)
+	if atOnce {
+		l.table.write()
+	}
 }
 
 // Change records what a caller changed: each change of edgeAgent and of the host's
@@ -115,33 +154,44 @@ func (l *Log) Close() {
 // theirs what is the same more than sameChanges times within the window is counted,
 // and written at its end.
 func (l *Log) Change(e Event) {
-	if name := e.Caller.Module(); name == "" || name == module.AgentName {
-		l.write(fields(e, "change", 0))
+	entry := entryOf(&e, Change)
+	entry.Time, entry.Last = now(), now()
+	if byOperator(e.Caller) {
+		l.record(entry, 0, true)
 		return
 	}
-	key := strings.Join([]string{e.Caller.Kind.String(), who(e), e.Method, e.Route, e.Module, e.Package, e.Bundle, fmt.Sprint(e.Status)}, "\x00")
+	key := strings.Join([]string{e.Caller.Kind.String(), who(&e), e.Method, e.Route, e.Module, e.Package, e.Bundle, strconv.Itoa(e.Status)}, "\x00")
 	l.mu.Lock()
 	g := l.changed[key]
 	if g == nil {
-		g = &gathered{event: e}
+		g = &gathered{}
 		l.changed[key] = g
 	}
 	g.lines++
 	write := g.lines <= sameChanges
 	if !write {
-		g.more++
+		g.another(&entry)
 	}
 	l.mu.Unlock()
 	if write {
-		l.write(fields(e, "change", 0))
+		l.record(entry, 0, false)
 	}
+}
+
+// another counts one that is not written yet.
+func (g *gathered) another(e *Entry) {
+	if g.more == 0 {
+		g.first = e.Time
+	}
+	g.entry = *e
+	g.more++
 }
 
 // who tells callers apart. Uids count only on the host: inside a container they are
 // free, and each would be one more kind.
-func who(e Event) string {
+func who(e *Event) string {
 	if e.Caller.Kind == peer.Host {
-		return fmt.Sprint(e.Caller.UID)
+		return strconv.FormatUint(uint64(e.Caller.UID), 10)
 	}
 	return e.Caller.Module()
 }
@@ -149,22 +199,26 @@ func who(e Event) string {
 // Refusal records a refusal: the first of its kind at once, the others as a count
 // at the end of the window.
 func (l *Log) Refusal(e Event) {
-	key := strings.Join([]string{e.Caller.Kind.String(), who(e), e.Method, e.Route, e.Reason}, "\x00")
+	entry := entryOf(&e, Refusal)
+	entry.Time, entry.Last = now(), now()
 	l.mu.Lock()
-	g := l.refused[key]
+	g := l.refused[entry.Alike]
 	first := false
 	switch {
 	case g != nil:
-		g.more++
+		g.another(&entry)
 	case len(l.refused) >= quota:
+		if l.over == 0 {
+			l.overAt = entry.Time
+		}
 		l.over++
 	default:
-		l.refused[key] = &gathered{event: e}
+		l.refused[entry.Alike] = &gathered{}
 		first = true
 	}
 	l.mu.Unlock()
 	if first {
-		l.write(fields(e, "refusal", 0))
+		l.record(entry, 0, false)
 	}
 }
 
@@ -173,54 +227,39 @@ func (l *Log) flush() {
 	refused, changed, over := l.refused, l.changed, l.over
 	l.refused, l.changed, l.over = map[string]*gathered{}, map[string]*gathered{}, 0
 	l.mu.Unlock()
-	for _, key := range slices.Sorted(maps.Keys(changed)) {
-		if g := changed[key]; g.more > 0 {
-			l.write(fields(g.event, "change", g.more))
-		}
-	}
-	for _, key := range slices.Sorted(maps.Keys(refused)) {
-		if g := refused[key]; g.more > 0 {
-			l.write(fields(g.event, "refusal", g.more))
+	for _, all := range []map[string]*gathered{changed, refused} {
+		for _, key := range slices.Sorted(maps.Keys(all)) {
+			if g := all[key]; g.more > 0 {
+				g.entry.Time = g.first
+				l.record(g.entry, g.more, false)
+			}
 		}
 	}
 	if over > 0 {
-		l.write(map[string]string{"audit": "refusal", "repeated": fmt.Sprint(over), "reason": "more kinds of refusal than are written one by one"})
+		l.record(Entry{Kind: Refusal, Alike: "over", Time: l.overAt, Last: now(), Reason: "more kinds of refusal than are written one by one"}, over, false)
 	}
 }
 
-func fields(e Event, kind string, repeated int) map[string]string {
-	f := map[string]string{
-		"audit": kind, "method": e.Method, "route": e.Route, "status": fmt.Sprint(e.Status),
-		"caller": e.Caller.Kind.String(), "caller_uid": fmt.Sprint(e.Caller.UID), "caller_pid": fmt.Sprint(e.Caller.PID),
-		"proof": string(e.Caller.Proof), "listener": e.Caller.Listener,
+// now is as precise as the table.
+func now() time.Time { return time.Now().UTC().Truncate(time.Microsecond) }
+
+// fields are the log's words for an entry. What is empty is left out.
+func fields(e *Entry) map[string]string {
+	f := map[string]string{"audit": string(e.Kind)}
+	if e.Caller != "" {
+		f["caller_uid"], f["caller_pid"] = strconv.FormatUint(uint64(e.CallerUID), 10), strconv.Itoa(e.CallerPID)
+		f["proof"], f["listener"], f["status"] = e.Proof, e.Listener, strconv.Itoa(e.Status)
+		f["method"], f["route"], f["caller"] = e.Method, e.Route, e.Caller
 	}
-	optional := map[string]string{"module": e.Module, "volume": e.Volume, "package": e.Package, "revision": e.Revision, "build": bounded(e.Build), "bundle": bounded(e.Bundle), "comment": bounded(e.Comment), "rule": e.Rule, "reason": e.Reason, "caller_module": e.Caller.Module()}
-	if e.Caller.Instance != nil {
-		optional["caller_container"] = e.Caller.Instance.ContainerID
-	}
-	if repeated > 0 {
-		optional["repeated"] = fmt.Sprint(repeated)
-	}
-	for k, v := range optional {
+	for k, v := range map[string]string{
+		"caller_module": e.CallerModule, "caller_container": e.CallerContainer, "rule": e.Rule, "reason": e.Reason,
+		"module": e.Module, "volume": e.Volume, "package": e.Package, "revision": e.Revision, "build": e.Build, "bundle": e.Bundle, "comment": e.Comment,
+	} {
 		if v != "" {
 			f[k] = v
 		}
 	}
 	return f
-}
-
-// maxText bounds what callers write into the log, in bytes.
-const maxText = 512
-
-// bounded makes one line of a text, in which nothing steers a terminal, and cuts it.
-func bounded(s string) string {
-	s = strings.Map(func(r rune) rune {
-		if !unicode.IsPrint(r) {
-			return ' '
-		}
-		return r
-	}, s[:min(len(s), maxText)])
-	return strings.ToValidUTF8(s, "")
 }
 
 // toJournal gives every field a name of its own, EDGED_..., so that journalctl can ask for it.

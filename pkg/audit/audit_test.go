@@ -207,6 +207,7 @@ func TestManyWriteAtOnce(t *testing.T) {
 }
 
 func TestALineForPeopleSaysWhoAndWhat(t *testing.T) {
-	f := fields(refusal(inside("other", 7)), "refusal", 0)
-	require.Equal(t, "refusal: module other (uid 7) POST /modules: 403 not_agent", summary(f))
+	event := refusal(inside("other", 7))
+	entry := entryOf(&event, Refusal)
+	require.Equal(t, "refusal: module other (uid 7) POST /modules: 403 not_agent", summary(fields(&entry)))
 }

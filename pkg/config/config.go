@@ -259,6 +259,12 @@ const (
 
 // Metrics says where metrics are served beside the management socket.
 type Metrics struct {
-	// Listen is host:port, or empty for nowhere.
+	// Listen is address:port on the loopback interface, or empty for nowhere.
 	Listen string `toml:"listen"`
+	// Textfile is the absolute path of a file that is written anew each Interval, or empty
+	// for none.
+	Textfile string   `toml:"textfile"`
+	Interval Duration `toml:"interval"`
+	// Names lets names of modules be in both.
+	Names bool `toml:"names"`
 }

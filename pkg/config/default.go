@@ -65,6 +65,7 @@ func Default() *Config {
 			SignatureImage:  SignatureOff,
 			TrustDir:        "/etc/edged/trust.d",
 		},
+		Metrics: Metrics{Interval: Duration{time.Minute}},
 	}
 }
 

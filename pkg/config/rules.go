@@ -77,10 +77,21 @@ func hostPort(value string) error {
 	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
 		return fmt.Errorf("%q has no port from 1 to 65535", value)
 	}
-	if host == "" {
-		return nil // every address
-	}
 	return anyHost(host)
+}
+
+// loopback is an address of this host alone, and a port. A name could come to mean another.
+func loopback(value string) error {
+	at, err := netip.ParseAddrPort(value)
+	switch {
+	case err != nil:
+		return fmt.Errorf("%q is not address:port, such as 127.0.0.1:9108", value)
+	case !at.Addr().IsLoopback() || at.Addr().Zone() != "":
+		return fmt.Errorf("%s is not an address of the loopback interface: whoever comes there is told, so that is to be this host alone", at.Addr())
+	case at.Port() == 0:
+		return fmt.Errorf("%q has no port from 1 to 65535", value)
+	}
+	return nil
 }
 
 // host is a host name or an address, with or without a port.

@@ -75,7 +75,7 @@ func (v *validator) validate(hostname func() (string, error)) {
 	}
 	v.keystore()
 	v.packages()
-	v.optional("metrics.listen", v.config.Metrics.Listen, hostPort)
+	v.metrics()
 }
 
 func (v *validator) host(hostname func() (string, error)) {
@@ -365,4 +365,18 @@ func (v *validator) packages() {
 	v.must("uploads.signature_ramp", oneOf(u.SignatureRAMP, SignatureOff, SignatureWarn, SignatureRequire))
 	v.must("uploads.signature_image", oneOf(u.SignatureImage, SignatureOff, SignatureWarn, SignatureRequire))
 	v.path("uploads.trust_dir", &u.TrustDir)
+}
+
+func (v *validator) metrics() {
+	c := &v.config.Metrics
+	v.optional("metrics.listen", c.Listen, loopback)
+	if c.Textfile != "" {
+		v.path("metrics.textfile", &c.Textfile)
+		if !strings.HasSuffix(c.Textfile, ".prom") {
+			v.fault("metrics.textfile", "%q does not end with .prom: no collector would read it", c.Textfile)
+		}
+	}
+	if c.Interval.Duration < time.Second {
+		v.fault("metrics.interval", "%s is less than a second", c.Interval)
+	}
 }

@@ -98,6 +98,15 @@ func TestValuesThatCannotBeMeantAreRefused(t *testing.T) {
 		"[metrics]\nlisten = '9108'":                                         "metrics.listen: ",
 		"[metrics]\nlisten = '127.0.0.1:0'":                                  "metrics.listen: ",
 		"[metrics]\nlisten = '127.0.0.1:99999'":                              "metrics.listen: ",
+		"[metrics]\nlisten = '0.0.0.0:9108'":                                 "metrics.listen: 0.0.0.0 is not an address of the loopback interface",
+		"[metrics]\nlisten = ':9108'":                                        "metrics.listen: ",
+		"[metrics]\nlisten = 'localhost:9108'":                               "metrics.listen: ",
+		"[metrics]\nlisten = '[::]:9108'":                                    "metrics.listen: :: is not",
+		"[metrics]\nlisten = '192.168.1.1:9108'":                             "metrics.listen: 192.168.1.1 is not",
+		"[metrics]\ntextfile = 'edged.prom'":                                 "metrics.textfile: ",
+		"[metrics]\ntextfile = '/var/lib/edged.txt'":                         "metrics.textfile: ",
+		"[metrics]\ninterval = '10ms'":                                       "metrics.interval: ",
+		"[uploads]\ndependency_hosts = [':80']":                              "uploads.dependency_hosts[0]: ",
 	} {
 		t.Run(strings.ReplaceAll(text, "\n", " "), func(t *testing.T) {
 			_, err := loadText(t, text)

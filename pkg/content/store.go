@@ -168,3 +168,16 @@ func (b *Blob) ReadAt(p []byte, off int64) (int, error) {
 
 // Whole reads it from its beginning; content.NewReader would go on where another reader ended.
 func (b *Blob) Whole() io.Reader { return io.NewSectionReader(b, 0, b.Size) }
+
+// Size is how many bytes are kept.
+func (b *Store) Size(ctx context.Context) (int64, error) {
+	var size int64
+	err := b.store.Walk(ctx, func(info content.Info) error {
+		size += info.Size
+		return nil
+	})
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return 0, fmt.Errorf("cannot list bytes: %w", err)
+	}
+	return size, nil
+}

@@ -88,10 +88,13 @@ func NewServer(h http.Handler, l Limits, logger logrus.FieldLogger) *http.Server
 		IdleTimeout:       l.IdleTimeout,
 		MaxHeaderBytes:    l.Headers,
 		ConnContext:       peer.ConnContext,
-		// What the server itself complains of is what clients did to their own connection.
-		ErrorLog: log.New(debugWriter{logger}, "", 0),
+		ErrorLog:          ErrorLog(logger),
 	}
 }
+
+// ErrorLog is for a server: what it complains of itself is what clients did to their own
+// connection.
+func ErrorLog(logger logrus.FieldLogger) *log.Logger { return log.New(debugWriter{logger}, "", 0) }
 
 // unreadBodies bounds the wait for a body that no handler reads: net/http reads on
 // before it answers, so a refused client could hold its connection for ever. Who

@@ -8,12 +8,14 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/containerd/errdefs"
 	"github.com/gorilla/mux"
 
 	"github.com/edged/edged/pkg/access"
 	"github.com/edged/edged/pkg/audit"
+	"github.com/edged/edged/pkg/metrics"
 	"github.com/edged/edged/pkg/module"
 	"github.com/edged/edged/pkg/peer"
 )
@@ -35,10 +37,14 @@ type Route struct {
 	// Body is the largest body in bytes, where it is not the mount's.
 	Body   int64
 	Handle Handler
+
+	count *metrics.Route
 }
 
 // Mount is one API on a socket: routes, an error shape, and whether it has api-versions.
 type Mount struct {
+	// Name is the API's in metrics.
+	Name   string
 	Routes []Route
 	// Versions makes every request name one of the known api-versions.
 	Versions bool
@@ -55,7 +61,9 @@ type Mount struct {
 
 	Decider *access.Decider
 	Audit   *audit.Log
-	Limits  Limits
+	// Requests counts them; nil counts none.
+	Requests *metrics.Requests
+	Limits   Limits
 }
 
 // Request is an HTTP request whose caller is known and allowed.
@@ -80,6 +88,8 @@ type resource struct {
 	mount  *Mount
 	path   string
 	routes []Route
+	// other counts requests with a method that no route has.
+	other *metrics.Route
 }
 
 // Handler builds the mount's router. It panics on a table that is wrong: a defect
@@ -87,6 +97,7 @@ type resource struct {
 func (m *Mount) Handler() http.Handler {
 	router := mux.NewRouter().UseEncodedPath().SkipClean(true)
 	byPath := map[string]*resource{}
+	unknown := m.Requests.Route(m.Name, metrics.Other, metrics.Other)
 	for _, route := range m.Routes {
 		switch {
 		case route.Rule.IsZero():
@@ -95,22 +106,25 @@ func (m *Mount) Handler() http.Handler {
 			panic(fmt.Sprintf("route %s %s has no handler", route.Method, route.Path))
 		case m.Versions && versionIndex(route.Since) < 0:
 			panic(fmt.Sprintf("route %s %s has no api-version", route.Method, route.Path))
+		case m.Requests != nil && m.Name == "":
+			panic(fmt.Sprintf("route %s %s is of no API that could be counted", route.Method, route.Path))
 		}
 		res := byPath[route.Path]
 		if res == nil {
-			res = &resource{mount: m, path: route.Path}
+			res = &resource{mount: m, path: route.Path, other: m.Requests.Route(m.Name, route.Path, metrics.Other)}
 			byPath[route.Path] = res
 			router.Handle(pattern(route.Path), res)
 			if without, ok := strings.CutSuffix(pattern(route.Path), "/"); ok && m.Slashes {
-				router.Handle(without, http.HandlerFunc(m.addSlash))
+				router.Handle(without, counted(unknown, m.addSlash))
 			}
 		}
 		if slices.ContainsFunc(res.routes, func(r Route) bool { return r.Method == route.Method }) {
 			panic(fmt.Sprintf("route %s %s is registered twice", route.Method, route.Path))
 		}
+		route.count = m.Requests.Route(m.Name, route.Path, route.Method)
 		res.routes = append(res.routes, route)
 	}
-	router.NotFoundHandler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	router.NotFoundHandler = counted(unknown, func(w http.ResponseWriter, r *http.Request) {
 		if _, err := m.version(r.URL.Query()); err != nil {
 			m.fail(w, err)
 			return
@@ -141,50 +155,71 @@ func pattern(path string) string {
 	return strings.Join(parts, "/")
 }
 
+// counted counts requests that no route is for.
+func counted(count *metrics.Route, h http.HandlerFunc) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		answer := newAnswer(w, count)
+		defer answer.done()
+		h(answer, r)
+		answer.whole = true
+	})
+}
+
 func (res *resource) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	answer := newAnswer(w, res.other)
+	defer answer.done()
+	res.serve(answer, w, r)
+	answer.whole = true
+}
+
+// serve takes the steps of a request, each once and in this order. What writes is answer;
+// what reads needs the server's own writer, too.
+func (res *resource) serve(answer *answerWriter, w http.ResponseWriter, r *http.Request) {
 	m := res.mount
 	query := r.URL.Query()
 	version, err := m.version(query)
 	if err != nil {
-		m.fail(w, err)
+		m.fail(answer, err)
 		return
 	}
 	if hasDotSegment(r.URL) {
-		m.fail(w, errNotFound)
+		m.fail(answer, errNotFound)
 		return
 	}
 	route := res.route(r.Method, version)
 	if m.Vary != "" {
-		w.Header().Set("Allow", res.allow(version))
-		w.Header().Set("Vary", m.Vary)
+		answer.Header().Set("Allow", res.allow(version))
+		answer.Header().Set("Vary", m.Vary)
 	}
 	if route == nil {
 		if allow := res.allow(version); allow != "" {
-			w.Header().Set("Allow", allow)
-			m.fail(w, &MethodError{r.Method})
+			answer.Header().Set("Allow", allow)
+			m.fail(answer, &MethodError{r.Method})
 		} else {
-			m.fail(w, errNotFound)
+			m.fail(answer, errNotFound)
 		}
 		return
 	}
+	answer.count = route.count
 	req := &Request{Request: r, Query: query, limits: m.Limits, w: w}
 	if route.Body > 0 {
 		req.limits.Body = route.Body
 	}
 	nameErr := req.name()
-	switch err := m.admit(req, route); {
+	err = m.admit(req, route)
+	answer.kind = req.Caller.Kind
+	switch {
 	case errdefs.IsUnavailable(err):
-		m.fail(w, err)
+		m.fail(answer, err)
 		return
 	case err != nil:
-		m.refuse(w, req, route, err)
+		m.refuse(answer, req, route, err)
 		return
 	}
 	if nameErr != nil {
-		m.fail(w, nameErr)
+		m.fail(answer, nameErr)
 		return
 	}
-	answer := &answerWriter{ResponseWriter: w, status: http.StatusOK}
 	if err := route.Handle(answer, req); err != nil {
 		if answer.begun {
 			// A stream that broke: the client sees it end, there is no status to give any more.
@@ -305,6 +340,7 @@ func (m *Mount) refuse(w http.ResponseWriter, req *Request, route *Route, err er
 	if r, ok := err.(*access.Refusal); ok { //nolint:errorlint // Decide returns it bare
 		event.Rule, event.Reason = r.Rule, r.Reason
 	}
+	m.Requests.Refused(event.Rule, event.Reason)
 	m.Audit.Refusal(event)
 	m.fail(w, err)
 }
@@ -320,11 +356,29 @@ func hasDotSegment(u *url.URL) bool {
 	return strings.Contains(p, "/./") || strings.Contains(p, "/../") || strings.HasSuffix(p, "/.") || strings.HasSuffix(p, "/..")
 }
 
-// answerWriter remembers what was answered.
+// answerWriter remembers what was answered, and counts it when it is done.
 type answerWriter struct {
 	http.ResponseWriter
 	status int
 	begun  bool
+
+	count *metrics.Route
+	kind  peer.Kind
+	came  time.Time
+	// whole says that no panic broke the answer off.
+	whole bool
+}
+
+func newAnswer(w http.ResponseWriter, count *metrics.Route) *answerWriter {
+	return &answerWriter{ResponseWriter: w, status: http.StatusOK, count: count, kind: metrics.NobodyAsked, came: time.Now()}
+}
+
+func (w *answerWriter) done() {
+	status := w.status
+	if !w.whole {
+		status = metrics.Aborted
+	}
+	w.count.Done(w.kind, status, time.Since(w.came))
 }
 
 func (w *answerWriter) WriteHeader(status int) {

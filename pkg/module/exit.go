@@ -98,6 +98,7 @@ func (w *worker) retryLater(began time.Time) {
 			return nil
 		}
 		w.rec.Restarts++
+		w.s.restarts.Add(1)
 		if err := w.launch(ctx, &w.rec.Current); err != nil {
 			w.s.Log.WithError(err).WithField("module", w.name).Warn("cannot restart module")
 			w.note = "cannot restart: " + err.Error()

@@ -74,6 +74,7 @@ type Supervisor struct {
 	reconciled   chan struct{}
 	reconcileOne sync.Once
 	unsure       atomic.Int64
+	restarts     atomic.Uint64 // by restart policies
 	born         time.Time
 }
 
@@ -206,7 +207,7 @@ func (s *Supervisor) submit(name string, create bool, fn func(context.Context, *
 }
 
 func (s *Supervisor) enqueue(name string, create bool, limit int, fn func(context.Context, *worker, func(error)) error) (<-chan error, error) {
-	j := &job{run: fn, done: make(chan error, 1)}
+	j := &job{run: fn, done: make(chan error, 1), came: time.Now()}
 	j.ctx, j.cancel = context.WithTimeout(s.ctx, operationTimeout)
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -23,6 +23,7 @@ type job struct {
 	cancel context.CancelFunc
 	run    func(ctx context.Context, w *worker, answer func(error)) error
 	done   chan error
+	came   time.Time
 }
 
 // worker owns one module. Its fields below the line are touched by its

@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
+	"github.com/edged/edged/pkg/audit"
 	"github.com/edged/edged/pkg/module"
 )
 
@@ -137,4 +138,25 @@ func TestADiskThatIsFullAltogetherIsSaidToBe(t *testing.T) {
 	require.Equal(t, "temp", only(t, s).Name, "what is there can be read")
 	require.NoError(t, os.Remove(filepath.Join(home, "other-peoples-data")))
 	require.NoError(t, s.SetNote(t.Context(), "k", "again"), "and all is well when there is room")
+}
+
+// TestTheAuditTableLeavesTheBallastAlone: a loop of refusals must not take what an operator
+// frees the disk with.
+func TestTheAuditTableLeavesTheBallastAlone(t *testing.T) {
+	home := small(t)
+	s := open(t, home)
+	fill(t, home)
+	row := changed(0, "edgeAgent", "x")
+	row.Comment = string(make([]byte, 64<<10))
+	var err error
+	for i := 0; err == nil && i < 1000; i++ {
+		err = s.WriteAudit(t.Context(), []audit.Entry{row})
+	}
+	require.True(t, errdefs.IsUnavailable(err), "%v", err)
+	require.True(t, s.Stats().Ballast)
+	before := brief(t, s, audit.Query{Limit: 1000})
+	require.NoError(t, s.SetNote(t.Context(), "k", string(make([]byte, 64<<10))), "an operator's own change has the ballast")
+	require.False(t, s.Stats().Ballast)
+	require.NoError(t, s.WriteAudit(t.Context(), []audit.Entry{row}), "and its row has room then")
+	require.Len(t, brief(t, s, audit.Query{Limit: 1000}), len(before)+1)
 }

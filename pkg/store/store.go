@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/containerd/errdefs"
 	"golang.org/x/sys/unix"
@@ -24,11 +25,13 @@ const readers = 2
 
 // Store is the open database.
 type Store struct {
+	file    string
 	write   *sql.DB // one connection: SQLite has one writer, and a queue beats SQLITE_BUSY
 	read    *sql.DB
 	sealer  Sealer
 	ballast *ballast
 	lock    *os.File
+	observe func(time.Duration)
 }
 
 // Open opens, or makes, <home>/edged.db and brings its schema up to date. A
@@ -40,8 +43,8 @@ func Open(ctx context.Context, home string, sealer Sealer) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{sealer: sealer, lock: lock, ballast: newBallast(filepath.Join(home, "ballast"))}
-	if err := s.open(ctx, filepath.Join(home, "edged.db")); err != nil {
+	s := &Store{file: filepath.Join(home, "edged.db"), sealer: sealer, lock: lock, ballast: newBallast(filepath.Join(home, "ballast"))}
+	if err := s.open(ctx); err != nil {
 		_ = s.Close()
 		return nil, err
 	}
@@ -49,7 +52,8 @@ func Open(ctx context.Context, home string, sealer Sealer) (*Store, error) {
 	return s, nil
 }
 
-func (s *Store) open(ctx context.Context, file string) error {
+func (s *Store) open(ctx context.Context) error {
+	file := s.file
 	_, statErr := os.Stat(file)
 	fresh := errors.Is(statErr, fs.ErrNotExist)
 	// Before SQLite does, whatever the umask: its write-ahead log takes the mode over.
@@ -107,18 +111,24 @@ func (s *Store) Close() error {
 // tx runs fn in one write transaction. When the disk is full it gives up the
 // ballast and tries once more.
 func (s *Store) tx(ctx context.Context, what string, fn func(*sql.Tx) error) error {
-	err := s.ballast.retry(func() error {
-		tx, err := s.write.BeginTx(ctx, nil)
-		if err != nil {
-			return err
-		}
-		if err := fn(tx); err != nil {
-			return errors.Join(err, tx.Rollback())
-		}
-		return tx.Commit()
-	})
+	err := s.ballast.retry(func() error { return s.try(ctx, fn) })
 	if err != nil {
 		return fmt.Errorf("cannot write %s: %w", what, sqlite.Classify(err))
 	}
 	return nil
+}
+
+// try runs fn in one write transaction.
+func (s *Store) try(ctx context.Context, fn func(*sql.Tx) error) error {
+	if s.observe != nil {
+		defer func(began time.Time) { s.observe(time.Since(began)) }(time.Now())
+	}
+	tx, err := s.write.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	if err := fn(tx); err != nil {
+		return errors.Join(err, tx.Rollback())
+	}
+	return tx.Commit()
 }

@@ -107,7 +107,7 @@ func supportBundle(t *testing.T, d *device.Device) {
 	require.Contains(t, all["logs/talker_log.txt"], "my token is [redacted]")
 	require.Contains(t, all, "logs/edgeAgent_log.txt")
 	require.Contains(t, all["config.toml"], "version = 1")
-	require.Contains(t, all["metrics.txt"], "edged_modules 3")
+	require.Contains(t, all["metrics.txt"], `edged_modules{state="running"} 3`)
 	require.NotEmpty(t, all["network/addresses.txt"])
 	only := d.Host("GET", fmt.Sprintf("/systeminfo/supportbundle?%s&edge_runtime_only=true", device.Version), "")
 	require.NotContains(t, only.Body, "logs/talker_log.txt")
