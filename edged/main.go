@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"runtime"
 	"syscall"
 
 	"github.com/sirupsen/logrus"
@@ -24,6 +25,8 @@ var version = "0.0.0-dev"
 const defaultConfig = "/etc/edged/config.toml"
 
 func main() {
+	// Samples of allocations are kept once somebody asks for them: mgmt/profiles.go.
+	runtime.MemProfileRate = 0
 	if err := run(os.Args[1:]); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
 			return

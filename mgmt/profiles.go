@@ -6,11 +6,13 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"runtime"
 	"runtime/pprof"
 	"runtime/trace"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/containerd/errdefs"
@@ -32,6 +34,14 @@ const (
 	profileSeconds, maxProfileSeconds = 30, 120
 	traceSeconds, maxTraceSeconds     = 1, 10
 )
+
+// Allocations are sampled from the first question on: half a MiB that no device has to pay
+// for what it is never asked.
+var samples = []string{"allocs", "heap"}
+
+const sampleEvery = 512 << 10 // bytes, Go's own
+
+var beginSampling = sync.OnceFunc(func() { runtime.MemProfileRate = sampleEvery })
 
 // profiles lists what there is.
 func (a *api) profiles(w http.ResponseWriter, _ *httpapi.Request) error {
@@ -98,6 +108,9 @@ func snapshot(w http.ResponseWriter, r *httpapi.Request, name string) error {
 	}
 	if debug > 0 {
 		contentType = "text/plain; charset=utf-8"
+	}
+	if slices.Contains(samples, name) {
+		beginSampling()
 	}
 	var b bytes.Buffer
 	if err := pprof.Lookup(name).WriteTo(&b, debug); err != nil {
