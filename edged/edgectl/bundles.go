@@ -42,8 +42,14 @@ them are made anew.`),
 }
 
 func (a *app) bundleList() *cobra.Command {
-	var format string
-	var quiet bool
+	l := listing[wire.Bundle]{name: func(b *wire.Bundle) string { return b.Key }, table: a.bundleTable}
+	l.get = func(ctx context.Context, c *client.Client) ([]wire.Bundle, error) {
+		list, err := c.Bundles(ctx)
+		if err == nil && list.Trouble != "" && !l.quiet {
+			fmt.Fprintf(a.err, "no state is known: %s\n", printable(list.Trouble))
+		}
+		return list.Bundles, err
+	}
 	cmd := &cobra.Command{
 		Use: "list", Aliases: []string{"ls"}, Short: "List the bundles", Args: usage(cobra.NoArgs), ValidArgsFunction: cobra.NoFileCompletions,
 		Long: `List all bundles, in the order in which they came. STATE is the framework's own word; a
@@ -55,35 +61,9 @@ A template is once a bundle, with the fields .Key .Type .State .Wanted .Digest .
 .Installed .Updated .Name .Vendor.`,
 		Example: `  edgectl bundle list
   edgectl bundle list --format '{{.Key}} {{.State}}'`,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			if quiet && cmd.Flags().Changed("format") {
-				return usageError{errors.New("--quiet and --format exclude each other")}
-			}
-			p, err := a.printer(format, "table", "json")
-			if err != nil {
-				return err
-			}
-			return a.withClient(func(c *client.Client) error {
-				list, err := c.Bundles(cmd.Context())
-				if err != nil {
-					return err
-				}
-				if quiet {
-					for i := range list.Bundles {
-						fmt.Fprintln(a.out, printable(list.Bundles[i].Key))
-					}
-					return nil
-				}
-				if list.Trouble != "" {
-					fmt.Fprintf(a.err, "no state is known: %s\n", printable(list.Trouble))
-				}
-				return show(p, format, list.Bundles, a.bundleTable)
-			})
-		},
+		RunE: func(cmd *cobra.Command, _ []string) error { return l.run(a, cmd) },
 	}
-	cmd.Flags().StringVar(&format, "format", "table", "table, json or a `template`")
-	cmd.Flags().BoolVarP(&quiet, "quiet", "q", false, "keys alone")
-	complete(cmd, "format", "table", "json")
+	l.flags(cmd, "keys alone")
 	return cmd
 }
 

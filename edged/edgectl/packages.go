@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -32,8 +33,10 @@ A package is named by its uid, the beginning of one, or NAME:VERSION as the list
 }
 
 func (a *app) packageList() *cobra.Command {
-	var format string
-	var quiet bool
+	l := listing[wire.PackageModule]{
+		name: func(p *wire.PackageModule) string { return p.UID }, table: a.packageTable,
+		get: func(ctx context.Context, c *client.Client) ([]wire.PackageModule, error) { return c.Packages(ctx) },
+	}
 	cmd := &cobra.Command{
 		Use: "list", Aliases: []string{"ls"}, Short: "List the packages", Args: usage(cobra.NoArgs), ValidArgsFunction: cobra.NoFileCompletions,
 		Long: `List all packages, by name and version, with the image that a module names. An image that
@@ -44,32 +47,9 @@ A template is once a package, with the fields of the API: .UID .ModuleName .Sema
 .Edged.ImagePending .Edged.SignedBy .Edged.Created.`,
 		Example: `  edgectl package list
   edgectl package list --format '{{.ModuleName}} {{.Edged.Image}}'`,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			if quiet && cmd.Flags().Changed("format") {
-				return usageError{errors.New("--quiet and --format exclude each other")}
-			}
-			p, err := a.printer(format, "table", "json")
-			if err != nil {
-				return err
-			}
-			return a.withClient(func(c *client.Client) error {
-				all, err := c.Packages(cmd.Context())
-				if err != nil {
-					return err
-				}
-				if quiet {
-					for i := range all {
-						fmt.Fprintln(a.out, printable(all[i].UID))
-					}
-					return nil
-				}
-				return show(p, format, all, a.packageTable)
-			})
-		},
+		RunE: func(cmd *cobra.Command, _ []string) error { return l.run(a, cmd) },
 	}
-	cmd.Flags().StringVar(&format, "format", "table", "table, json or a `template`")
-	cmd.Flags().BoolVarP(&quiet, "quiet", "q", false, "uids alone")
-	complete(cmd, "format", "table", "json")
+	l.flags(cmd, "uids alone")
 	return cmd
 }
 
