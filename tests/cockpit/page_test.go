@@ -58,6 +58,14 @@ func (c *complaints) gather(ctx context.Context) {
 	}
 }
 
+// forget is for complaints that a test caused on purpose.
+func (c *complaints) forget() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.all = nil
+}
+
+// ofPage are those of edged's page, and of any that breaks a content policy.
 func (c *complaints) ofPage() (ours []string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -195,6 +203,45 @@ func (p *page) reach(name string) {
 		p.keys(kb.Tab)
 	}
 	require.FailNow(p.t, "the keyboard does not get to "+name)
+}
+
+// focus is for what is not reached by keys alone because a test is not about them.
+func focus(p *page, name string) chromedp.Action[chromedp.Void] {
+	return chromedp.Func(func(context.Context, *chromedp.Target) error {
+		p.is(`(named(` + quote(name) + `).focus(), true)`)
+		return nil
+	})
+}
+
+// shell waits until an expression about Cockpit's own page, around edged's, holds. button finds one by its words.
+func (p *page) shell(expression string) {
+	p.t.Helper()
+	p.wait(expression, func() bool {
+		ctx, cancel := context.WithTimeout(p.ctx, 30*time.Second)
+		defer cancel()
+		yes, err := chromedp.Run(ctx, chromedp.Evaluate[bool](`(() => {
+			const button = text => [...document.querySelectorAll('button')].find(b => b.textContent.trim() === text && b.checkVisibility());
+			return Boolean(`+expression+`) })()`))
+		require.NoError(p.t, err, expression)
+		return yes
+	})
+}
+
+// contrast finds texts that are too near to their background: 4.5 to 1 is what WCAG 2.1 wants (1.4.3).
+func (p *page) contrast(part string) {
+	p.t.Helper()
+	var poor []string
+	p.eval(`(() => {
+		const channels = c => c.match(/[\d.]+/g).map(Number);
+		const light = c => { const [r, g, b] = c.map(v => (v /= 255) <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4); return 0.2126 * r + 0.7152 * g + 0.0722 * b; };
+		const behind = e => { for (; e; e = e.parentElement) { const c = channels(win.getComputedStyle(e).backgroundColor); if (c.length === 3 || c[3] === 1) return c; } return [255, 255, 255]; };
+		return [...doc.querySelectorAll('body *')].filter(e => e.checkVisibility() && [...e.childNodes].some(n => n.nodeType === 3 && n.data.trim())).flatMap(e => {
+			const [a, b] = [light(channels(win.getComputedStyle(e).color)), light(behind(e))].sort((x, y) => y - x);
+			const ratio = (a + 0.05) / (b + 0.05);
+			return ratio < 4.5 ? [ratio.toFixed(2) + ' ' + e.tagName + '.' + e.className + ' ' + e.textContent.slice(0, 30)] : [];
+		});
+	})()`, &poor)
+	require.Empty(p.t, poor, part)
 }
 
 // open goes to a part of the page by its address.

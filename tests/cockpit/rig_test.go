@@ -86,6 +86,13 @@ func newConsole(t *testing.T, d *device.Device, suite string) *console {
 	return c
 }
 
+// with is the same Cockpit in a sub-test, which fails by itself.
+func (c *console) with(t *testing.T) *console {
+	sub := *c
+	sub.t = t
+	return &sub
+}
+
 func freePort(t *testing.T) int {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)

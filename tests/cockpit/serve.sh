@@ -31,6 +31,8 @@ for user in member:edged visitor: admin:sudo; do
 	chroot "$root" useradd --create-home --shell /bin/bash --groups "${user#*:}" "${user%:*}"
 	echo "${user%:*}:secret" | chroot "$root" chpasswd
 done
+# sudo has something to say of a machine that does not know its own name.
+echo "127.0.0.1 localhost $(hostname)" >"$root/etc/hosts"
 # The audit's login id can only be set once in a process's life, and whoever runs the tests may have one.
 sed -i /pam_loginuid/d "$root/etc/pam.d/cockpit"
 # Newer versions leave signing in to a unit of systemd's, unless they are told otherwise.
