@@ -67,7 +67,7 @@ function one(b) {
         ['Stream', printable(b.stream)],
         ['Version', printable(b.version)],
         ['State', el('span', { class: 'state ' + (b.active ? 'good' : 'still') }, b.active ? 'in use' : 'not in use')],
-        ['Packages', rpms.length === 0 ? 'none' : el('details', {}, el('summary', {}, `${rpms.length} packages`),
+        ['Packages', rpms.length === 0 ? 'none' : el('details', {}, el('summary', {}, rpms.length === 1 ? '1 package' : `${rpms.length} packages`),
                                                       el('ul', { class: 'packages' }, names,
                                                          rpms.length > mostPackages ? el('li', {}, `and ${rpms.length - mostPackages} more`) : null))]);
 }

@@ -43,4 +43,6 @@ if [ -x "$root/usr/bin/dbus-daemon" ]; then
 	chroot "$root" dbus-daemon --system --nofork --nopidfile &
 	while [ ! -S "$root/run/dbus/system_bus_socket" ]; do sleep 0.05; done
 fi
+# Nor without a bus of the user's, which systemd would make where it runs; nothing is asked of it here.
+echo DBUS_SESSION_BUS_ADDRESS=unix:path=/run/dbus/system_bus_socket >>"$root/etc/environment"
 exec chroot "$root" /usr/lib/cockpit/cockpit-ws --no-tls --address 127.0.0.1 --port "$port"
