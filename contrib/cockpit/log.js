@@ -17,6 +17,7 @@ export class Log {
         this.notice = new Notice();
         this.lines = el('div', { class: 'log', role: 'log', 'aria-label': `Log of ${printable(name)}`, 'aria-live': 'off', tabindex: '0' });
         this.empty = el('p', { class: 'empty' }, 'Nothing was printed yet.');
+        this.empty.hidden = true;
         this.followed = el('input', { type: 'checkbox', id: 'follow' });
         this.followed.checked = true;
         this.times = el('input', { type: 'checkbox', id: 'times', change: () => this.open() });
@@ -44,7 +45,10 @@ export class Log {
                 this.notice.clear();
                 this.waiting = [];
                 fill(this.lines);
-                this.empty.hidden = false;
+                // Only a log that stays empty is said to be: the first lines come right behind.
+                window.setTimeout(() => {
+                    this.empty.hidden = this.lines.childElementCount + this.waiting.length > 0;
+                }, 500);
                 this.followed.checked = true;
             },
             data: bytes => this.#add(lines.take(bytes)),
