@@ -41,7 +41,7 @@ BENCHFLAGS ?=
 FUZZTIME ?= 30s
 RUN ?= .
 
-.PHONY: help build programs pkcs11 agent-image osgi-host build-failpoints containerd-v2 deps deps-test fmt lint test test-system test-clients bench soak check run docs clean \
+.PHONY: help build programs pkcs11 agent-image osgi-host build-failpoints containerd-v2 deps deps-test fmt lint test test-system test-clients test-cockpit bench soak check run docs clean \
 	packages package packages-for-tests test-packages reproducible smoke licenses sbom vulncheck release
 
 help: ## list the targets
@@ -188,6 +188,12 @@ test-clients: build ## other people's clients, unmodified: installs node by apt 
 	@mkdir -p $(CLIENTS)
 	npm install --prefix $(CLIENTS) --no-save --no-package-lock --no-fund --no-audit --ignore-scripts azure-iot-device@1.18.4
 	go test -count=1 -p 1 -timeout 15m -tags clients -run 'Node|Python' ./tests/workload/
+
+# Not in check: a browser is 400 MB. The first run makes a Debian with Cockpit of each release that the page is for.
+test-cockpit: build ## the page for Cockpit, in a browser before real Cockpits: installs chromium by apt, as root
+	contrib/setup/deps.sh cockpit
+	rm -rf $(BUILD)/cockpit
+	go test -count=1 -timeout 15m -tags cockpit -run '$(RUN)' ./tests/cockpit/
 
 bench: build ## measure
 	go test -run '^$$' -timeout 60m -bench '$(BENCH)' $(BENCHFLAGS) ./tests/bench/... ./pkg/...

@@ -62,3 +62,5 @@ package() {
 package edged edged
 package edged-pkcs11 edged-pkcs11
 package edged-osgi edged-osgi-host.tar
+# The same for every machine: made once.
+[ -n "$(find "$folder" -name 'cockpit-edged*')" ] || package cockpit-edged edged

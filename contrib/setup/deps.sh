@@ -7,6 +7,7 @@
 #	deps.sh clients and to run other people's clients
 #	deps.sh osgi    to build the image of the OSGi host
 #	deps.sh packages and to look at packages, and to run those for other machines
+#	deps.sh cockpit to test the page for Cockpit in a browser
 set -eu
 
 missing=()
@@ -71,13 +72,18 @@ if [ "${1:-}" = packages ]; then
 	need debootstrap command_exists debootstrap
 	need debian-archive-keyring file_exists /usr/share/keyrings/debian-archive-keyring.gpg
 fi
+if [ "${1:-}" = cockpit ]; then
+	need debootstrap command_exists debootstrap
+	need debian-archive-keyring file_exists /usr/share/keyrings/debian-archive-keyring.gpg
+	need chromium file_exists /usr/bin/chromium
+fi
 if [ "${1:-}" = clients ]; then
 	need nodejs command_exists node
 	need npm command_exists npm
 fi
 
 # What the package makes: who is in it may use the management socket, and the agent is a member.
-if [ "${1:-}" = test ] && [ "$(id -u)" = 0 ] && ! getent group edged >/dev/null; then
+if { [ "${1:-}" = test ] || [ "${1:-}" = cockpit ]; } && [ "$(id -u)" = 0 ] && ! getent group edged >/dev/null; then
 	groupadd --system edged
 fi
 
