@@ -184,8 +184,12 @@ func (h *osgiHost) keep(ctx context.Context) (bool, error) {
 	return err == nil, err
 }
 
-// Installed says whether there is an image of the host, or one that is to be fetched.
+// Installed says whether there is an image of the host, or one that is to be fetched. It is an error while somebody
+// holds the host stopped: nobody is to wait for it then.
 func (h *osgiHost) Installed(ctx context.Context) (bool, error) {
+	if h.d.supervisor.Held(module.OSGiHost) {
+		return false, fmt.Errorf("the OSGi framework does not run: %s: %w", h.Why(ctx), errdefs.ErrUnavailable)
+	}
 	if h.d.cfg.Bundles.HostImage != "" {
 		return true, nil
 	}

@@ -188,6 +188,9 @@ func (b *Bundles) save(ctx context.Context, put []*Record, remove ...Key) error 
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.rows = newRows(all)
+	for _, k := range remove {
+		delete(b.ends, k.Location()) // one that comes under its key is another
+	}
 	b.woken()
 	return nil
 }

@@ -61,11 +61,15 @@ func TestOneUnsoundBundleLeavesNothingOfAll(t *testing.T) {
 		jars [][]byte
 		text string
 	}{
-		"none":                      {nil, "At least one bundle file is required"},
-		"no archive":                {[][]byte{jar("a", "1"), []byte("no archive")}, missing},
-		"nothing":                   {[][]byte{jar("a", "1"), {}}, missing},
-		"no name":                   {[][]byte{jar("a", "1"), packtest.Bundle{Headers: map[string]string{"Bundle-SymbolicName": ""}}.Bytes()}, missing},
-		"no version":                {[][]byte{jar("a", "1"), packtest.Bundle{Headers: map[string]string{"Bundle-Version": ""}}.Bytes()}, missing},
+		"none":       {nil, "At least one bundle file is required"},
+		"no archive": {[][]byte{jar("a", "1"), []byte("no archive")}, missing},
+		"nothing":    {[][]byte{jar("a", "1"), {}}, missing},
+		"no name":    {[][]byte{jar("a", "1"), packtest.Bundle{Headers: map[string]string{"Bundle-SymbolicName": ""}}.Bytes()}, missing},
+		"no version": {[][]byte{jar("a", "1"), packtest.Bundle{Headers: map[string]string{"Bundle-Version": ""}}.Bytes()}, missing},
+		"too much": {
+			[][]byte{jar("a", "1"), packtest.Bundle{Files: map[string][]byte{"x": make([]byte, unpackedRatio*testMaxSize+1)}}.Bytes()},
+			"Unable to install module. Cause: it unpacks to more than 262144 bytes",
+		},
 		"no manifest":               {[][]byte{jar("a", "1"), packtest.Zip(nil)}, missing},
 		"no version of OSGi's":      {[][]byte{jar("a", "1"), jar("b", "1.0-SNAPSHOT")}, "Bundle-Version"},
 		"exports Java":              {[][]byte{jar("a", "1"), jar("b", "1", "Export-Package", "java.lang")}, "Export-Package"},

@@ -172,8 +172,12 @@ func unsound(err error) error {
 	return fmt.Errorf("Unable to install module. Cause: %w", err) //nolint:staticcheck // the contract's text
 }
 
-// noBundle is unsound for bytes that are not even a bundle.
+// noBundle is unsound for bytes that are not even a bundle. A jar that is only too much is one, and who sent
+// it has to know why it is refused.
 func noBundle(err error) error {
+	if errors.Is(err, pack.ErrLimit) {
+		return unsound(err)
+	}
 	if _, ok := pack.ReasonOf(err); ok {
 		return fmt.Errorf("%s: %w", notABundle, errdefs.ErrInvalidArgument)
 	}

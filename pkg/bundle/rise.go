@@ -55,13 +55,14 @@ func (b *Bundles) rise(ctx context.Context, s *session) error {
 // blame counts the end of a framework against the bundles that were being started. The caller
 // holds b.mu.
 func (b *Bundles) blame(s *session) {
-	for _, a := range s.Picture().All {
+	for _, r := range b.rows.all { // a framework can have any number of others, under any name
+		a := s.Picture().ByLocation[r.Location()]
 		if a.State != Starting || a.Lazy {
 			continue
 		}
 		b.ends[a.Location]++
 		if b.ends[a.Location] == heldAfter {
-			b.Log.WithField("bundle", a.Location).Errorf("the OSGi framework ended %d times while it started this bundle, which is left out from now on, until somebody starts it", heldAfter)
+			b.Log.WithField("bundle", r.Key).Errorf("the OSGi framework ended %d times while it started this bundle, which is left out from now on, until somebody starts it", heldAfter)
 		}
 	}
 }

@@ -17,6 +17,14 @@ func (r *rig) ends(name string) {
 	}
 }
 
+// pictured is a framework that has something.
+type pictured struct {
+	Framework
+	of *Picture
+}
+
+func (p pictured) Picture() *Picture { return p.of }
+
 // again is another run of the framework, and what edged does with it.
 func (r *rig) again() {
 	r.w.reboot()
@@ -55,6 +63,26 @@ func TestEndsThatHaveNothingToDoWithABundleAreNotItsOwn(t *testing.T) {
 			r.again()
 			require.Equal(t, "a/1.0.0 ACTIVE*", r.states())
 		}
+	})
+}
+
+func TestEndsAreCountedOfBundlesThatThereAre(t *testing.T) {
+	onDevice(t, func(t *testing.T, r *rig) {
+		r.run(jar("good", "1"))
+		r.install(jar("bad", "1"))
+		r.ends("bad")
+		require.Error(t, r.op(t.Context(), "start", "bad"))
+		for range heldAfter - 1 {
+			r.again()
+		}
+		require.True(t, r.Held(r.current().all[1]))
+		r.again()
+		r.do("uninstall", "bad")
+		require.Empty(t, r.Bundles.ends, "what comes under its key next is another bundle")
+
+		foreign := Actual{ID: 99, Location: "of a bundle's own making", State: Starting}
+		r.blame(&session{Framework: pictured{of: &Picture{All: []Actual{foreign}, ByLocation: map[string]Actual{foreign.Location: foreign}}}})
+		require.Empty(t, r.Bundles.ends)
 	})
 }
 

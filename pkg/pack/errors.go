@@ -49,6 +49,16 @@ func ReasonOf(err error) (Reason, bool) {
 	return "", false
 }
 
+// ErrLimit is in what is refused for its size: of too many files, or of too much in them.
+var ErrLimit = errors.New("more than is taken")
+
+// limited makes an Error of a package that is more than is taken.
+func limited(format string, args ...any) error {
+	e := &Error{Reason: Invalid, cause: ErrLimit}
+	e.text = fmt.Sprintf(format, args...)
+	return e
+}
+
 // Refuse makes an Error, for the packages beside this one that read formats of their own.
 func Refuse(reason Reason, format string, args ...any) error { return fault(reason, format, args...) }
 

@@ -56,7 +56,7 @@ func (l Limits) meter(packed int64) *meter {
 // add counts bytes; the error says that they are too many.
 func (m *meter) add(n int64) error {
 	if n < 0 || n > m.limit-m.count {
-		return invalid("it unpacks to more than %d bytes, which is %d times its size or the most that this device takes", m.limit, maxRatio)
+		return limited("it unpacks to more than %d bytes, which is %d times its size or the most that this device takes", m.limit, maxRatio)
 	}
 	m.count += n
 	return nil
@@ -85,7 +85,7 @@ func (w *watched) ReadAt(p []byte, off int64) (int, error) {
 	}
 	if w.quota >= 0 {
 		if int64(len(p)) > w.quota {
-			return 0, invalid("its directory is too large")
+			return 0, limited("its directory is too large")
 		}
 		w.quota -= int64(len(p))
 	}
@@ -94,7 +94,7 @@ func (w *watched) ReadAt(p []byte, off int64) (int, error) {
 		w.err = err
 	}
 	if w.quota >= 0 && n >= zip64EndSize && bytes.HasPrefix(p[:n], zip64EndMagic) && binary.LittleEndian.Uint64(p[zip64EndFiles:]) > uint64(w.files) {
-		return 0, invalid("it has more than %d files", w.files)
+		return 0, limited("it has more than %d files", w.files)
 	}
 	return n, err
 }

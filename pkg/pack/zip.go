@@ -23,7 +23,7 @@ func OpenZip(r io.ReaderAt, size int64, files int, bytes int64) (*Zip, error) {
 	z := &Zip{in: &watched{r: r, quota: bytes, files: files}}
 	var err error
 	if z.Files, err = directory(z.in, size); err == nil && len(z.Files) > files {
-		err = invalid("it has more than %d files", files)
+		err = limited("it has more than %d files", files)
 	}
 	if err := z.Told(err); err != nil {
 		return nil, err

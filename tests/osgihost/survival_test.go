@@ -264,3 +264,22 @@ func TestEdgedSaysWhenBundlesStart(t *testing.T) {
 	require.Equal(t, "java.lang.IllegalArgumentException", l.fails("setFrameworkLevel", members{"level": 0}).Class)
 	require.Equal(t, 0, h.stop())
 }
+
+// TestAStorageThatIsRemovedEndsTheHost at the next install, which could not be kept: the next start has a sound one.
+func TestAStorageThatIsRemovedEndsTheHost(t *testing.T) {
+	r := newRig(t)
+	h, l := r.start()
+	l.install("dx:good", active(t, "good", "1.0.0"))
+	inside, err := filepath.Glob(filepath.Join(r.folder, "storage", "*"))
+	require.NoError(t, err)
+	for _, path := range inside {
+		require.NoError(t, os.RemoveAll(path))
+	}
+	l.send("install", members{"location": "dx:other"}, plain(t, "other", "1.0.0"))
+	require.Equal(t, 1, h.status())
+	h.says("the storage was removed")
+
+	_, l = r.start()
+	b := l.install("dx:good", active(t, "good", "1.0.0"))
+	require.Equal(t, "ACTIVE", l.on("start", b.ID).State)
+}

@@ -172,15 +172,16 @@ func (s *Session) Refresh(ctx context.Context, ids ...int64) error {
 }
 
 // Closure is bundles with all that use them.
-func (s *Session) Closure(ctx context.Context, ids ...int64) (all []int64, err error) {
-	err = s.ask(ctx, request{Op: "closure", Bundles: ids}, nil, &all)
+func (s *Session) Closure(ctx context.Context, ids ...int64) ([]int64, error) {
+	var all some[int64]
+	err := s.ask(ctx, request{Op: "closure", Bundles: ids}, nil, &all)
 	return all, err
 }
 
 // Users are the bundles that use one.
 func (s *Session) Users(ctx context.Context, id int64) ([]int64, error) {
 	var answer struct {
-		Provides []int64 `json:"provides"`
+		Provides some[int64] `json:"provides"`
 	}
 	err := s.ask(ctx, request{Op: "wires", Bundle: &id}, nil, &answer)
 	return answer.Provides, err

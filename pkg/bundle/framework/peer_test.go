@@ -101,6 +101,12 @@ func (l *logged) has(text string) bool {
 	return strings.Contains(l.text.String(), text)
 }
 
+func (l *logged) count(text string) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return strings.Count(l.text.String(), text)
+}
+
 func newHost(t *testing.T) *host {
 	t.Helper()
 	return newHostThat(t, func(context.Context, net.Conn) error { return nil })

@@ -2,8 +2,8 @@ package framework
 
 import "time"
 
-// A bundle can make the framework report trouble without end; the container's own log has it
-// all, within its own bounds.
+// A bundle can make the framework report trouble without end, and connect without end; the
+// container's own log has all that is trouble, within its own bounds.
 const (
 	troubles      = 20
 	troubleWindow = time.Minute

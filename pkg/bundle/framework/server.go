@@ -24,6 +24,14 @@ type Server struct {
 	wg     sync.WaitGroup
 	mu     sync.Mutex
 	newest *Session
+	lines  quota // of the log, about connections
+}
+
+// logs says whether there is to be a line about another connection: a bundle can make them without end.
+func (s *Server) logs() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.ctx.Err() == nil && s.lines.allow(time.Now())
 }
 
 // connectionsAtOnce bounds connections that were not found out about yet: each is a
@@ -72,7 +80,7 @@ func (s *Server) greet(conn net.Conn) *Session {
 	}
 	if err != nil {
 		_ = conn.Close()
-		if s.ctx.Err() == nil {
+		if s.logs() {
 			s.Log.WithError(err).Warn("a connection to the socket of the OSGi host is of no use")
 		}
 		return nil
@@ -82,8 +90,11 @@ func (s *Server) greet(conn net.Conn) *Session {
 
 // hold gives a session to who uses it, and keeps it until it ends.
 func (s *Server) hold(session *Session) {
-	s.Log.Infof("the OSGi framework runs: %s, %d bundles", session.Describe(), len(session.Picture().All))
-	if session.hello.Recovered != "" {
+	told := s.logs()
+	if told {
+		s.Log.Infof("the OSGi framework runs: %s, %d bundles", session.Describe(), len(session.Picture().All))
+	}
+	if told && session.hello.Recovered != "" {
 		s.Log.Warnf("the OSGi framework could not read what it had, and began anew: %s", cut(session.hello.Recovered))
 	}
 	s.mu.Lock()
@@ -95,7 +106,7 @@ func (s *Server) hold(session *Session) {
 	s.mu.Unlock()
 	select {
 	case <-session.Done():
-		if s.ctx.Err() == nil {
+		if told && s.ctx.Err() == nil {
 			s.Log.Warn("the OSGi framework is gone")
 		}
 	case <-s.ctx.Done():

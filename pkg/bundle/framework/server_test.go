@@ -127,3 +127,17 @@ func FuzzLines(f *testing.F) {
 		}
 	})
 }
+
+func TestConnectionsWithoutEndDoNotFillTheLog(t *testing.T) {
+	h := newHost(t)
+	for range 3 * troubles {
+		a := h.dial()
+		a.say("no hello")
+		a.ended()
+	}
+	require.Eventually(t, func() bool { return h.log.count("is of no use") == troubles }, 5*time.Second, time.Millisecond)
+	a := h.dial()
+	a.greet()
+	h.session()
+	require.Equal(t, 0, h.log.count("the OSGi framework runs"))
+}

@@ -78,7 +78,7 @@ func start(ctx context.Context, conn net.Conn, log logrus.FieldLogger) (*Session
 	go s.read(in)
 	ctx, cancel := context.WithTimeout(ctx, helloTimeout)
 	defer cancel()
-	var all []bundle.Actual
+	var all some[bundle.Actual]
 	if err := s.ask(ctx, request{Op: "list"}, nil, &all); err != nil {
 		s.close(err)
 		<-s.done
@@ -182,10 +182,16 @@ func (s *Session) answer(id uint64, l line) error {
 	delete(s.waiting, id)
 	s.mu.Unlock()
 	var one bundle.Actual
-	var all []bundle.Actual
+	var all some[bundle.Actual]
 	switch {
-	case len(l.OK) > 0 && l.OK[0] == '[' && json.Unmarshal(l.OK, &all) == nil && len(all) > 0 && all[0].State != "":
-		if err := s.replace(all); err != nil {
+	case len(l.OK) > 0 && l.OK[0] == '[':
+		err := json.Unmarshal(l.OK, &all)
+		if err == nil && len(all) > 0 && all[0].State != "" {
+			err = s.replace(all)
+		} else if !errors.Is(err, errTooMany) {
+			err = nil // it is a list of something else
+		}
+		if err != nil {
 			return err
 		}
 	case len(l.OK) > 0 && l.OK[0] == '{' && json.Unmarshal(l.OK, &one) == nil && one.State != "":
@@ -202,7 +208,7 @@ func (s *Session) answer(id uint64, l line) error {
 // replace makes a list the picture.
 func (s *Session) replace(all []bundle.Actual) error {
 	if len(all) > maxBundles {
-		return fmt.Errorf("the OSGi framework has more than %d bundles", maxBundles)
+		return errTooMany
 	}
 	p := &bundle.Picture{All: all, ByLocation: make(map[string]bundle.Actual, len(all))}
 	for _, a := range all {

@@ -2,10 +2,12 @@ package framework
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -263,6 +265,24 @@ func TestALineHasALimit(t *testing.T) {
 	_, _ = io.WriteString(a.conn, " "+long+"\n")
 	wait(t, s)
 	require.ErrorContains(t, s.Ping(t.Context()), "sends a line of more than")
+}
+
+func TestALongListCostsNoMoreThanItsBound(t *testing.T) {
+	for element, cost := range map[string]uint64{"{}": 8 << 20, "1": 4 << 20} {
+		s := &Session{conn: nowhere{}, waiting: map[uint64]chan line{}}
+		s.picture.Store(&bundle.Picture{})
+		l := line{OK: json.RawMessage("[" + strings.Repeat(element+",", 1<<20) + element + "]")}
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		err := s.answer(1, l)
+		runtime.ReadMemStats(&after)
+		require.Less(t, after.TotalAlloc-before.TotalAlloc, cost, element)
+		if element == "{}" {
+			require.ErrorIs(t, err, errTooMany)
+		}
+		var ids struct{ Provides some[int64] }
+		require.Error(t, json.Unmarshal([]byte(`{"Provides":[`+strings.Repeat("1,", maxBundles)+`1]}`), &ids))
+	}
 }
 
 func TestAnEndInTheMiddleOfALineIsOne(t *testing.T) {

@@ -1,7 +1,10 @@
 package framework
 
 import (
+	"bytes"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"strings"
 
 	"github.com/edged/edged/pkg/bundle"
@@ -28,6 +31,33 @@ type request struct {
 	Transient bool    `json:"transient,omitempty"`
 	Level     int     `json:"level,omitempty"`
 	Size      *int64  `json:"size,omitempty"`
+}
+
+// some is a list that is read up to its bound: a line is long enough for millions of elements, each
+// a hundred times the bytes it has there, and any bundle can send one.
+type some[T any] []T
+
+// errTooMany is of a framework that has more than is kept of one.
+var errTooMany = fmt.Errorf("the OSGi framework has more than %d bundles", maxBundles)
+
+// UnmarshalJSON reads a list. It stops at the first element that is none of its own.
+func (l *some[T]) UnmarshalJSON(text []byte) error {
+	in := json.NewDecoder(bytes.NewReader(text))
+	if t, err := in.Token(); err != nil || t != json.Delim('[') {
+		return errors.Join(errors.New("it is no list"), err)
+	}
+	*l = nil
+	for in.More() {
+		if len(*l) == maxBundles {
+			return errTooMany
+		}
+		var one T
+		if err := in.Decode(&one); err != nil {
+			return err
+		}
+		*l = append(*l, one)
+	}
+	return nil
 }
 
 // line is an answer, or an event.

@@ -25,6 +25,11 @@ record Spool(Path file, String digest, IOException failure) implements AutoClose
             out = Files.newOutputStream(file);
         } catch (IOException e) {
             failure = e;
+            if (Files.notExists(folder)) {
+                // Whoever removed it removed the framework's storage, too. The next start begins it anew, from what edged has; until then nothing could be installed.
+                Log.say("the storage was removed under the framework");
+                Runtime.getRuntime().halt(1);
+            }
         }
         try {
             byte[] part = new byte[1 << 16];
