@@ -98,6 +98,8 @@ func (s *simple) Picture() *bundle.Picture {
 
 func (*simple) Ping(context.Context) error { return nil }
 
+func (*simple) Run() string { return "" }
+
 func (*simple) JavaLevel() int { return 17 }
 
 func (s *simple) Install(_ context.Context, location string, r io.Reader, _ int64) (bundle.Actual, error) {

@@ -61,6 +61,7 @@ type Bundles struct {
 	mu       sync.Mutex
 	rows     *rows
 	session  *session
+	last     *session      // the one before, until there is another
 	wake     chan struct{} // closed by the next change of rows or session
 	slots    int
 	sequence int64

@@ -28,6 +28,7 @@ type world struct {
 	all, gone map[int64]*unit
 	next      int64
 	level     int // the framework's start level
+	runs      int
 	java      int
 	calls     []string
 	// refuse is asked before each call with its operation and the bundle's name.
@@ -193,6 +194,7 @@ func (w *world) reboot() {
 		u.State, u.wires, u.pending = Installed, nil, false
 	}
 	w.level = 10
+	w.runs++
 }
 
 // rise starts what is started persistently, up to a level.
@@ -208,6 +210,7 @@ func (w *world) rise(ctx context.Context, level int) {
 // fakeSession is a connection to the world.
 type fakeSession struct {
 	w    *world
+	run  string
 	done chan struct{}
 	last *Picture
 	// endAt is the call that ends the session, counted from 1, done or not before; 0 for none.
@@ -218,10 +221,12 @@ type fakeSession struct {
 func (w *world) connect() *fakeSession {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	s := &fakeSession{w: w, done: make(chan struct{})}
+	s := &fakeSession{w: w, run: fmt.Sprint(w.runs), done: make(chan struct{})}
 	w.sessions = append(w.sessions, s)
 	return s
 }
+
+func (s *fakeSession) Run() string { return s.run }
 
 func (s *fakeSession) end() {
 	if s.last == nil {

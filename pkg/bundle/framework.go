@@ -53,6 +53,8 @@ type Framework interface {
 	Picture() *Picture
 	// Ping ends without an error when the framework is there: what Picture says next is so.
 	Ping(ctx context.Context) error
+	// Run names the run of the framework: sessions with one have the same, another has another.
+	Run() string
 	// JavaLevel is that of the Java it runs on: 17.
 	JavaLevel() int
 	// Install returns the bundle that is there already, unchanged, when there is one of the

@@ -40,11 +40,11 @@ func TestABundleThatEndsTheFrameworkAgainAndAgainIsHeld(t *testing.T) {
 		r.ends("bad")
 		require.Error(t, r.op(t.Context(), "start", "bad"))
 		for range heldAfter - 1 {
-			require.False(t, r.Held(r.current().all[1]))
 			r.again()
+			require.False(t, r.Held(r.current().all[1]))
 		}
-		require.True(t, r.Held(r.current().all[1]))
 		r.again()
+		require.True(t, r.Held(r.current().all[1]))
 		require.Equal(t, "bad/1.0.0 INSTALLED*, good/1.0.0 ACTIVE*", r.states(), "it is left out, and the others run")
 		require.True(t, r.current().all[1].Started, "and it is still to be started")
 
@@ -66,17 +66,29 @@ func TestEndsThatHaveNothingToDoWithABundleAreNotItsOwn(t *testing.T) {
 	})
 }
 
+func TestConnectionsThatEndAreNoFrameworksThatDo(t *testing.T) {
+	onDevice(t, func(t *testing.T, r *rig) {
+		r.run(jar("a", "1"))
+		r.w.activators["a"] = func(ctx context.Context) error { <-ctx.Done(); return nil }
+		require.Error(t, r.op(t.Context(), "start", "a")) // and it goes on
+		for range 2 * heldAfter {
+			r.session0().End()
+			r.connect()
+		}
+		require.False(t, r.Held(r.current().all[0]))
+	})
+}
+
 func TestEndsAreCountedOfBundlesThatThereAre(t *testing.T) {
 	onDevice(t, func(t *testing.T, r *rig) {
 		r.run(jar("good", "1"))
 		r.install(jar("bad", "1"))
 		r.ends("bad")
 		require.Error(t, r.op(t.Context(), "start", "bad"))
-		for range heldAfter - 1 {
+		for range heldAfter {
 			r.again()
 		}
 		require.True(t, r.Held(r.current().all[1]))
-		r.again()
 		r.do("uninstall", "bad")
 		require.Empty(t, r.Bundles.ends, "what comes under its key next is another bundle")
 

@@ -1,6 +1,7 @@
 package bundle
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -14,9 +15,10 @@ import (
 func (b *Bundles) Connected(f Framework) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.session != nil && b.session.ended() {
-		b.blame(b.session)
+	if before := cmp.Or(b.session, b.last); before != nil && before.Run() != f.Run() {
+		b.blame(before) // a connection can end, and the framework run on
 	}
+	b.last = nil
 	b.session = &session{Framework: f, updated: map[string]bool{}}
 	b.woken()
 }
@@ -157,8 +159,7 @@ func (b *Bundles) forget(s *session) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.session == s {
-		b.blame(s)
-		b.session = nil
+		b.session, b.last = nil, s
 		b.woken()
 	}
 }

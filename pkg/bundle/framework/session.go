@@ -103,6 +103,9 @@ func (s *Session) Done() <-chan struct{} { return s.done }
 // Picture is what the framework has.
 func (s *Session) Picture() *bundle.Picture { return s.picture.Load() }
 
+// Run is what the agent calls its run.
+func (s *Session) Run() string { return s.hello.Session }
+
 // JavaLevel is that of the framework's Java.
 func (s *Session) JavaLevel() int { return s.hello.JavaLevel }
 
