@@ -177,6 +177,7 @@ func (a *api) routes() []httpapi.Route {
 func (a *api) plainRoutes() []httpapi.Route {
 	return []httpapi.Route{
 		{Method: http.MethodGet, Path: "/metrics", Rule: access.Known, Handle: a.metrics},
+		{Method: http.MethodGet, Path: "/openapi/{document}", Rule: access.Known, Handle: openAPI},
 	}
 }
 
@@ -184,7 +185,8 @@ func (a *api) plainRoutes() []httpapi.Route {
 func New(cfg Config) http.Handler {
 	a := &api{cfg}
 	contract := a.mount(a.routes(), true).Handler()
-	mounts := append(slices.Clone(cfg.Further), Mount{"/metrics", a.mount(a.plainRoutes(), false).Handler()})
+	plain := a.mount(a.plainRoutes(), false).Handler()
+	mounts := append(slices.Clone(cfg.Further), Mount{"/metrics", plain}, Mount{"/openapi", plain})
 	// The mount is chosen by path first: api-version belongs to the contract alone.
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		path := r.URL.EscapedPath()
