@@ -80,7 +80,7 @@ func (d *Document) exchange(r *http.Request, sent []byte, got *answer) (problems
 }
 
 func headers(def *openapi3.Response, given http.Header) (problems []string) {
-	known := map[string]bool{"Content-Type": true, "Connection": true} // HTTP's own
+	known := map[string]bool{"Content-Type": true, "Connection": true, "Content-Length": true, "Date": true} // the server's own
 	for name, ref := range def.Headers {
 		known[http.CanonicalHeaderKey(name)] = true
 		values := given.Values(name)
