@@ -185,6 +185,7 @@ func (a *api) plainRoutes() []httpapi.Route {
 		// What edged does inside, and it is slower meanwhile: marked as changes, so that they are audited.
 		{Method: http.MethodGet, Path: profilesRoot + "/", Rule: access.Root, Change: true, Handle: a.profiles},
 		{Method: http.MethodGet, Path: profilesRoot + "/{profile}", Rule: access.Root, Change: true, Handle: a.profile},
+		{Method: http.MethodGet, Path: "/openapi/{document}", Rule: access.Known, Handle: openAPI},
 	}
 }
 
@@ -193,7 +194,7 @@ func New(cfg Config) http.Handler {
 	a := &api{cfg}
 	contract := a.mount(a.routes(), true).Handler()
 	plain := a.mount(a.plainRoutes(), false).Handler()
-	mounts := append(slices.Clone(cfg.Further), Mount{"/metrics", plain}, Mount{profilesRoot, plain})
+	mounts := append(slices.Clone(cfg.Further), Mount{"/metrics", plain}, Mount{profilesRoot, plain}, Mount{"/openapi", plain})
 	// The mount is chosen by path first: api-version belongs to the contract alone.
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		path := r.URL.EscapedPath()

@@ -70,7 +70,7 @@ func (f *fakeSupervisor) find(name string) (*module.State, error) {
 
 // All has one of edged's own besides.
 func (f *fakeSupervisor) All(ctx context.Context) []*module.State {
-	return append(f.List(ctx), &module.State{Spec: module.Spec{Name: module.OSGiHost, Type: "docker", CreateOptions: json.RawMessage("{}")}})
+	return append(f.List(ctx), &module.State{Spec: module.Spec{Name: module.OSGiHost, Type: "docker", CreateOptions: json.RawMessage("{}")}, Status: module.Status{Runtime: module.Running}})
 }
 
 func (f *fakeSupervisor) List(context.Context) []*module.State {
@@ -350,7 +350,7 @@ func (f *fixture) ask(who, method, target, body string, headers ...string) *http
 }
 
 func (f *fixture) serve(who string) http.Handler {
-	h := New(f.cfg)
+	h := document(f.t).Holds(f.t, New(f.cfg))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h.ServeHTTP(w, r.WithContext(peer.NewContext(r.Context(), caller(who))))
 	})

@@ -220,6 +220,9 @@ func TestErrorsOfTheDomainHaveTheirStatus(t *testing.T) {
 	} {
 		for _, op := range []string{"POST /modules", "PUT /modules/target", "POST /modules/target/prepareupdate", "DELETE /modules/target", "POST /modules/target/start", "POST /modules/target/stop", "POST /modules/target/restart"} {
 			method, path, _ := strings.Cut(op, " ")
+			if want == 404 && path == "/modules" {
+				continue // what is made names nothing that could be missing: the contract has no such answer
+			}
 			f := newFixture(t)
 			f.sup.fail = fmt.Errorf("cannot do it: because: %w", class)
 			name := "target"

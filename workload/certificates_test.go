@@ -22,7 +22,7 @@ func requests(cfg Config) []ca.Request {
 func TestIdentityCertificateWithAndWithoutABody(t *testing.T) {
 	for body, end := range map[string]time.Time{"": {}, `{}`: {}, `{"expiration":"2026-01-02T03:04:05Z"}`: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)} {
 		cfg := config(t)
-		w := send(cfg, inside("target", "module"), "POST", "/modules/%24target/certificate/identity"+query, body)
+		w := send(t, cfg, inside("target", "module"), "POST", "/modules/%24target/certificate/identity"+query, body)
 		require.Equal(t, 201, w.Code, w.Body)
 		require.JSONEq(t, `{"privateKey":{"type":"key","bytes":"key"},"certificate":"leaf\nca\n","expiration":"2026-02-03T04:05:06Z"}`, w.Body.String())
 		require.NotEmpty(t, w.Header().Get("Content-Length"))
@@ -39,7 +39,7 @@ func TestServerCertificatesAreForNamesOfTheModule(t *testing.T) {
 		"other": 403, "dev": 403, "gw": 403, "evil.example": 403, "10.0.0.2": 403, "localhost": 403,
 	} {
 		cfg := config(t)
-		w := send(cfg, inside("target", "module"), "POST", serverPath+query, `{"commonName":"`+name+`","expiration":"2030-01-02T03:04:05+01:00"}`)
+		w := send(t, cfg, inside("target", "module"), "POST", serverPath+query, `{"commonName":"`+name+`","expiration":"2030-01-02T03:04:05+01:00"}`)
 		require.Equal(t, want, w.Code, name)
 		if want == 403 {
 			require.JSONEq(t, `{"message":"forbidden"}`, w.Body.String())
@@ -82,7 +82,7 @@ func TestBadCertificateRequests(t *testing.T) {
 		{"target", "/modules/target/certificate/identity", `{"expiration":7}`, 422, "expiration"},
 	} {
 		cfg := config(t)
-		w := send(cfg, inside(tc.who, "module"), "POST", tc.path+query, tc.body)
+		w := send(t, cfg, inside(tc.who, "module"), "POST", tc.path+query, tc.body)
 		require.Equal(t, tc.want, w.Code, "%s %s", tc.path, tc.body)
 		require.Contains(t, w.Body.String(), tc.message)
 		require.Empty(t, requests(cfg))
@@ -92,7 +92,7 @@ func TestBadCertificateRequests(t *testing.T) {
 func TestTrustBundles(t *testing.T) {
 	cfg := config(t)
 	for path, want := range map[string]string{"/trust-bundle": "roots", "/manifest-trust-bundle": ""} {
-		w := send(cfg, inside("other", "module"), "GET", path+query, "")
+		w := send(t, cfg, inside("other", "module"), "GET", path+query, "")
 		require.Equal(t, 200, w.Code)
 		var answer map[string]string
 		require.NoError(t, json.Unmarshal(w.Body.Bytes(), &answer))

@@ -13,7 +13,7 @@ const query = "?api-version=2018-06-28"
 
 func post(t *testing.T, cfg Config, who, path, body string) (int, map[string]string) {
 	t.Helper()
-	w := send(cfg, inside(who, "module"), "POST", path+query, body)
+	w := send(t, cfg, inside(who, "module"), "POST", path+query, body)
 	var answer map[string]string
 	require.NoError(t, json.Unmarshal(w.Body.Bytes(), &answer), w.Body.String())
 	if w.Code == 200 {

@@ -180,7 +180,7 @@ func newFixture(t *testing.T) *fixture {
 			{Permissions: []access.Permission{access.ViewClusterModules, access.UpdateCluster, access.CatalogWrite}, UIDs: []uint32{1004}},
 		}),
 	}
-	f.handler = New(f.cfg)
+	f.handler = document(t).Holds(t, New(f.cfg))
 	return f
 }
 

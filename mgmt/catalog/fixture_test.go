@@ -57,7 +57,7 @@ func newRig(t testing.TB) *rig {
 		require.NoError(t, r.store.Close())
 	})
 	write := []access.Permission{access.CatalogWrite}
-	r.handler = New(Config{
+	r.handler = document(t).Holds(t, New(Config{
 		Catalog: domain.New(domain.Config{Store: r.store, ModuleMD: 4 << 20}),
 		Decider: access.New([]access.Grant{{Permissions: write, Modules: []string{"edgeAgent", "writer"}, UIDs: []uint32{0}, GIDs: []uint32{42}}}),
 		Audit:   r.audit, Limits: httpapi.Limits{Body: 8 << 20}, Bulk: 64 << 20,
@@ -69,7 +69,7 @@ func newRig(t testing.TB) *rig {
 			}
 			return f, err
 		},
-	})
+	}))
 	return r
 }
 

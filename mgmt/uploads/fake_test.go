@@ -141,7 +141,7 @@ func (f *fixture) ask(who, method, target string, body io.Reader, headers ...str
 		r.Header.Set(headers[i], headers[i+1])
 	}
 	w := httptest.NewRecorder()
-	New(f.cfg).ServeHTTP(w, r.WithContext(peer.NewContext(r.Context(), caller(who))))
+	document(f.t).Holds(f.t, New(f.cfg)).ServeHTTP(w, r.WithContext(peer.NewContext(r.Context(), caller(who))))
 	return w
 }
 

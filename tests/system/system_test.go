@@ -38,6 +38,7 @@ func TestWhatTheDeviceSaysOfItself(t *testing.T) {
 	d.Eventually("it has spoken", func() bool { return strings.Contains(d.Logs("talker", ""), "hush-token") })
 
 	t.Run("resources", func(t *testing.T) { resources(t, d.For(t)) })
+	t.Run("documents", func(t *testing.T) { documents(t, d.For(t)) })
 	t.Run("support bundle", func(t *testing.T) { supportBundle(t, d.For(t)) })
 	t.Run("reprovision", func(t *testing.T) {
 		d := d.For(t)

@@ -1,0 +1,14 @@
+package bundles
+
+import (
+	"testing"
+
+	"github.com/edged/edged/contrib/openapi/openapitest"
+)
+
+// document is what each answer that a test of this package gets is held to.
+var document = openapitest.Open("bundles.yaml")
+
+func TestTheDocumentHasEachRouteAndNoOther(t *testing.T) {
+	document(t).Routes(t, (&api{newFixture(t).cfg}).routes())
+}

@@ -1,0 +1,14 @@
+package uploads
+
+import (
+	"testing"
+
+	"github.com/edged/edged/contrib/openapi/openapitest"
+)
+
+// document is what each answer that a test of this package gets is held to.
+var document = openapitest.Open("uploads.yaml")
+
+func TestTheDocumentHasEachRouteAndNoOther(t *testing.T) {
+	document(t).Routes(t, (&api{Config: newFixture(t).cfg}).routes())
+}
