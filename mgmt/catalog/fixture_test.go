@@ -60,7 +60,7 @@ func newRig(t testing.TB) *rig {
 	r.handler = document(t).Holds(t, New(Config{
 		Catalog: domain.New(domain.Config{Store: r.store, ModuleMD: 4 << 20}),
 		Decider: access.New([]access.Grant{{Permissions: write, Modules: []string{"edgeAgent", "writer"}, UIDs: []uint32{0}, GIDs: []uint32{42}}}),
-		Audit:   r.audit, Limits: httpapi.Limits{Body: 8 << 20}, Bulk: 64 << 20,
+		Audit:   r.audit, Limits: httpapi.Limits{Body: 8 << 20}, Bulk: 24 << 20,
 		Room: func() error { return r.room() },
 		Spool: func() (*os.File, error) {
 			f, err := os.CreateTemp(dir, "spool")

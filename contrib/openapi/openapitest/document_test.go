@@ -37,9 +37,9 @@ func TestARouteAndAnOperationThatDifferAreNamed(t *testing.T) {
 	}{
 		"a further route": {
 			func(all []httpapi.Route) []httpapi.Route {
-				return append(all, httpapi.Route{Method: "GET", Path: "/audit", Rule: access.Operator})
+				return append(all, httpapi.Route{Method: "GET", Path: "/further", Rule: access.Operator})
 			},
-			"there is a route GET /audit and no such operation",
+			"there is a route GET /further and no such operation",
 		},
 		"a further method": {
 			func(all []httpapi.Route) []httpapi.Route {
