@@ -22,4 +22,4 @@ while read -r suite pattern; do
 	timeout 900 "$program" -test.v -test.run "$pattern" >"$results/$suite.log" 2>&1 </dev/null || status=$?
 	echo "$status $((SECONDS - begun))" >"$results/$suite.status"
 	echo "vm: $suite ended with $status after $((SECONDS - begun)) s"
-done <"$project/tests/vm/suites"
+done <"$results/suites"

@@ -1,9 +1,9 @@
 #!/bin/bash
 # Says what a machine's results are, and fails unless every test that was to run did and passed.
 #
-#	report.sh LAYOUT FOLDER SUITES SECONDS
+#	report.sh LAYOUT FOLDER SECONDS
 set -eu
-layout=$1 folder=$2 suites=$3 seconds=$4
+layout=$1 folder=$2 suites=$2/suites seconds=$3
 failed=0
 wrong() {
 	echo "vm: $layout: $*" >&2
