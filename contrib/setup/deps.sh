@@ -6,6 +6,7 @@
 #	deps.sh test    and to run every test
 #	deps.sh clients and to run other people's clients
 #	deps.sh osgi    to build the image of the OSGi host
+#	deps.sh vm      and to run tests in a virtual machine (amd64)
 #	deps.sh packages and to look at packages, and to run those for other machines
 set -eu
 
@@ -68,6 +69,12 @@ if [ "${1:-}" = packages ]; then
 	need qemu-user-static command_exists qemu-arm-static
 	need file command_exists file
 	need systemd-container command_exists systemd-nspawn
+	need debootstrap command_exists debootstrap
+	need debian-archive-keyring file_exists /usr/share/keyrings/debian-archive-keyring.gpg
+fi
+if [ "${1:-}" = vm ]; then
+	need qemu-system-x86 command_exists qemu-system-x86_64
+	need cpio command_exists cpio
 	need debootstrap command_exists debootstrap
 	need debian-archive-keyring file_exists /usr/share/keyrings/debian-archive-keyring.gpg
 fi
