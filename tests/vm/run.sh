@@ -48,7 +48,8 @@ initrd build/vm/initrd
 # Where /dev/kvm opens it need not work: of some machines that are virtual themselves it starts no kernel. The first one here has no root file system, so
 # that it ends soon.
 kvm="-accel kvm -cpu max,arch-capabilities=off"
-accelerator="-accel tcg,thread=multi -cpu max"
+# Without AVX: what Go's hashes do with it is emulated many times slower than what they do without.
+accelerator="-accel tcg,thread=multi -cpu Nehalem"
 if [ -w /dev/kvm ] && timeout 10 qemu-system-x86_64 -machine q35 $kvm -m 512M -nodefaults -no-user-config -display none -no-reboot \
 	-kernel "$root/boot/$kernel" -initrd build/vm/initrd -append panic=-1 </dev/null 2>/dev/null; then
 	accelerator=$kvm
