@@ -67,7 +67,7 @@ boot() {
 	esac
 	# What nobody has written to in a disk of zeros is nowhere.
 	truncate -s 64M "$results/disk"
-	timeout "${VM_TIMEOUT:-2400}" qemu-system-x86_64 -machine q35 $accelerator -smp 2 -m 4G -nodefaults -no-user-config -display none -no-reboot \
+	timeout "${VM_TIMEOUT:-3600}" qemu-system-x86_64 -machine q35 $accelerator -smp 2 -m 4G -nodefaults -no-user-config -display none -no-reboot \
 		-serial "file:$results/console" -kernel "$root/boot/$kernel" -initrd build/vm/initrd \
 		-append "console=ttyS0 quiet panic=-1 mitigations=off edged.project=$project $hierarchy systemd.getty_auto=no systemd.mask=containerd.service systemd.show_status=no" \
 		-drive "file=$results/disk,format=raw,if=virtio" -device virtio-rng-pci \
