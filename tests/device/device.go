@@ -307,12 +307,18 @@ func (d *Device) Reboot() {
 	d.StartEdged()
 }
 
-// Eventually waits for a condition, for a minute at most, or as many as EDGED_TEST_MINUTES says on a machine that is emulated.
+// Patience is how long anything may take: a minute, or as many as EDGED_TEST_MINUTES says on a machine that is emulated.
+func Patience(tb testing.TB) time.Duration {
+	tb.Helper()
+	minutes, err := strconv.Atoi(cmp.Or(os.Getenv("EDGED_TEST_MINUTES"), "1"))
+	require.NoError(tb, err)
+	return time.Duration(minutes) * time.Minute
+}
+
+// Eventually waits for a condition, for Patience at most.
 func (d *Device) Eventually(what string, cond func() bool) {
 	d.tb.Helper()
-	minutes, err := strconv.Atoi(cmp.Or(os.Getenv("EDGED_TEST_MINUTES"), "1"))
-	require.NoError(d.tb, err)
-	for deadline := time.Now().Add(time.Duration(minutes) * time.Minute); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(Patience(d.tb)); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
 		if cond() {
 			return
 		}
