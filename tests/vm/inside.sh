@@ -12,6 +12,8 @@ project=$PWD
 groupadd --system edged
 # As on a machine that has been up for a while.
 modprobe -a loop bfq
+mkfs.ext4 -q /dev/vda
+mount /dev/vda /mnt
 export EDGED_TEST_BUILT=$project/build/vm/built EDGED_TEST_PROOF=pid EDGED_TEST_MINUTES=5
 while read -r suite pattern; do
 	case $suite in '' | '#'*) continue ;; esac
