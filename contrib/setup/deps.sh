@@ -6,6 +6,7 @@
 #	deps.sh test    and to run every test
 #	deps.sh clients and to run other people's clients
 #	deps.sh osgi    to build the image of the OSGi host
+#	deps.sh vm      and to run tests in a virtual machine (amd64)
 #	deps.sh packages and to look at packages, and to run those for other machines
 #	deps.sh cockpit to test the page for Cockpit in a browser
 set -eu
@@ -76,6 +77,11 @@ if [ "${1:-}" = cockpit ]; then
 	need debootstrap command_exists debootstrap
 	need debian-archive-keyring file_exists /usr/share/keyrings/debian-archive-keyring.gpg
 	need chromium file_exists /usr/bin/chromium
+if [ "${1:-}" = vm ]; then
+	need qemu-system-x86 command_exists qemu-system-x86_64
+	need cpio command_exists cpio
+	need debootstrap command_exists debootstrap
+	need debian-archive-keyring file_exists /usr/share/keyrings/debian-archive-keyring.gpg
 fi
 if [ "${1:-}" = clients ]; then
 	need nodejs command_exists node

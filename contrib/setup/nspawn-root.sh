@@ -1,9 +1,9 @@
 #!/bin/bash
 # Makes the root file system of a small Debian with systemd, containerd and CNI, which the systemd tests boot; does nothing when it is there.
 #
-#	nspawn-root.sh FOLDER [bookworm|trixie|rpm]
+#	nspawn-root.sh FOLDER [bookworm|trixie|rpm|vm]
 #
-# rpm is bookworm with rpm and dnf, for tests of those packages.
+# rpm is bookworm with rpm and dnf, for tests of those packages; vm is bookworm with its kernel and what tests need that run inside.
 # DEBIAN_MIRROR names another mirror than Debian's own. A proxy set for apt is used.
 set -eu
 root=$1 kind=${2:-bookworm}
@@ -20,6 +20,11 @@ rpm)
 	release=bookworm
 	packages+=,rpm,dnf,createrepo-c
 	files+=" usr/bin/rpm usr/bin/dnf usr/bin/createrepo_c"
+	;;
+vm)
+	release=bookworm
+	packages+=,linux-image-$(dpkg --print-architecture),busybox-static,catatonit
+	files+=" vmlinuz bin/busybox usr/bin/catatonit"
 	;;
 esac
 complete() {
@@ -49,8 +54,10 @@ if ! debootstrap --variant=minbase --include="$packages" "$release" "$root.parti
 fi
 # For the tests that ask for it: debootstrap enables what it installs.
 rm -f "$root.partial"/etc/systemd/system/multi-user.target.wants/firewalld.service "$root.partial"/etc/systemd/system/dbus-org.fedoraproject.FirewallD1.service
-# The kernel is the host's, and containerd's package wants modules of it.
-ln -sf /dev/null "$root.partial/etc/systemd/system/systemd-modules-load.service"
+if [ "$kind" != vm ]; then
+	# The kernel is the host's, and containerd's package wants modules of it.
+	ln -sf /dev/null "$root.partial/etc/systemd/system/systemd-modules-load.service"
+fi
 rm -rf "$root.partial"/var/cache/apt/archives/*.deb "$root.partial"/var/lib/apt/lists/*
 complete "$root.partial"
 mv "$root.partial" "$root"

@@ -98,6 +98,10 @@ func (e *Engine) checkCgroupParent(o *options) error {
 	if bad {
 		return fmt.Errorf("createOptions.HostConfig.CgroupParent %q is in or under a module's control group or edged's own, or is no path: %w", parent, errdefs.ErrInvalidArgument)
 	}
+	// runc would say so too, but only when the module starts.
+	if e.SystemdCgroup && (strings.Contains(parent, "/") || !strings.HasSuffix(parent, ".slice")) {
+		return fmt.Errorf("createOptions.HostConfig.CgroupParent %q is not the name of a slice, such as \"modules.slice\": systemd makes the control groups of this device: %w", parent, errdefs.ErrInvalidArgument)
+	}
 	return nil
 }
 

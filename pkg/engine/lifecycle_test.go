@@ -35,3 +35,13 @@ func TestCgroupParentStaysOutOfModulesAndOfEdged(t *testing.T) {
 		require.NoError(t, err, parent)
 	}
 }
+
+func TestCgroupParentIsASliceWhereSystemdMakesControlGroups(t *testing.T) {
+	e := &Engine{Config: Config{Namespace: "edged", SystemdCgroup: true}}
+	for parent, fine := range map[string]bool{"": true, "plant.slice": true, "plant": false, "/plant": false, "/plant.slice": false, "a.slice/b.slice": false} {
+		o := &options{}
+		o.HostConfig.CgroupParent = parent
+		err := e.checkCgroupParent(o)
+		require.Equal(t, !fine, errdefs.IsInvalidArgument(err), "%q: %v", parent, err)
+	}
+}

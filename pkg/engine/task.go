@@ -208,7 +208,9 @@ func stillRuns(err error) bool {
 }
 
 // OOMKilled reads the kernel's own count of a container's cgroup; the event says
-// the same, but is lost while edged is away.
+// the same, but is lost while edged is away. So is the count where systemd makes the
+// cgroups: it removes a scope with its last process, and then a module that ran out of
+// memory while edged was away is said to have exited with 137, and no more.
 func (e *Engine) OOMKilled(in *peer.Instance) bool {
 	for _, p := range in.Paths {
 		for _, file := range []string{

@@ -4,6 +4,7 @@ package device
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -305,10 +307,18 @@ func (d *Device) Reboot() {
 	d.StartEdged()
 }
 
-// Eventually waits for a condition, for a minute at most.
+// Patience is how long anything may take: a minute, or as many as EDGED_TEST_MINUTES says on a machine that is emulated.
+func Patience(tb testing.TB) time.Duration {
+	tb.Helper()
+	minutes, err := strconv.Atoi(cmp.Or(os.Getenv("EDGED_TEST_MINUTES"), "1"))
+	require.NoError(tb, err)
+	return time.Duration(minutes) * time.Minute
+}
+
+// Eventually waits for a condition, for Patience at most.
 func (d *Device) Eventually(what string, cond func() bool) {
 	d.tb.Helper()
-	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(Patience(d.tb)); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
 		if cond() {
 			return
 		}

@@ -2,7 +2,6 @@ package device
 
 import (
 	"os"
-	"os/exec"
 	"path/filepath"
 	"runtime"
 	"sync"
@@ -32,11 +31,7 @@ func probeProgram(tb testing.TB) []byte {
 		}
 		defer os.RemoveAll(dir)
 		out := filepath.Join(dir, "probe")
-		cmd := exec.Command("go", "build", "-buildvcs=false", "-o", out, "./tests/probe")
-		cmd.Dir = Repository()
-		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-		cmd.Stderr = os.Stderr
-		if probeOnce.err = cmd.Run(); probeOnce.err == nil {
+		if probeOnce.err = Build(out, "./tests/probe", ""); probeOnce.err == nil {
 			probeOnce.program, probeOnce.err = os.ReadFile(out)
 		}
 	})

@@ -78,8 +78,14 @@ func processes(fit func(args []string) bool) []int {
 
 func contains(args []string, s string) bool { return slices.Contains(args, s) }
 
-// pidsInCgroup returns the ids of processes below a device's place in the hierarchies.
+// pidsInCgroup returns the ids of processes below a device's place in the hierarchies, and of those in the scopes that systemd made for its containers:
+// what runc runs in the device's namespace says which these are.
 func pidsInCgroup(namespace string) []int {
+	places := []string{":/" + namespace + "/"}
+	containers, _ := os.ReadDir(filepath.Join("/run/containerd/runc", namespace))
+	for _, c := range containers {
+		places = append(places, "/edged-"+c.Name()+".scope")
+	}
 	entries, _ := os.ReadDir("/proc")
 	var pids []int
 	for _, e := range entries {
@@ -88,7 +94,7 @@ func pidsInCgroup(namespace string) []int {
 			continue
 		}
 		b, _ := os.ReadFile(filepath.Join("/proc", e.Name(), "cgroup"))
-		if strings.Contains(string(b), ":/"+namespace+"/") {
+		if slices.ContainsFunc(places, func(place string) bool { return strings.Contains(string(b), place) }) {
 			pids = append(pids, pid)
 		}
 	}

@@ -37,8 +37,11 @@ func both(v1, v2 string) string {
 }
 
 func TestEveryHonouredOptionHasItsEffect(t *testing.T) {
-	parent := "modules-of-" + strings.ToLower(rand.Text()[:8])
-	t.Cleanup(func() { device.RemoveCgroups(t, parent) }) // after the device is gone
+	parent := "/modules-of-" + strings.ToLower(rand.Text()[:8])
+	if unified() { // systemd makes it, in the machine that has this layout
+		parent = "modulesof" + strings.ToLower(rand.Text()[:8]) + ".slice"
+	}
+	t.Cleanup(func() { device.RemoveCgroups(t, strings.TrimPrefix(parent, "/")) }) // after the device is gone
 	d := device.New(t, device.Options{Network: true})
 	block, number := blockDevice(t)
 	weighed, weighedNumber := weighedDevice(t)
@@ -104,9 +107,9 @@ func effects(m machine) []effect {
 			"HostConfig.BlkioDeviceReadIOps":  {both("blkio/blkio.throttle.read_iops_device", "io.max"), m.number + `.*100`},
 			"HostConfig.BlkioDeviceWriteIOps": {both("blkio/blkio.throttle.write_iops_device", "io.max"), m.number + `.*200`},
 		}},
-		{"place", fmt.Sprintf(`{"NetworkDisabled":true,"HostConfig":{"NanoCpus":500000000,"CgroupParent":"/%s","CgroupnsMode":"host","IpcMode":"none","Init":true}}`, m.parent), map[string]show{
-			"HostConfig.NanoCpus": {"cat /sys/fs/cgroup/cpu/cpu.cfs_quota_us 2>/dev/null || cat /sys/fs/cgroup/cpu.max", `^50000`}, "HostConfig.CgroupParent": {"cat /proc/self/cgroup", `:/` + m.parent + `/place-`},
-			"HostConfig.CgroupnsMode": {"cat /proc/self/cgroup", `:/` + m.parent + `/place-`}, "NetworkDisabled": {"tail -n +3 /proc/net/dev | cut -d: -f1", `^\s*lo$`},
+		{"place", fmt.Sprintf(`{"NetworkDisabled":true,"HostConfig":{"NanoCpus":500000000,"CgroupParent":"%s","CgroupnsMode":"host","IpcMode":"none","Init":true}}`, m.parent), map[string]show{
+			"HostConfig.NanoCpus": {"cat /sys/fs/cgroup/cpu/cpu.cfs_quota_us 2>/dev/null || cat /sys/fs/cgroup/cpu.max", `^50000`}, "HostConfig.CgroupParent": {"cat /proc/self/cgroup", placeBelow(m.parent)},
+			"HostConfig.CgroupnsMode": {"cat /proc/self/cgroup", placeBelow(m.parent)}, "NetworkDisabled": {"tail -n +3 /proc/net/dev | cut -d: -f1", `^\s*lo$`},
 			"HostConfig.Init": {"cat /proc/1/comm; echo $$", `^edged-init\n[2-9]$`},
 		}},
 		{"guarded", `{"HostConfig":{"CapAdd":["NET_ADMIN"],"CapDrop":["CHOWN"],"ReadonlyRootfs":true,"MaskedPaths":["/proc/uptime"],"ReadonlyPaths":["/proc/irq"],
@@ -189,6 +192,14 @@ func (e effect) run(t *testing.T, d *device.Device) {
 	m, _ := d.Get(e.module)
 	require.JSONEq(t, string(spec.Config.Settings.CreateOptions), string(m.Config.Settings.CreateOptions), "createOptions come back as given")
 	require.Equal(t, "running", m.Status.RuntimeStatus.Status)
+}
+
+// placeBelow matches the control group of the module "place" below its parent.
+func placeBelow(parent string) string {
+	if unified() {
+		return `:/` + parent + `/edged-place-\w+-g1\.scope`
+	}
+	return `:` + parent + `/place-`
 }
 
 func unified() bool {

@@ -2,6 +2,7 @@ package identity
 
 import (
 	"net/http"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -18,20 +19,25 @@ func TestFallbackWithoutPIDFD(t *testing.T) {
 		weaknesses, proof string
 		own, shared       bool
 	}{
-		{real, "pidfd", true, true},
+		{real, kernelProof, true, kernelProof == byPIDFD},
 		{"ForcePIDProof", "pid", true, false},
 		{"PIDOnly", "pid", true, true},
 	} {
 		name := tc.weaknesses
 		if name == real {
-			name = "not needed"
+			name = onKernel("not needed", "all that the kernel has")
 		}
 		t.Run(name, func(t *testing.T) {
+			before := len(r.EdgedLog())
 			r.daemon(t, tc.weaknesses)
 			for _, kind := range []string{"pid", "pidfd"} {
 				expected := map[bool]string{true: "1", false: "0"}[kind == tc.proof]
 				require.Equal(t, expected, r.metrics(t)[`edged_peer_proof{kind="`+kind+`"}`], kind)
 			}
+			r.Eventually("edged says so", func() bool {
+				said := r.EdgedLog()[before:]
+				return strings.Contains(said, "callers are proven by "+tc.proof+`"`) && strings.Contains(said, "this kernel has no SO_PEERPIDFD") == (tc.proof == byPID)
+			})
 			for _, module := range []string{"sensor", "meter"} {
 				p := r.puppet(t, module)
 				for _, s := range []struct {

@@ -42,7 +42,7 @@ func (r *rig) taken(t *testing.T, listener string) int {
 	m := r.metrics(t)
 	sum := 0
 	for _, name := range []string{
-		`edged_peer_connections_total{listener="` + listener + `",proof="pidfd"}`,
+		`edged_peer_connections_total{listener="` + listener + `",proof="` + kernelProof + `"}`,
 		`edged_peer_rejected_total{listener="` + listener + `",reason="gone"}`,
 		`edged_peer_rejected_total{listener="` + listener + `",reason="limit_uid"}`,
 	} {

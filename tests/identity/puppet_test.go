@@ -13,6 +13,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
+
+	"github.com/edged/edged/tests/device"
 )
 
 // command and result are the probe's Command and Result.
@@ -54,7 +56,7 @@ func (r *rig) puppetBy(t *testing.T, module string, start func(socket string)) *
 	require.NoError(t, err)
 	defer l.Close()
 	start("/probe/" + name)
-	require.NoError(t, l.SetDeadline(time.Now().Add(20*time.Second)))
+	require.NoError(t, l.SetDeadline(time.Now().Add(device.Patience(t))))
 	conn, err := l.AcceptUnix()
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = conn.Close() })
@@ -69,7 +71,7 @@ func (r *rig) puppetBy(t *testing.T, module string, start func(socket string)) *
 // try makes the puppet do something that may fail.
 func (p *puppet) try(t *testing.T, c command) result {
 	t.Helper()
-	require.NoError(t, p.conn.SetDeadline(time.Now().Add(time.Minute)))
+	require.NoError(t, p.conn.SetDeadline(time.Now().Add(device.Patience(t))))
 	require.NoError(t, p.out.Encode(c))
 	var r result
 	require.NoError(t, p.in.Decode(&r))

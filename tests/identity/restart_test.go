@@ -24,8 +24,8 @@ func TestModulesAreKnownAtOnceAfterARestart(t *testing.T) {
 				agent.order(t, device.ManagementInside, r.planted(planted))
 				sensor.order(t, device.WorkloadInside, list)
 				r.StartEdged()
-				require.Equal(t, http.StatusCreated, agent.delivery(t).Status)
-				require.Equal(t, http.StatusOK, sensor.delivery(t).Status)
+				require.Equal(t, http.StatusCreated, agent.delivery(t, device.ManagementInside, r.planted(planted)).Status)
+				require.Equal(t, http.StatusOK, sensor.delivery(t, device.WorkloadInside, list).Status)
 				require.True(t, r.exists(planted))
 				for name := range r.metrics(t) {
 					require.NotContains(t, name, "edged_peer_rejected_total")
@@ -43,12 +43,19 @@ func (p *puppet) order(t *testing.T, socket, request string) {
 	}
 }
 
-func (p *puppet) delivery(t *testing.T) (r result) {
+// The fallback closes what came before it was ready, once and without an answer, so that there the puppet asks again.
+func (p *puppet) delivery(t *testing.T, socket, request string) (last result) {
 	t.Helper()
+	closed := false
 	for range 3 {
-		r = result{}
-		require.NoError(t, p.in.Decode(&r))
-		require.Empty(t, r.Error)
+		last = result{}
+		require.NoError(t, p.in.Decode(&last))
+		closed = closed || last.Error != ""
 	}
-	return r
+	if closed {
+		require.Equal(t, byPID, kernelProof, last.Error)
+		p.dial(t, "c", socket)
+		last = p.ask(t, "c", request)
+	}
+	return last
 }

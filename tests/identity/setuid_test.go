@@ -17,7 +17,7 @@ func TestSetuidAfterConnect(t *testing.T) {
 		name, weaknesses string
 		status           int
 	}{
-		{"is who connected", real, http.StatusNoContent},
+		{onKernel("is who connected", "is refused"), real, onKernel(http.StatusNoContent, http.StatusForbidden)},
 		{"is refused by the fallback", "ForcePIDProof", http.StatusForbidden},
 		{"against PIDOnly", "PIDOnly", http.StatusNoContent},
 	} {

@@ -105,6 +105,8 @@ func TestStatusTellsHowARunEnded(t *testing.T) {
 		m := d.WaitFor("greedy", "failed")
 		require.Equal(t, "137", m.Status.ExitStatus.StatusCode)
 		require.Contains(t, m.Status.RuntimeStatus.Description, "out of memory")
+		d.Post("greedy", "start") // whatever systemd keeps of a scope that failed
+		d.WaitFor("greedy", "running")
 	})
 }
 

@@ -59,10 +59,14 @@ func TestCreateOptionsDoWhatDockerSays(t *testing.T) {
 	require.Equal(t, "0\n", fileInside(d, "opts", "/proc/self/oom_score_adj"))
 	require.Contains(t, fileInside(d, "opts", "/proc/self/limits"), fmt.Sprintf("Max open files            %d", min(1<<20, hardLimit(t))), "Docker's limit, as far as edged's own goes")
 	require.Contains(t, fileInside(d, "opts", "/etc/hosts"), "localhost")
-	require.Contains(t, fileInside(d, "opts", "/proc/self/cgroup"), ":memory:/\n", "a cgroup namespace of its own")
-	require.Equal(t, "67108864\n", fileInside(d, "opts", "/sys/fs/cgroup/memory/memory.limit_in_bytes"))
-	require.Equal(t, "50000\n", fileInside(d, "opts", "/sys/fs/cgroup/cpu/cpu.cfs_quota_us"))
-	require.Equal(t, "100\n", fileInside(d, "opts", "/sys/fs/cgroup/pids/pids.max"))
+	own, memory, cpu, pids := ":memory:/\n", "memory/memory.limit_in_bytes", "cpu/cpu.cfs_quota_us", "pids/pids.max"
+	if _, err := os.Stat("/sys/fs/cgroup/cgroup.controllers"); err == nil { // v2
+		own, memory, cpu, pids = "0::/\n", "memory.max", "cpu.max", "pids.max"
+	}
+	require.Contains(t, fileInside(d, "opts", "/proc/self/cgroup"), own, "a cgroup namespace of its own")
+	require.Equal(t, "67108864\n", fileInside(d, "opts", "/sys/fs/cgroup/"+memory))
+	require.Regexp(t, `^50000( 100000)?\n$`, fileInside(d, "opts", "/sys/fs/cgroup/"+cpu))
+	require.Equal(t, "100\n", fileInside(d, "opts", "/sys/fs/cgroup/"+pids))
 	require.Contains(t, environ(d, "opts"), "HOSTNAME=opts-"+containerOf(d, "opts")[len("opts-"):len("opts-")+8])
 	interfaces := fileInside(d, "opts", "/proc/net/dev")
 	require.Contains(t, interfaces, "lo:")

@@ -49,6 +49,18 @@ func TestExitWhileEdgedIsAwayIsSeen(t *testing.T) {
 	d.WaitFor("back", "running")
 }
 
+func TestOutOfMemoryWhileEdgedIsAwayIsSeen(t *testing.T) {
+	d := device.New(t, device.Options{})
+	d.CreateAndStart(device.WithOptions(d.Spec("greedy"), func(_, host map[string]any) { host["Memory"] = 32 << 20 }))
+	p := d.Probe("greedy")
+	d.Edged.Signal(syscall.SIGTERM)
+	p.Try("/allocate?mib=200")
+	d.StartEdged()
+	m := d.WaitFor("greedy", "failed")
+	require.Equal(t, "137", m.Status.ExitStatus.StatusCode)
+	require.Contains(t, m.Status.RuntimeStatus.Description, "out of memory")
+}
+
 func TestContainerdMayDieAndComeBack(t *testing.T) {
 	d := device.New(t, device.Options{})
 	d.CreateAndStart(d.Spec("steady"))
