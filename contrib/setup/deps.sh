@@ -77,6 +77,7 @@ if [ "${1:-}" = cockpit ]; then
 	need debootstrap command_exists debootstrap
 	need debian-archive-keyring file_exists /usr/share/keyrings/debian-archive-keyring.gpg
 	need chromium file_exists /usr/bin/chromium
+fi
 if [ "${1:-}" = vm ]; then
 	need qemu-system-x86 command_exists qemu-system-x86_64
 	need cpio command_exists cpio
