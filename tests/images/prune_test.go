@@ -73,6 +73,9 @@ func TestImagesComeAndGo(t *testing.T) {
 				d.Ctr("snapshots", "rm", name)
 			}
 		}
+		// containerd drops what nobody needs when it comes to it; a removal that is waited for makes it so now.
+		d.Ctr("images", "tag", device.Image, "registry.example/removed:1")
+		d.Ctr("images", "rm", "--sync", "registry.example/removed:1")
 		r.Break(0, 0)
 		d.CreateAndStart(spec)
 		_, blobs := r.Asked()
