@@ -24,7 +24,6 @@ func (b *Bundles) settle(ctx context.Context, s *session) error {
 		}
 		changed = changed || did
 	}
-	// gofail: var bundleSettleInstalled struct{}
 	if changed {
 		if err := b.refreshAll(ctx, s); err != nil {
 			return err

@@ -36,7 +36,6 @@ func (b *Bundles) rise(ctx context.Context, s *session) error {
 			}
 		}
 	}
-	// gofail: var bundleBeforeRise struct{}
 	rising, cancel := context.WithTimeout(ctx, riseTimeout)
 	defer cancel()
 	if err := s.SetLevel(rising, lastLevel); err != nil && (s.ended() || !errors.Is(rising.Err(), context.DeadlineExceeded)) {

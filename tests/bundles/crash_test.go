@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"mime/multipart"
 	"net/http"
+	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -114,6 +116,7 @@ func (r *rig) inMidOperation(name string, kill func()) {
 func TestCrashesAtEveryStep(t *testing.T) {
 	r := &rig{device.New(t, device.Options{OSGi: true, Binary: filepath.Join(device.Repository(), "bin", "edged-failpoints")}), t}
 	r.install(true, article(t, "1.0.0"), news(t, "1.0.0"), active(t, "good", "1.0.0"))
+	tried := 0
 	for _, c := range []struct {
 		point string
 		do    func()
@@ -127,6 +130,7 @@ func TestCrashesAtEveryStep(t *testing.T) {
 		{"bundleInstallAfterFramework", func() { r.push(active(t, "good", "1.0.0", "X: 3")) }, []string{"RESOLVED", "INSTALLED"}},
 		{"bundleUninstallBeforeRow", func() { r.fire("good/_uninstall") }, []string{"RESOLVED", "INSTALLED"}},
 	} {
+		tried++
 		pid := r.jvm()
 		r.Edged.Signal(syscall.SIGTERM)
 		<-r.Edged.Done()
@@ -145,6 +149,9 @@ func TestCrashesAtEveryStep(t *testing.T) {
 	}
 	r.do("good", "uninstall")
 	require.Len(t, r.states(), 2)
+	out, err := exec.Command("grep", "-rhoE", "--include=*.go", `gofail: var bundle\w+`, filepath.Join(device.Repository(), "pkg")).Output()
+	require.NoError(t, err)
+	require.Len(t, strings.Fields(strings.ReplaceAll(string(out), "gofail: var ", "")), tried, "every point in the source is tried")
 }
 
 // fire posts, and does not mind that there is no answer.

@@ -21,7 +21,7 @@ import (
 
 // crashes says during which operation each named point is passed. A point that is
 // in the source and not here, or here and never hit, fails the test. Those of packages,
-// "upload...", are in a list of their own in tests/uploads.
+// "upload...", and of bundles are in lists of their own in tests/uploads and tests/bundles.
 var crashes = map[string]string{
 	"createAfterIntent": "create", "createAfterContainer": "create", "createAfterCommit": "create",
 	"engineAfterLease": "create", "engineAfterSnapshot": "create",
@@ -235,7 +235,7 @@ func failpoints(t *testing.T) []string {
 	require.NoError(t, err)
 	var names []string
 	for _, m := range regexp.MustCompile(`var (\w+)`).FindAllStringSubmatch(string(out), -1) {
-		if !strings.HasPrefix(m[1], "upload") {
+		if !strings.HasPrefix(m[1], "upload") && !strings.HasPrefix(m[1], "bundle") {
 			names = append(names, m[1])
 		}
 	}
