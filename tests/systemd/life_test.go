@@ -169,6 +169,11 @@ func stuckServiceIsEnded(t *testing.T, m *nspawn.Machine) {
 	m.Systemctl("restart", "edged.service")
 	probe, before := requireOneProbe(t, m), m.Property("edged.service", "MainPID")
 	m.Systemctl("kill", "--signal=STOP", "--kill-who=main", "edged.service")
+	// Until it is, it may take a connection and not answer on it.
+	await(t, "it is stopped", func() bool {
+		out, err := m.Enter("cat", "/proc/"+before+"/stat")
+		return err != nil || strings.Contains(out, ") T ") || strings.Contains(out, ") t ")
+	})
 	requireListed(t, m)
 	require.NotEqual(t, before, m.Property("edged.service", "MainPID"))
 	require.Equal(t, probe, requireOneProbe(t, m))
