@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"strconv"
 	"strings"
@@ -98,6 +99,60 @@ func TestTheAuditTableIsReadInPages(t *testing.T) {
 	asked = nil
 	require.Zero(t, d.run("audit", "--kind", "refusal", "--since", "2 days", "--module", "m", "--caller", "1000").code)
 	require.Equal(t, []string{"caller=1000&kind=refusal&limit=50&module=m&since=2+days"}, asked)
+}
+
+// endsAfter serves n requests; the next one finds edged gone, which ends what follows.
+func endsAfter(n int64, h http.Handler) http.Handler {
+	var served atomic.Int64
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if served.Add(1) > n {
+			http.Error(w, `{"message":"enough"}`, http.StatusServiceUnavailable)
+			return
+		}
+		h.ServeHTTP(w, r)
+	})
+}
+
+func TestTheAuditIsFollowed(t *testing.T) {
+	t.Parallel()
+	t.Run("as lines, each once", func(t *testing.T) {
+		t.Parallel()
+		var asked []string
+		got := newDevice(t, endsAfter(3, audited(t, 1, &asked))).run("audit", "--follow", "--number", "1")
+		require.Contains(t, got.err, "enough")
+		require.NotZero(t, got.code)
+		lines := strings.Split(strings.TrimSpace(got.out), "\n")
+		require.Len(t, lines, 3, got.out)
+		require.Contains(t, lines[0], "POST /modules/{name}/start")
+		require.Contains(t, lines[1], "PUT /deployment")
+		require.Equal(t, []string{"limit=1", "after=1&limit=1000", "after=2&limit=1000"}, asked)
+	})
+	t.Run("as JSON, a line an event", func(t *testing.T) {
+		t.Parallel()
+		got := newDevice(t, endsAfter(2, audited(t, 3, nil))).run("audit", "--follow", "--format", "json")
+		var ids []int64
+		for line := range strings.Lines(got.out) {
+			var e wire.AuditEvent
+			require.NoError(t, json.Unmarshal([]byte(line), &e))
+			ids = append(ids, e.ID)
+		}
+		require.Equal(t, []int64{1, 2, 3, 4}, ids)
+	})
+	t.Run("from now on when nothing fits yet, and with the filter", func(t *testing.T) {
+		t.Parallel()
+		var asked []string
+		table := audited(t, 3, &asked)
+		empty := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Query().Get("kind") != "" && r.URL.Query().Get("after") == "" {
+				fmt.Fprint(w, `{"events":[]}`)
+				return
+			}
+			table.ServeHTTP(w, r)
+		})
+		got := newDevice(t, endsAfter(3, empty)).run("audit", "--follow", "--kind", "change", "--format", "{{.ID}}")
+		require.Equal(t, "4\n", got.out, got.err)
+		require.Equal(t, []string{"limit=1", "after=3&kind=change&limit=1000"}, asked)
+	})
 }
 
 func TestWhatTheAuditCannotBeAsked(t *testing.T) {
