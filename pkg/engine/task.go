@@ -1,12 +1,9 @@
 package engine
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -21,7 +18,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/edged/edged/pkg/module"
-	"github.com/edged/edged/pkg/peer"
 )
 
 // Start makes the task, whose first process runc parks, and lets it run when
@@ -205,28 +201,4 @@ func (e *Engine) deleteTask(ctx context.Context, id string) error {
 // text without a class.
 func stillRuns(err error) bool {
 	return err != nil && (errdefs.IsFailedPrecondition(err) || strings.Contains(err.Error(), "cannot delete a running process"))
-}
-
-// OOMKilled reads the kernel's own count of a container's cgroup; the event says
-// the same, but is lost while edged is away. So is the count where systemd makes the
-// cgroups: it removes a scope with its last process, and then a module that ran out of
-// memory while edged was away is said to have exited with 137, and no more.
-func (e *Engine) OOMKilled(in *peer.Instance) bool {
-	for _, p := range in.Paths {
-		for _, file := range []string{
-			filepath.Join("/sys/fs/cgroup/memory", p, "memory.oom_control"), // v1
-			filepath.Join("/sys/fs/cgroup", p, "memory.events"),             // v2
-		} {
-			b, err := os.ReadFile(file) // #nosec G304 -- a path that the kernel gave
-			if err != nil {
-				continue
-			}
-			for line := range bytes.Lines(b) {
-				if n, ok := bytes.CutPrefix(bytes.TrimSpace(line), []byte("oom_kill ")); ok && string(n) != "0" {
-					return true
-				}
-			}
-		}
-	}
-	return false
 }

@@ -120,8 +120,8 @@ type Engine interface {
 	// Exited returns how the task ended, nil while it runs; errdefs.NotFound without a
 	// task, or with one that was made and never started.
 	Exited(ctx context.Context, id string) (*Exit, error)
-	// OOMKilled looks at the cgroup, which is there until DeleteTask.
-	OOMKilled(in *peer.Instance) bool
+	// OOMKilled says whether a run that ended lost a process for its memory limit. It looks at the cgroup, which is there until DeleteTask.
+	OOMKilled(ctx context.Context, in *peer.Instance, exit *Exit) bool
 	// DeleteTask removes the task, killing what is left of it. NotFound is success.
 	DeleteTask(ctx context.Context, id string) error
 	// Health returns how a container's health is checked, nil when it is not.

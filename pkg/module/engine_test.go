@@ -187,7 +187,7 @@ func (e *fakeEngine) Exited(_ context.Context, id string) (*Exit, error) {
 	return task.exit, nil
 }
 
-func (e *fakeEngine) OOMKilled(*peer.Instance) bool {
+func (e *fakeEngine) OOMKilled(context.Context, *peer.Instance, *Exit) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return e.oom

@@ -254,7 +254,7 @@ func (w *worker) awaitExit(ctx context.Context, id string, timeout time.Duration
 func (w *worker) ended(ctx context.Context, exit *Exit, note string) error {
 	in := w.instance
 	e := *exit
-	e.OOM = e.OOM || w.oom || w.s.Engine.OOMKilled(in)
+	e.OOM = e.OOM || w.oom || w.s.Engine.OOMKilled(ctx, in, exit)
 	rec := *w.rec
 	rec.Exit = &e
 	// gofail: var exitBeforeSave struct{}
