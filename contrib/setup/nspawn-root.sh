@@ -23,8 +23,8 @@ rpm)
 	;;
 vm)
 	release=bookworm
-	packages+=,linux-image-$(dpkg --print-architecture),busybox-static,catatonit
-	files+=" vmlinuz bin/busybox usr/bin/catatonit"
+	packages+=,linux-image-$(dpkg --print-architecture),busybox-static,catatonit,apparmor
+	files+=" vmlinuz bin/busybox usr/bin/catatonit usr/sbin/apparmor_parser"
 	;;
 esac
 complete() {

@@ -5,20 +5,17 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 	"path"
 	"strconv"
 	"strings"
 
-	"github.com/containerd/containerd/v2/contrib/apparmor"
 	"github.com/containerd/containerd/v2/contrib/seccomp"
 	"github.com/containerd/containerd/v2/pkg/oci"
 	dockerseccomp "github.com/moby/profiles/seccomp"
 	specs "github.com/opencontainers/runtime-spec/specs-go"
-)
 
-// ownAppArmor is the name of the profile that edged loads for modules: Docker's.
-const ownAppArmor = "edged-default"
+	"github.com/edged/edged/contrib/apparmor"
+)
 
 // security is SecurityOpt, read.
 type security struct {
@@ -175,19 +172,6 @@ func (m *machine) checkSecurity(o *options) error {
 	return nil
 }
 
-func profileLoaded(name string) bool {
-	b, err := os.ReadFile("/sys/kernel/security/apparmor/profiles")
-	if err != nil {
-		return true // not for us to see: runc will say
-	}
-	for line := range strings.Lines(string(b)) {
-		if i := strings.LastIndex(line, " ("); i > 0 && line[:i] == name {
-			return true
-		}
-	}
-	return false
-}
-
 // withSecurity is applied last: the seccomp profile allows calls by the capabilities
 // that it finds.
 func (m *machine) withSecurity(o *options) oci.SpecOpts {
@@ -217,9 +201,10 @@ func (m *machine) withSecurity(o *options) oci.SpecOpts {
 			case sec.appArmor != "":
 				s.Process.ApparmorProfile = sec.appArmor
 			default:
-				if err := apparmor.WithDefaultProfile(ownAppArmor)(ctx, c, ctr, s); err != nil {
+				if err := loadProfile(ctx); err != nil {
 					return err
 				}
+				s.Process.ApparmorProfile = apparmor.Name
 			}
 		}
 		switch {

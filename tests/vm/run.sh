@@ -24,7 +24,7 @@ build -o "$built/edged+weakened" -tags weakened ./edged
 build -o "$built/logger" ./edged/logger
 build -o "$built/probe" ./tests/probe
 for suite in $(sed -nE 's/^([a-z]+) .*/\1/p' "$suites"); do
-	CGO_ENABLED=0 go test -c -o "$tests/$suite.test" "./tests/$suite"
+	CGO_ENABLED=0 go test -c -tags vm -o "$tests/$suite.test" "./tests/$suite"
 done
 
 # The first file system of the machine: what it takes to reach its root.
@@ -69,7 +69,7 @@ boot() {
 	truncate -s 64M "$results/disk"
 	timeout "${VM_TIMEOUT:-3600}" qemu-system-x86_64 -machine q35 $accelerator -smp 2 -m 4G -nodefaults -no-user-config -display none -no-reboot \
 		-serial "file:$results/console" -kernel "$root/boot/$kernel" -initrd build/vm/initrd \
-		-append "console=ttyS0 quiet panic=-1 mitigations=off edged.project=$project $hierarchy systemd.getty_auto=no systemd.mask=containerd.service systemd.show_status=no" \
+		-append "console=ttyS0 quiet panic=-1 mitigations=off edged.project=$project $hierarchy systemd.getty_auto=no systemd.show_status=no" \
 		-drive "file=$results/disk,format=raw,if=virtio" -device virtio-rng-pci \
 		$(share root "$root" ,readonly=on) $(share project "$project" ,readonly=on) $(share results "$results" "") </dev/null
 }

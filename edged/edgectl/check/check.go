@@ -86,6 +86,7 @@ func table() []check {
 		{"runc", "runc is installed and works", (*device).runc},
 		{"shim", "containerd's shim is installed", (*device).shim},
 		{"kernel", "the kernel has what containers need", (*device).kernel},
+		{"apparmor", "modules can be confined", (*device).appArmor},
 		{"cgroups", "resources of modules can be limited", (*device).cgroups},
 		{"cni-plugins", "the plugins of networks are installed", (*device).cniPlugins},
 		{"iptables", "the packet filter can be set", (*device).iptables},

@@ -231,6 +231,9 @@ func TestEachFaultIsFoundByItsID(t *testing.T) {
 		"a silent kernel":         {func(r *rig) { r.remove("boot"); r.remove("lib"); r.remove("sys/module") }, "kernel", Warning, "does not tell"},
 		"no memory controller":    {func(r *rig) { r.write("sys/fs/cgroup/cgroup.controllers", "cpuset cpu io pids\n") }, "cgroups", Warning, "without memory"},
 		"no cgroups":              {func(r *rig) { r.remove("sys/fs/cgroup") }, "cgroups", Error, "no cgroups are mounted"},
+		"no profile":              {func(r *rig) { withAppArmor(r); r.write(profiles, "edged-defaults (enforce)\n") }, "apparmor", Error, "edged-default is not loaded"},
+		"a lax profile":           {func(r *rig) { withAppArmor(r); r.write(profiles, "man (enforce)\nedged-default (complain)\n") }, "apparmor", Warning, "not enforced"},
+		"no parser of profiles":   {func(r *rig) { withAppArmor(r); r.remove("sbin") }, "apparmor", Warning, "modules run without"},
 		"no forwarding":           {noForwarding, "ip-forward", Error, "reach nothing beyond"},
 		"servers on the loopback": {func(r *rig) { r.write("etc/resolv.conf", "nameserver 127.0.0.1\n") }, "dns", Warning, "loopback"},
 		"no name servers":         {func(r *rig) { r.remove("etc/resolv.conf") }, "dns", Warning, "names no server"},
@@ -295,6 +298,15 @@ func TestEachFaultIsFoundByItsID(t *testing.T) {
 
 func withSystemd(r *rig) { require.NoError(r.t, os.MkdirAll(r.path("run/systemd/system"), 0o755)) }
 
+const profiles = "sys/kernel/security/apparmor/profiles"
+
+func withAppArmor(r *rig) {
+	r.write("sys/module/apparmor/parameters/enabled", "Y\n")
+	r.write("sbin/apparmor_parser", "")
+	r.write(profiles, "edged-default (enforce)\n")
+	require.Equal(r.t, OK, r.run("apparmor")["apparmor"].Status)
+}
+
 func noForwarding(r *rig) {
 	r.write("proc/sys/net/ipv4/ip_forward", "0\n")
 	require.Equal(r.t, OK, r.run("ip-forward")["ip-forward"].Status, "no module needs it")
@@ -357,5 +369,5 @@ func TestAnUnknownCheckIsRefusedAndTheKnownAreListed(t *testing.T) {
 // TestIDsStay is for scripts and the documentation, which name them.
 func TestIDsStay(t *testing.T) {
 	require.Equal(t, strings.Fields(`config config-mode group home units socket-management socket-workload edged version peer-proof containerd runc shim kernel
-		cgroups cni-plugins iptables ip-forward dns clock disk-home disk-containerd journal log-rotation keystore ca preload agent deployment modules catalog`), IDs())
+		apparmor cgroups cni-plugins iptables ip-forward dns clock disk-home disk-containerd journal log-rotation keystore ca preload agent deployment modules catalog`), IDs())
 }
