@@ -32,6 +32,7 @@ import (
 	"github.com/edged/edged/pkg/metrics"
 	"github.com/edged/edged/pkg/module"
 	"github.com/edged/edged/pkg/modulelog"
+	"github.com/edged/edged/pkg/mountns"
 	"github.com/edged/edged/pkg/network"
 	"github.com/edged/edged/pkg/peer"
 	"github.com/edged/edged/pkg/secret"
@@ -67,6 +68,7 @@ type daemon struct {
 	peers      *peer.Peers
 	kernel     *peer.Kernel
 	logs       *modulelog.Store
+	mounts     *mountns.Namespace
 	networks   *network.Manager
 	engine     *engine.Engine
 	decider    *access.Decider
@@ -101,6 +103,9 @@ func newDaemon(ctx context.Context, file string, cfg *config.Config, activation 
 		return nil, err
 	}
 	if err := d.makeFolders(); err != nil {
+		return nil, err
+	}
+	if d.mounts, err = mountns.Open(cfg.Run); err != nil {
 		return nil, err
 	}
 	d.metrics = metrics.New(version)
@@ -211,14 +216,14 @@ func (d *daemon) makeFolders() error {
 }
 
 func (d *daemon) newNetworks(ctx context.Context) (*network.Manager, error) {
-	return network.New(ctx, networkConfig(d.cfg, d.store, d.log))
+	return network.New(ctx, networkConfig(d.cfg, d.mounts, d.store, d.log))
 }
 
-func networkConfig(cfg *config.Config, s network.Store, log logrus.FieldLogger) network.Config {
+func networkConfig(cfg *config.Config, mounts *mountns.Namespace, s network.Store, log logrus.FieldLogger) network.Config {
 	c := cfg.Network
 	return network.Config{
 		Run: cfg.Run, Bridge: c.Bridge, Subnet: c.Subnet, Subnet6: c.Subnet6, ConfDir: c.CNIConfDir, BinDirs: c.CNIBinDirs,
-		Store: s, HostsFile: func(id string) string { return engine.HostsFile(cfg.Home, id) }, Log: log,
+		MountNS: mounts, Store: s, HostsFile: func(id string) string { return engine.HostsFile(cfg.Home, id) }, Log: log,
 	}
 }
 
@@ -236,6 +241,7 @@ func (d *daemon) newEngine() (*engine.Engine, error) {
 		AgentFolders: []string{d.desiredFolder(), d.statusFolder()},
 		Volumes:      volume.NewStore(filepath.Join(d.cfg.Home, "volumes")),
 		Networks:     d.networks,
+		MountNS:      d.mounts,
 		Imported:     d.archives,
 		Log:          d.log,
 	})
@@ -457,6 +463,7 @@ func (d *daemon) close() {
 	if d.networks != nil {
 		d.networks.Close()
 	}
+	d.warn(d.mounts.Close())
 	if d.peers != nil {
 		d.peers.Close()
 	}

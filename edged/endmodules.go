@@ -57,7 +57,7 @@ type noNetworks struct{ network.Store }
 func (noNetworks) Networks(context.Context) ([]network.Record, error) { return nil, nil }
 
 func removeNetworks(ctx context.Context, cfg *config.Config, s *store.Store, log *logrus.Logger) error {
-	m, err := network.New(ctx, networkConfig(cfg, noNetworks{s}, log))
+	m, err := network.New(ctx, networkConfig(cfg, nil, noNetworks{s}, log))
 	if err != nil {
 		return err
 	}

@@ -14,7 +14,7 @@ func secretFolder(cfg *config.Config) string { return filepath.Join(cfg.Run, "se
 func (d *daemon) openSecrets(sealer secret.Sealer) {
 	d.box = secret.NewBox(sealer)
 	d.secrets = secret.NewStore(secret.Config{
-		Box: d.box, Dir: secretFolder(d.cfg),
+		Box: d.box, Dir: secretFolder(d.cfg), MountNS: d.mounts,
 		Protected: append(runtimeFolders(d.cfg.Containerd.Address), d.cfg.Home, d.cfg.Run),
 	})
 }

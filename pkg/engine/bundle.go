@@ -11,7 +11,6 @@ import (
 	"github.com/containerd/containerd/api/services/tasks/v1"
 	"github.com/containerd/errdefs"
 	"github.com/containerd/errdefs/pkg/errgrpc"
-	"golang.org/x/sys/unix"
 )
 
 // leftBundle is containerd's complaint of a folder of an earlier run. When a shim ends,
@@ -36,7 +35,7 @@ func (e *Engine) removeLeftBundle(ctx context.Context, id string, complaint erro
 	log := e.Log.WithField("container", id)
 	// Behind the dot is the name to which it was to be renamed.
 	for _, dir := range []string{m[1], filepath.Join(filepath.Dir(m[1]), "."+id)} {
-		if err := removeBundle(dir); err != nil {
+		if err := e.MountNS.Run(func() error { return removeBundle(dir) }); err != nil {
 			log.WithError(err).Warn("cannot remove what containerd left of an earlier run")
 			return false
 		}
@@ -49,9 +48,7 @@ func (e *Engine) removeLeftBundle(ctx context.Context, id string, complaint erro
 // container's own files.
 func removeBundle(dir string) error {
 	rootfs := filepath.Join(dir, "rootfs")
-	for unix.Unmount(rootfs, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW) == nil {
-		continue
-	}
+	unmountAll(rootfs)
 	// Not with RemoveAll: were it still mounted, this fails.
 	if err := os.Remove(rootfs); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err

@@ -62,7 +62,7 @@ func (e *Engine) Check(spec *module.Spec) (module.Lifecycle, error) {
 func (e *Engine) checks(spec *module.Spec) []func(*options) error {
 	return []func(*options) error{
 		checkNames, checkSignal, checkTerminal, checkGroups, checkUmask, checkCaps, checkAnnotations, checkRuntime, checkShm,
-		e.checkResources, e.checkSecurity, e.checkInit, checkDevices, e.checkDeviceRequests, e.checkCgroupParent,
+		e.checkResources, e.checkSecurity, e.checkInit, e.checkDevices, e.checkDeviceRequests, e.checkCgroupParent,
 		checkVolumes, checkHealth,
 		func(o *options) error { return checkNamespaces(spec, o) },
 	}

@@ -140,6 +140,9 @@ func (e *Engine) withImage(ctx context.Context, id, chainID string, do func(root
 		return fmt.Errorf("cannot make folder for the image: %w", err)
 	}
 	defer e.unpinSubpaths(id)
+	// Nobody else looks at it: it is mounted where edged is, and goes with it. containerd's mount
+	// of many layers changes to a thread of its own, which would be no other place than this.
+	defer unmountAll(root)
 	for i := range mounts { // whoever made the image shall not reach a device of the host through it
 		mounts[i].Options = append(slices.Clone(mounts[i].Options), "nosuid", "nodev", "noexec")
 	}

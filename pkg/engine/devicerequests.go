@@ -141,7 +141,7 @@ func (e *Engine) withDeviceRequests(o *options, sockets string) oci.SpecOpts {
 				continue
 			}
 			// Vendors' libraries are often behind links; a start takes a link for a trick.
-			if real, err := resolve(m.Source); err == nil {
+			if real, err := e.resolve(m.Source); err == nil {
 				m.Source = real
 			}
 		}

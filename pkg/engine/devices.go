@@ -16,6 +16,8 @@ import (
 	"github.com/containerd/containerd/v2/pkg/oci"
 	"github.com/moby/moby/api/types/container"
 	specs "github.com/opencontainers/runtime-spec/specs-go"
+
+	"github.com/edged/edged/pkg/mountns"
 )
 
 // annotationDevices keeps in the spec which devices were asked for and what they
@@ -41,18 +43,19 @@ func devicesOf(o *options) devices {
 }
 
 // checkDevices refuses devices that are not there, and mappings that make no sense.
-func checkDevices(o *options) error {
+func (e *Engine) checkDevices(o *options) error {
 	if err := checkDeviceRules(o); err != nil {
 		return err
 	}
 	d := devicesOf(o)
 	d.All = false // what the host has is not the caller's fault
-	_, err := d.find()
+	_, err := mountns.In(e.MountNS, d.find)
 	return err
 }
 
 // find looks at the devices as they are now. Errors are errdefs.InvalidArgument and
-// name the option.
+// name the option. A device that is kept from edged itself looks like another here; it is
+// for callers to run this in MountNS.
 func (d *devices) find() ([]deviceNode, error) {
 	var all []deviceNode
 	at := map[string]bool{}
@@ -140,14 +143,14 @@ func mapDevice(m container.DeviceMapping) ([]deviceNode, error) {
 }
 
 // withDevices puts devices into the spec and remembers them.
-func withDevices(o *options) oci.SpecOpts {
+func (e *Engine) withDevices(o *options) oci.SpecOpts {
 	return func(_ context.Context, _ oci.Client, _ *ociContainer, s *oci.Spec) error {
 		d := devicesOf(o)
 		if len(d.Asked) == 0 && !d.All {
 			return nil
 		}
 		var err error
-		if d.Got, err = d.find(); err != nil {
+		if d.Got, err = mountns.In(e.MountNS, d.find); err != nil {
 			return err
 		}
 		d.addTo(s)

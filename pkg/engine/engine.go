@@ -15,6 +15,7 @@ import (
 	"google.golang.org/grpc/backoff"
 
 	"github.com/edged/edged/pkg/module"
+	"github.com/edged/edged/pkg/mountns"
 	"github.com/edged/edged/pkg/network"
 	"github.com/edged/edged/pkg/volume"
 )
@@ -61,7 +62,9 @@ type Config struct {
 	Imported <-chan struct{}
 	// Networks gives modules theirs; New's caller closes it after the engine.
 	Networks *network.Manager
-	Log      logrus.FieldLogger
+	// MountNS is where modules' files and devices are, and what runc is to see is mounted.
+	MountNS *mountns.Namespace
+	Log     logrus.FieldLogger
 }
 
 // Engine drives one containerd.

@@ -80,8 +80,12 @@ func (e *Engine) makeBindSources(c *module.Container, o *options) error {
 	if err != nil {
 		return err
 	}
+	return e.MountNS.Run(func() error { return makeMissing(mounts, c.Sockets) })
+}
+
+func makeMissing(mounts []specs.Mount, sockets string) error {
 	for _, m := range mounts {
-		if m.Type != "bind" || m.Source == c.Sockets {
+		if m.Type != "bind" || m.Source == sockets {
 			continue
 		}
 		if _, err := os.Lstat(m.Source); !errors.Is(err, os.ErrNotExist) {

@@ -16,6 +16,7 @@ import (
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
 	"github.com/edged/edged/pkg/module"
+	"github.com/edged/edged/pkg/mountns"
 )
 
 // mounts reads Binds, Mounts and Volumes, adds edged's own, and puts the module's sockets
@@ -23,6 +24,10 @@ import (
 // missing are made at create, as Docker does, not here, and so are volumes: a volume
 // is a mount of type "volume" whose source is its name. Errors are errdefs.InvalidArgument.
 func (e *Engine) mounts(spec *module.Spec, o *options, sockets string, own []module.Mount) ([]specs.Mount, error) {
+	return mountns.In(e.MountNS, func() ([]specs.Mount, error) { return e.readMounts(spec, o, sockets, own) })
+}
+
+func (e *Engine) readMounts(spec *module.Spec, o *options, sockets string, own []module.Mount) ([]specs.Mount, error) {
 	var all []specs.Mount
 	for _, b := range o.HostConfig.Binds {
 		m, err := parseBind(b)
@@ -238,6 +243,11 @@ func legacyMount(m specs.Mount, spec *module.Spec, sockets string) (specs.Mount,
 // within says whether path p is dir or below it; both are clean.
 func within(p, dir string) bool {
 	return p == dir || strings.HasPrefix(p, strings.TrimSuffix(dir, "/")+"/")
+}
+
+// resolve is resolve where modules' files are.
+func (e *Engine) resolve(p string) (string, error) {
+	return mountns.In(e.MountNS, func() (string, error) { return resolve(p) })
 }
 
 // resolve follows symbolic links as far as the path exists. A link to what is not

@@ -16,6 +16,7 @@ import (
 	"github.com/containerd/typeurl/v2"
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
+	"github.com/edged/edged/pkg/mountns"
 	"github.com/edged/edged/pkg/network"
 )
 
@@ -60,7 +61,7 @@ func (e *Engine) beforeStart(ctx context.Context, id string) (terminal bool, err
 		if m.Type != "bind" || within(m.Source, e.Home) || within(m.Source, e.Run) {
 			continue // edged's own; nobody else's may be there
 		}
-		if real, err := resolve(m.Source); err != nil || real != m.Source {
+		if real, err := e.resolve(m.Source); err != nil || real != m.Source {
 			return false, fmt.Errorf("mount source %s is not what it was when the module was made: it leads through a link now: %w", m.Source, errdefs.ErrInvalidArgument)
 		}
 	}
@@ -98,7 +99,7 @@ func (e *Engine) refresh(ctx context.Context, record *containers.Container, anno
 		if err := json.Unmarshal([]byte(text), &old); err != nil {
 			return fmt.Errorf("cannot read devices: %w", err)
 		}
-		found, err := old.find()
+		found, err := mountns.In(e.MountNS, old.find)
 		if err != nil {
 			return err
 		}

@@ -77,7 +77,7 @@ func (e *Engine) specOptions(c *module.Container, o *options, image unpacked, pl
 	}
 	// The seccomp profile allows calls by the capabilities it finds, so it comes behind them; what describes a
 	// device may edit anything, so it comes behind all.
-	return append(opts, withDevices(o), withDeviceRules(o), e.withSecurity(o), e.withDeviceRequests(o, c.Sockets)), nil
+	return append(opts, e.withDevices(o), withDeviceRules(o), e.withSecurity(o), e.withDeviceRequests(o, c.Sockets)), nil
 }
 
 // withFiles puts edged's /etc/hosts and the like where they belong: into a volume at

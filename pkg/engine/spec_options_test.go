@@ -307,7 +307,7 @@ func TestDevicesAreLookedAtAgain(t *testing.T) {
 	s := apply(t, func(_ context.Context, _ oci.Client, _ *ociContainer, s *oci.Spec) error {
 		s.Linux.Resources = &specs.LinuxResources{Devices: []specs.LinuxDeviceCgroup{{Access: "rwm"}}}
 		return nil
-	}, withDevices(o), withDeviceRules(o))
+	}, (&Engine{}).withDevices(o), withDeviceRules(o))
 	require.Len(t, s.Linux.Devices, 1)
 	require.Equal(t, int64(7), s.Linux.Devices[0].Minor)
 	require.NoError(t, os.Remove(link))

@@ -33,6 +33,14 @@ func (e *Engine) pinDir(id string) string { return filepath.Join(e.Run, "subpath
 // runc has made its own mounts of them. Errors: errdefs.InvalidArgument when a subpath
 // is not there, or leads out of its volume by now.
 func (e *Engine) pinSubpaths(id string, annotations map[string]string) error {
+	err := e.MountNS.Run(func() error { return e.pinAll(id, annotations) })
+	if err != nil {
+		e.unpinSubpaths(id)
+	}
+	return err
+}
+
+func (e *Engine) pinAll(id string, annotations map[string]string) error {
 	for key, what := range annotations {
 		pin, ok := strings.CutPrefix(key, annotationSubpath)
 		if !ok {
@@ -40,7 +48,6 @@ func (e *Engine) pinSubpaths(id string, annotations map[string]string) error {
 		}
 		name, sub, _ := strings.Cut(what, "/")
 		if err := e.pinSubpath(filepath.Join(e.pinDir(id), pin), name, sub); err != nil {
-			e.unpinSubpaths(id)
 			return err
 		}
 	}
@@ -80,21 +87,28 @@ func (e *Engine) pinSubpath(pin, name, sub string) error {
 // unpinSubpaths removes what pinSubpaths made, after a crash too. What is mounted in a
 // container by then stays there.
 func (e *Engine) unpinSubpaths(id string) {
-	dir := e.pinDir(id)
+	if err := e.MountNS.Run(func() error { return unpinAll(e.pinDir(id)) }); err != nil {
+		e.Log.WithError(err).WithField("container", id).Warn("cannot remove the pins of a container's subpaths")
+	}
+}
+
+func unpinAll(dir string) error {
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
-		return
+		return nil
 	}
 	for _, entry := range entries {
 		pin := filepath.Join(dir, entry.Name())
-		for unix.Unmount(pin, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW) == nil {
-			continue // a crash may have left more than one
-		}
+		unmountAll(pin) // a crash may have left more than one
 		// Never RemoveAll: were it still mounted, that would take the volume's data.
 		err = errors.Join(err, os.Remove(pin))
 	}
-	if err = errors.Join(err, os.Remove(dir)); err != nil {
-		e.Log.WithError(err).WithField("container", id).Warn("cannot remove the pins of a container's subpaths")
+	return errors.Join(err, os.Remove(dir))
+}
+
+func unmountAll(point string) {
+	for unix.Unmount(point, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW) == nil {
+		continue
 	}
 }
 

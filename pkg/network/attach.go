@@ -13,6 +13,8 @@ import (
 	"github.com/containerd/errdefs"
 	"github.com/containernetworking/cni/libcni"
 	current "github.com/containernetworking/cni/pkg/types/100"
+
+	"github.com/edged/edged/pkg/mountns"
 )
 
 // A plugin may ask a DHCP server; one that hangs must not hold a start for long, and
@@ -79,8 +81,8 @@ type plugins struct {
 	cni *libcni.CNIConfig
 }
 
-func newPlugins(binDirs []string, cacheDir string) *plugins {
-	return &plugins{libcni.NewCNIConfigWithCacheDir(binDirs, cacheDir, &pluginExec{})}
+func newPlugins(mounts *mountns.Namespace, binDirs []string, cacheDir string) *plugins {
+	return &plugins{libcni.NewCNIConfigWithCacheDir(binDirs, cacheDir, &pluginExec{mounts: mounts})}
 }
 
 func (a *attachment) runtime(key, ns string) (*libcni.NetworkConfigList, *libcni.RuntimeConf, error) {

@@ -16,11 +16,14 @@ import (
 	"github.com/containernetworking/cni/pkg/invoke"
 	"github.com/containernetworking/cni/pkg/types"
 	"github.com/containernetworking/cni/pkg/version"
+
+	"github.com/edged/edged/pkg/mountns"
 )
 
 // pluginExec runs CNI plugins. Plugins run others, for addresses; one that hangs is
 // killed with all that it started, which would else hold its output open for ever.
 type pluginExec struct {
+	mounts *mountns.Namespace
 	version.PluginDecoder
 }
 
@@ -37,9 +40,9 @@ func (*pluginExec) FindInPath(plugin string, folders []string) (string, error) {
 
 // ExecPlugin runs a plugin until it ends or ctx does. The error is the plugin's own
 // words; errdefs.ErrUnavailable, when it did not answer in time.
-func (*pluginExec) ExecPlugin(ctx context.Context, path string, stdin []byte, env []string) ([]byte, error) {
+func (p *pluginExec) ExecPlugin(ctx context.Context, path string, stdin []byte, env []string) ([]byte, error) {
 	var stderr bytes.Buffer
-	out, err := run(ctx, path, nil, env, stdin, &stderr)
+	out, err := run(ctx, p.mounts, path, nil, env, stdin, &stderr)
 	if err == nil {
 		return out, nil
 	}
@@ -54,8 +57,9 @@ func (*pluginExec) ExecPlugin(ctx context.Context, path string, stdin []byte, en
 	return nil, fmt.Errorf("CNI plugin %s failed: %w: %s", name, err, strings.TrimSpace(stderr.String()))
 }
 
-// run runs a program in a process group of its own and kills the group when ctx ends.
-func run(ctx context.Context, path string, args, env []string, stdin []byte, stderr *bytes.Buffer) ([]byte, error) {
+// run runs a program in a process group of its own and kills the group when ctx ends. It
+// sees what the machine does, and is kept from nothing there that edged keeps itself from.
+func run(ctx context.Context, mounts *mountns.Namespace, path string, args, env []string, stdin []byte, stderr *bytes.Buffer) ([]byte, error) {
 	var stdout bytes.Buffer
 	cmd := exec.CommandContext(ctx, path, args...)
 	cmd.Env = env
@@ -69,6 +73,6 @@ func run(ctx context.Context, path string, args, env []string, stdin []byte, std
 		return err
 	}
 	cmd.WaitDelay = time.Second
-	err := cmd.Run()
+	err := mounts.Run(cmd.Run)
 	return stdout.Bytes(), err
 }

@@ -15,6 +15,8 @@ import (
 
 	"github.com/containerd/errdefs"
 	"github.com/sirupsen/logrus"
+
+	"github.com/edged/edged/pkg/mountns"
 )
 
 // filterTimeout bounds one call of iptables, which waits for its lock at most half of it.
@@ -34,15 +36,16 @@ type firewall struct {
 
 type family struct {
 	rules
+	mounts  *mountns.Namespace
 	program string // iptables or ip6tables
 	applied string // the text that was last written, without hooks; empty: nobody knows
 	found   []string
 }
 
-func newFirewall(bridge string, subnet, subnet6 netip.Prefix, log logrus.FieldLogger) *firewall {
-	f := &firewall{firewallCmd: "firewall-cmd", log: log, families: []*family{{rules: rules{bridge: bridge, subnet: subnet}, program: "iptables"}}}
+func newFirewall(mounts *mountns.Namespace, bridge string, subnet, subnet6 netip.Prefix, log logrus.FieldLogger) *firewall {
+	f := &firewall{firewallCmd: "firewall-cmd", log: log, families: []*family{{rules: rules{bridge: bridge, subnet: subnet}, mounts: mounts, program: "iptables"}}}
 	if subnet6.IsValid() {
-		f.families = append(f.families, &family{rules: rules{bridge: bridge, subnet: subnet6}, program: "ip6tables"})
+		f.families = append(f.families, &family{rules: rules{bridge: bridge, subnet: subnet6}, mounts: mounts, program: "ip6tables"})
 	}
 	return f
 }
@@ -190,7 +193,7 @@ func (fam *family) run(ctx context.Context, what string, stdin []byte, args ...s
 		return nil, err
 	}
 	var stderr bytes.Buffer
-	out, err := run(ctx, path, args, os.Environ(), stdin, &stderr)
+	out, err := run(ctx, fam.mounts, path, args, os.Environ(), stdin, &stderr)
 	if err != nil {
 		return nil, fmt.Errorf("cannot use the packet filter: %s: %w: %s: %w", filepath.Base(path), err, strings.TrimSpace(stderr.String()), errdefs.ErrUnavailable)
 	}

@@ -39,7 +39,7 @@ func filterInOwnNamespace(t *testing.T) {
 			t.Errorf("%s:\n%s", what, save())
 		}
 	}
-	f := newFirewall("edged0", netip.MustParsePrefix("172.30.0.0/16"), netip.MustParsePrefix("fd00::/64"), logrus.New())
+	f := newFirewall(nil, "edged0", netip.MustParsePrefix("172.30.0.0/16"), netip.MustParsePrefix("fd00::/64"), logrus.New())
 	ports := []published{{proto: "tcp", port: 8080, to: netip.MustParseAddrPort("172.30.0.2:80")}}
 	wanted := func() []published { return ports }
 	step("apply", f.apply(ctx, wanted) == nil)
@@ -60,7 +60,7 @@ func filterInOwnNamespace(t *testing.T) {
 	step("as before", len(again.hooks) == 5 && len(again.lines) == len(first.lines))
 
 	// Another edged after a crash: it finds the hooks and makes no second ones.
-	f = newFirewall("edged0", netip.MustParsePrefix("172.30.0.0/16"), netip.MustParsePrefix("fd00::/64"), logrus.New())
+	f = newFirewall(nil, "edged0", netip.MustParsePrefix("172.30.0.0/16"), netip.MustParsePrefix("fd00::/64"), logrus.New())
 	step("apply again", f.apply(ctx, func() []published { return nil }) == nil)
 	again = f.families[0].read(save())
 	step("one hook each, and no port", len(again.hooks) == 5 && len(again.lines) == len(first.lines)-1)

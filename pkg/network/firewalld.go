@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/containerd/errdefs"
+
+	"github.com/edged/edged/pkg/mountns"
 )
 
 // firewalldTimeout bounds a question to firewalld, which starts a program in Python.
@@ -29,7 +31,7 @@ var errFirewalld = errors.New("cannot ask firewalld")
 // beside iptables, so that what is accepted there is refused here. What a module may
 // reach is still up to edged's own rules. A restart of firewalld forgets it. program is
 // firewall-cmd; it is no fault that there is none, or that firewalld does not run.
-func trust(ctx context.Context, program, bridge string) (changed bool, err error) {
+func trust(ctx context.Context, mounts *mountns.Namespace, program, bridge string) (changed bool, err error) {
 	path, err := findProgram(program)
 	if err != nil {
 		return false, nil //nolint:nilerr // no firewalld on this host
@@ -37,7 +39,7 @@ func trust(ctx context.Context, program, bridge string) (changed bool, err error
 	ctx, cancel := context.WithTimeout(ctx, firewalldTimeout)
 	defer cancel()
 	var stderr bytes.Buffer
-	zone, err := run(ctx, path, []string{"--get-zone-of-interface=" + bridge}, os.Environ(), nil, &stderr)
+	zone, err := run(ctx, mounts, path, []string{"--get-zone-of-interface=" + bridge}, os.Environ(), nil, &stderr)
 	var exit *exec.ExitError
 	switch {
 	case err == nil && strings.TrimSpace(string(zone)) == "trusted":
@@ -49,7 +51,7 @@ func trust(ctx context.Context, program, bridge string) (changed bool, err error
 		return false, fmt.Errorf("%w: %w: %s", errFirewalld, err, strings.TrimSpace(stderr.String()))
 	}
 	stderr.Reset()
-	if _, err := run(ctx, path, []string{"--zone=trusted", "--change-interface=" + bridge}, os.Environ(), nil, &stderr); err != nil {
+	if _, err := run(ctx, mounts, path, []string{"--zone=trusted", "--change-interface=" + bridge}, os.Environ(), nil, &stderr); err != nil {
 		return false, fmt.Errorf("cannot put %s into firewalld's zone trusted: %w: %s: %w", bridge, err, strings.TrimSpace(stderr.String()), errdefs.ErrUnavailable)
 	}
 	return true, nil
@@ -57,7 +59,7 @@ func trust(ctx context.Context, program, bridge string) (changed bool, err error
 
 // trust is trust for the bridge; that firewalld does not answer is said once, and keeps no module from its start.
 func (f *firewall) trust(ctx context.Context) (changed bool, err error) {
-	changed, err = trust(ctx, f.firewallCmd, f.families[0].bridge)
+	changed, err = trust(ctx, f.families[0].mounts, f.firewallCmd, f.families[0].bridge)
 	if !errors.Is(err, errFirewalld) {
 		f.mute = f.mute && err != nil
 		return changed, err

@@ -25,7 +25,7 @@ func TestTheBridgeIsTrustedWhereFirewalldRuns(t *testing.T) {
 		return string(text)
 	}
 	asks := func(want bool, why string) {
-		changed, err := trust(t.Context(), program, "edged0")
+		changed, err := trust(t.Context(), nil, program, "edged0")
 		require.NoError(t, err, why)
 		require.Equal(t, want, changed, why)
 	}
@@ -42,12 +42,12 @@ func TestTheBridgeIsTrustedWhereFirewalldRuns(t *testing.T) {
 	write("echo trusted")
 	asks(false, "as it should be")
 	write(`[ "$1" != --zone=trusted ] || { echo no such zone >&2; exit 1; }`)
-	_, err := trust(t.Context(), program, "edged0")
+	_, err := trust(t.Context(), nil, program, "edged0")
 	require.True(t, errdefs.IsUnavailable(err), "%v", err)
 	require.ErrorContains(t, err, "no such zone")
 
 	log, hook := logtest.NewNullLogger()
-	f := newFirewall("edged0", netip.MustParsePrefix("172.30.0.0/16"), netip.Prefix{}, log)
+	f := newFirewall(nil, "edged0", netip.MustParsePrefix("172.30.0.0/16"), netip.Prefix{}, log)
 	f.firewallCmd = program
 	f.families[0].program = "no-such-iptables"
 	write("echo no bus >&2; exit 1")

@@ -67,7 +67,7 @@ func (m *Manager) detach(ctx context.Context, st *state) error {
 			}
 			// It keeps nothing but the interface, which goes with its namespace.
 			m.warn(err, "a plugin failed to detach; its interface goes with the namespace")
-			return removeNS(m.NetNS(st.Key))
+			return removeNS(m.MountNS, m.NetNS(st.Key))
 		}
 	}
 	half.Attached = nil
@@ -78,7 +78,7 @@ func (m *Manager) detach(ctx context.Context, st *state) error {
 func (m *Manager) tearDown(ctx context.Context, st *state) error {
 	err := m.detach(ctx, st)
 	// gofail: var networkAfterDetach struct{}
-	if err := removeNS(m.NetNS(st.Key)); err != nil {
+	if err := removeNS(m.MountNS, m.NetNS(st.Key)); err != nil {
 		return err
 	}
 	if err != nil {
@@ -126,7 +126,7 @@ func (m *Manager) removeStrangers(ctx context.Context) error {
 			return err
 		}
 		if !m.isPresent(e.Name()) {
-			errs = append(errs, removeNS(m.NetNS(e.Name())))
+			errs = append(errs, removeNS(m.MountNS, m.NetNS(e.Name())))
 		}
 		unlock()
 	}

@@ -14,7 +14,7 @@ import (
 func TestAFilterThatCouldNotBeWrittenIsWrittenSoon(t *testing.T) {
 	m, _, log := running(t, member("a", "172.30.0.2"))
 	m.present["a"].Attached = []attachment{{Network: DefaultNetwork, Builtin: true}}
-	m.firewall, m.wake = newFirewall("edged0", m.Subnet, m.Subnet6, m.Log), make(chan struct{}, 1)
+	m.firewall, m.wake = newFirewall(nil, "edged0", m.Subnet, m.Subnet6, m.Log), make(chan struct{}, 1)
 	m.ctx, m.stop = context.WithCancel(t.Context())
 	bin := t.TempDir()
 	m.firewall.families[0].program = filepath.Join(bin, "iptables")

@@ -11,6 +11,8 @@ import (
 
 	"github.com/containerd/errdefs"
 	"github.com/sirupsen/logrus"
+
+	"github.com/edged/edged/pkg/mountns"
 )
 
 // Config is what a Manager needs to know.
@@ -23,6 +25,8 @@ type Config struct {
 	// ConfDir holds the operator's conflists; BinDirs are where plugins are looked for.
 	ConfDir string
 	BinDirs []string
+	// MountNS is where namespaces are bound and plugins run.
+	MountNS *mountns.Namespace
 	Store   Store
 	// HostsFile is the hosts file of a container, by its id.
 	HostsFile func(container string) string
@@ -90,8 +94,8 @@ type claimedPort struct {
 func New(ctx context.Context, cfg Config) (*Manager, error) {
 	dir := filepath.Join(cfg.Run, "network")
 	m := &Manager{
-		Config: cfg, plugins: newPlugins(cfg.BinDirs, filepath.Join(cfg.Run, "cni")), states: states{dir}, guestFiles: guests{filepath.Join(dir, "guests")},
-		firewall: newFirewall(cfg.Bridge, cfg.Subnet, cfg.Subnet6, cfg.Log), wake: make(chan struct{}, 1), hostsFiles: newHostsWriter(),
+		Config: cfg, plugins: newPlugins(cfg.MountNS, cfg.BinDirs, filepath.Join(cfg.Run, "cni")), states: states{dir}, guestFiles: guests{filepath.Join(dir, "guests")},
+		firewall: newFirewall(cfg.MountNS, cfg.Bridge, cfg.Subnet, cfg.Subnet6, cfg.Log), wake: make(chan struct{}, 1), hostsFiles: newHostsWriter(),
 		records: map[string]*Record{}, claims: map[string]*claim{}, locks: map[string]*keyLock{}, failed: map[string]failure{},
 		pools: [2]pool{{subnet: cfg.Subnet}, {subnet: cfg.Subnet6}},
 	}

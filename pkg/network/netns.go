@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/edged/edged/pkg/mountns"
 	"github.com/edged/edged/pkg/network/netns"
 )
 
@@ -23,7 +24,7 @@ func nsThere(path string) bool {
 
 // makeNS makes a namespace with nothing but a loopback that is up. Folder and file
 // are made; a file of an earlier try is taken.
-func makeNS(path string) error {
+func makeNS(mounts *mountns.Namespace, path string) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o711); err != nil {
 		return fmt.Errorf("cannot make folder of network namespaces: %w", err)
 	}
@@ -32,21 +33,22 @@ func makeNS(path string) error {
 		return fmt.Errorf("cannot make network namespace: %w", err)
 	}
 	_ = f.Close()
-	if err := netns.Thread(func() error { return bindNS(path) }); err != nil {
+	if err := netns.Thread(func() error { return bindNS(mounts, path) }); err != nil {
 		_ = os.Remove(path)
 		return fmt.Errorf("cannot make network namespace: %w", err)
 	}
 	return nil
 }
 
-func bindNS(path string) error {
+func bindNS(mounts *mountns.Namespace, path string) error {
 	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
 		return err
 	}
 	if err := loopbackUp(); err != nil {
 		return err
 	}
-	return unix.Mount(fmt.Sprintf("/proc/self/task/%d/ns/net", unix.Gettid()), path, "none", unix.MS_BIND, "")
+	ns := fmt.Sprintf("/proc/self/task/%d/ns/net", unix.Gettid())
+	return mounts.Run(func() error { return unix.Mount(ns, path, "none", unix.MS_BIND, "") })
 }
 
 // loopbackUp sets lo up in the thread's namespace (netdevice(7)).
@@ -71,7 +73,11 @@ func setUp(fd int, name string, up bool) error {
 }
 
 // removeNS lets a namespace go; one that is not there is no error.
-func removeNS(path string) error {
+func removeNS(mounts *mountns.Namespace, path string) error {
+	return mounts.Run(func() error { return unbindNS(path) })
+}
+
+func unbindNS(path string) error {
 	for {
 		// More than one mount lies there when a crash came between two tries.
 		err := unix.Unmount(path, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW)

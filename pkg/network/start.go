@@ -191,7 +191,7 @@ func (m *Manager) ensure(ctx context.Context, module, key string, plan *Plan) er
 
 func (m *Manager) attach(ctx context.Context, st *state, ns string) error {
 	if !nsThere(ns) {
-		if err := makeNS(ns); err != nil {
+		if err := makeNS(m.MountNS, ns); err != nil {
 			return err
 		}
 	}
@@ -315,7 +315,7 @@ func samePlan(a, b *Plan) bool {
 // routeLocalnet lets the host's 127.0.0.1 reach a published port; see rules.
 func (m *Manager) routeLocalnet() error {
 	path := filepath.Join("/proc/sys/net/ipv4/conf", m.Bridge, "route_localnet")
-	if err := setSysctl(path, "1"); err != nil {
+	if err := m.MountNS.Run(func() error { return setSysctl(path, "1") }); err != nil {
 		return fmt.Errorf("cannot publish ports on 127.0.0.1: %w", err)
 	}
 	return nil

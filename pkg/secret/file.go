@@ -10,13 +10,15 @@ import (
 
 	"github.com/containerd/errdefs"
 	"golang.org/x/sys/unix"
+
+	"github.com/edged/edged/pkg/mountns"
 )
 
 // readFile reads a secret's file of the host. Links may lead to it, but not into what
 // is edged's own or the runtime's: a manifest could else name the keys of the device.
 // Errors are errdefs.InvalidArgument.
 func (s *Store) readFile(name string) ([]byte, error) {
-	b, err := s.read(name)
+	b, err := mountns.In(s.MountNS, func() ([]byte, error) { return s.read(name) })
 	if err != nil {
 		return nil, fmt.Errorf("cannot read file %s: %w: %w", name, err, errdefs.ErrInvalidArgument)
 	}

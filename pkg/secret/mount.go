@@ -21,11 +21,14 @@ func (s *Store) mount() error {
 	if err != nil || there {
 		return err
 	}
-	const flags = unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC
-	err = unix.Mount("tmpfs", s.Dir, "tmpfs", flags, "mode=0700,"+size+",noswap")
-	if errors.Is(err, unix.EINVAL) { // before Linux 6.4
-		err = unix.Mount("tmpfs", s.Dir, "tmpfs", flags, "mode=0700,"+size)
-	}
+	err = s.MountNS.Run(func() error {
+		const flags = unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC
+		err := unix.Mount("tmpfs", s.Dir, "tmpfs", flags, "mode=0700,"+size+",noswap")
+		if errors.Is(err, unix.EINVAL) { // before Linux 6.4
+			err = unix.Mount("tmpfs", s.Dir, "tmpfs", flags, "mode=0700,"+size)
+		}
+		return err
+	})
 	if err != nil {
 		return &os.PathError{Op: "mount", Path: s.Dir, Err: err}
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/containerd/errdefs"
 
 	"github.com/edged/edged/pkg/module"
+	"github.com/edged/edged/pkg/mountns"
 )
 
 var _ module.Secrets = (*Store)(nil)
@@ -21,6 +22,8 @@ type Config struct {
 	Box *Box
 	// Dir is the file system's mount point, <run>/secrets.
 	Dir string
+	// MountNS is where Dir is mounted and files of the host are looked for.
+	MountNS *mountns.Namespace
 	// Protected are folders of the host whose files are no module's.
 	Protected []string
 }
