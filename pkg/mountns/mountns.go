@@ -25,12 +25,21 @@ import (
 type Namespace struct{ file *os.File }
 
 // Open opens the namespace of the first process, which is that of the machine and the
-// one that containerd's descends from. It is nil when the process is in it, or in a
-// container of its own, where run is another folder. It mounts something below run, which
-// is there, to see that it comes here. Errors: errdefs.FailedPrecondition when it does not.
-func Open(run string) (*Namespace, error) { return open("/proc/1/ns/mnt", run) }
+// one that containerd's descends from. It is nil for a process that the first one did not
+// start, as a service manager does: such a one has the namespace that it was started in.
+// See Of for run and errors.
+func Open(run string) (*Namespace, error) {
+	if os.Getppid() != 1 {
+		return nil, nil
+	}
+	return Of("/proc/1/ns/mnt", run)
+}
 
-func open(path, run string) (*Namespace, error) {
+// Of opens the namespace that path is (namespaces(7)). It is nil when the process is in
+// it, and when run is not the same folder there: then the process has files of its own,
+// too, and a runtime among them. It mounts something below run to see that it comes here.
+// Errors: errdefs.FailedPrecondition when it does not.
+func Of(path, run string) (*Namespace, error) {
 	file, err := os.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("cannot open the machine's mount namespace: %w", err)
