@@ -66,7 +66,7 @@ func installCommands(t *testing.T) string {
 	return strings.ReplaceAll(commands, "sudo ", "")
 }
 
-// probeArchive is an image that holds the probe alone.
+// probeArchive is an image that holds the probe, and a folder for a volume.
 func probeArchive(t *testing.T) []byte {
 	t.Helper()
 	program := filepath.Join(t.TempDir(), probeProcess)
@@ -83,7 +83,7 @@ func probeArchive(t *testing.T) []byte {
 		Ref:      probeImage,
 		Platform: ocispec.Platform{OS: "linux", Architecture: runtime.GOARCH},
 		Config:   ocispec.ImageConfig{Entrypoint: []string{"/" + probeProcess}, User: "65532:65532"},
-		Layers:   []archive.Layer{{"/" + probeProcess: {Body: body, Mode: 0o755}}},
+		Layers:   []archive.Layer{{"/" + probeProcess: {Body: body, Mode: 0o755}, "/data/sub/file": {Body: []byte("of the image")}}},
 	}))
 	require.NoError(t, file.Close())
 	b, err := os.ReadFile(file.Name())

@@ -39,6 +39,7 @@ func TestUnits(t *testing.T) {
 		{"reload keeps the process", reloadKeepsTheProcess},
 		{"stuck service is ended by the watchdog", stuckServiceIsEnded},
 		{"modules and edged outlive containerd's stop", modulesOutliveContainerd},
+		{"what modules are given is mounted on the machine, and goes", modulesMountsAreTheMachines},
 		{"sockets of a removed module leave the descriptor store", removedModuleLeavesTheStore},
 		{"stopped sockets leave no file and end edged alone", stoppedSocketsLeaveNoFile},
 		{"nothing failed", nothingFailed},
