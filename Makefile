@@ -169,6 +169,7 @@ test-packages: ## everything about packages: lint, a second build, emulation, an
 
 lint: ## look for faults without running anything
 	go vet ./...
+	GOARCH=arm GOARM=7 go vet ./...
 	$(TOOL) golangci-lint run
 	for script in $$(find .ci contrib tests tools -name '*.sh') .ci/run; do bash -n "$$script"; done
 	go mod tidy -diff

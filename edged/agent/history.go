@@ -6,8 +6,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
+
+	"github.com/edged/edged/pkg/lazyregexp"
 
 	"github.com/edged/edged/pkg/deployment"
 	"github.com/edged/edged/pkg/file"
@@ -21,7 +22,7 @@ type history struct {
 }
 
 // revisionName is the form of a revision, which is the name of a file.
-var revisionName = regexp.MustCompile(`^[0-9a-f]{64}$`)
+var revisionName = lazyregexp.New(`^[0-9a-f]{64}$`)
 
 func openHistory(folder string) (*history, error) {
 	h := &history{folder: folder}
@@ -45,7 +46,7 @@ func (h *history) keep(revision string, text []byte) error {
 
 // text returns a text that was kept. One that is no longer what its name says is none.
 func (h *history) text(revision string) ([]byte, error) {
-	if !revisionName.MatchString(revision) {
+	if !revisionName().MatchString(revision) {
 		return nil, fmt.Errorf("cannot read manifest of revision %q: %w", revision, fs.ErrNotExist)
 	}
 	text, err := readFile(h.path(revision))

@@ -14,11 +14,12 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"github.com/edged/edged/pkg/lazyregexp"
 
 	"github.com/containerd/errdefs"
 )
@@ -216,7 +217,7 @@ func (r *Request) names(t *x509.Certificate) error {
 
 // label is one of a DNS name: RFC 1123, 2.1, and the underscore, which names of
 // devices and containers have in practice and verifiers take.
-var label = regexp.MustCompile(`^[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?$`)
+var label = lazyregexp.New(`^[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?$`)
 
 // ValidDNSName says whether a name may be a DNS name in a certificate.
 func ValidDNSName(name string) bool {
@@ -225,7 +226,7 @@ func ValidDNSName(name string) bool {
 		return false
 	}
 	for part := range strings.SplitSeq(name, ".") {
-		if !label.MatchString(part) {
+		if !label().MatchString(part) {
 			return false
 		}
 	}

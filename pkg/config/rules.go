@@ -6,11 +6,12 @@ import (
 	"net"
 	"net/netip"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"unicode"
+
+	"github.com/edged/edged/pkg/lazyregexp"
 
 	"github.com/distribution/reference"
 )
@@ -19,14 +20,14 @@ import (
 
 var (
 	// RFC 1123, 2.1, and the underscore that device names have in practice.
-	dnsLabel = regexp.MustCompile(`^[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?$`)
+	dnsLabel = lazyregexp.New(`^[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?$`)
 	// containerd's identifiers, which name files and cgroups.
-	identifierForm = regexp.MustCompile(`^[A-Za-z0-9]+([._-][A-Za-z0-9]+)*$`)
-	accountForm    = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.@\\-]*\$?$`)
-	versionForm    = regexp.MustCompile(`^[0-9]+(\.[0-9]+){0,2}$`)
-	deviceIDForm   = regexp.MustCompile(`^[A-Za-z0-9\-:.+%_#*?!(),=@$']{1,128}$`)
-	systemForm     = regexp.MustCompile(`^[A-Za-z_-]+[0-9]+(\.[0-9]+){0,2}$`)
-	interfaceForm  = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]{0,14}$`) // IFNAMSIZ less NUL
+	identifierForm = lazyregexp.New(`^[A-Za-z0-9]+([._-][A-Za-z0-9]+)*$`)
+	accountForm    = lazyregexp.New(`^[A-Za-z0-9_][A-Za-z0-9_.@\\-]*\$?$`)
+	versionForm    = lazyregexp.New(`^[0-9]+(\.[0-9]+){0,2}$`)
+	deviceIDForm   = lazyregexp.New(`^[A-Za-z0-9\-:.+%_#*?!(),=@$']{1,128}$`)
+	systemForm     = lazyregexp.New(`^[A-Za-z_-]+[0-9]+(\.[0-9]+){0,2}$`)
+	interfaceForm  = lazyregexp.New(`^[A-Za-z0-9_][A-Za-z0-9_.-]{0,14}$`) // IFNAMSIZ less NUL
 )
 
 func absolute(path string) error {
@@ -54,7 +55,7 @@ func dnsName(name string) error {
 		return fmt.Errorf("a host name has at most 253 bytes, this one %d", len(name))
 	}
 	for label := range strings.SplitSeq(name, ".") {
-		if !dnsLabel.MatchString(label) {
+		if !dnsLabel().MatchString(label) {
 			return fmt.Errorf("%q is not a host name", name)
 		}
 	}
@@ -111,21 +112,21 @@ func anyHost(value string) error {
 
 // deviceID holds the characters that an IoT hub takes in a device's id.
 func deviceID(id string) error {
-	if !deviceIDForm.MatchString(id) {
+	if !deviceIDForm().MatchString(id) {
 		return fmt.Errorf("%q is not a device id: 1 to 128 letters, digits and any of -:.+%%_#*?!(),=@$'", id)
 	}
 	return nil
 }
 
 func identifier(name string) error {
-	if len(name) > 76 || !identifierForm.MatchString(name) {
+	if len(name) > 76 || !identifierForm().MatchString(name) {
 		return fmt.Errorf("%q is not an identifier: at most 76 letters and digits, single . _ - between them", name)
 	}
 	return nil
 }
 
 func interfaceName(name string) error {
-	if !interfaceForm.MatchString(name) {
+	if !interfaceForm().MatchString(name) {
 		return fmt.Errorf("%q is not the name of a network interface: 1 to 15 letters, digits and any of _.-", name)
 	}
 	return nil
@@ -164,7 +165,7 @@ func account(name string) error {
 	if id, err := strconv.ParseUint(name, 10, 64); err == nil && id >= 1<<32-1 {
 		return fmt.Errorf("%s is not an id: it has 32 bits, and the last value means none", name)
 	}
-	if !accountForm.MatchString(name) || len(name) > 255 {
+	if !accountForm().MatchString(name) || len(name) > 255 {
 		return fmt.Errorf("%q is not the name or id of an account", name)
 	}
 	return nil
@@ -180,14 +181,14 @@ func segment(word string) error {
 
 // operatingSystem is a name and a version, as packages list those that they are for.
 func operatingSystem(name string) error {
-	if !systemForm.MatchString(name) {
+	if !systemForm().MatchString(name) {
 		return errors.New(`want a name and a version such as "debian12"`)
 	}
 	return nil
 }
 
 func dottedVersion(version string) error {
-	if !versionForm.MatchString(version) {
+	if !versionForm().MatchString(version) {
 		return errors.New(`want a version such as "7.2" or "7.2.4"`)
 	}
 	return nil

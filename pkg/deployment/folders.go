@@ -10,9 +10,10 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"syscall"
+
+	"github.com/edged/edged/pkg/lazyregexp"
 
 	"github.com/containerd/errdefs"
 
@@ -150,7 +151,7 @@ func (f Folders) Sweep() error {
 }
 
 // named finds the names of ${NAME} in a text.
-var named = regexp.MustCompile(`\$\{([^{}]+)\}`)
+var named = lazyregexp.New(`\$\{([^{}]+)\}`)
 
 // keep returns the secrets that the new manifest, the present one or one of the
 // history names.
@@ -170,7 +171,7 @@ func (f Folders) keep(secrets map[string]string, text []byte) map[string]string 
 	}
 	kept := map[string]string{}
 	for _, t := range texts {
-		for _, m := range named.FindAllSubmatch(t, -1) {
+		for _, m := range named().FindAllSubmatch(t, -1) {
 			if value, ok := secrets[string(m[1])]; ok {
 				kept[string(m[1])] = value
 			}

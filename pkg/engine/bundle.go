@@ -6,7 +6,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
+
+	"github.com/edged/edged/pkg/lazyregexp"
 
 	"github.com/containerd/containerd/api/services/tasks/v1"
 	"github.com/containerd/errdefs"
@@ -19,13 +20,13 @@ import (
 // again, until it is started anew (containerd 1.6 to 2; moby/moby#50040). It is the whole
 // of the text: complaints of runc repeat what a module's spec says, and would else let a
 // module choose what is removed.
-var leftBundle = regexp.MustCompile(`\A(?:failed to start shim: )?mkdir (/[^:]+/io\.containerd\.runtime\.v2\.task/([^/:]+)/([^/:]+)): file exists(: unknown)?\z`)
+var leftBundle = lazyregexp.New(`\A(?:failed to start shim: )?mkdir (/[^:]+/io\.containerd\.runtime\.v2\.task/([^/:]+)/([^/:]+)): file exists(: unknown)?\z`)
 
 // removeLeftBundle removes the folder that containerd complains of, if it is this
 // container's and no task of it is known: then containerd itself would remove it at its
 // next start. It says whether another try is worth it.
 func (e *Engine) removeLeftBundle(ctx context.Context, id string, complaint error) bool {
-	m := leftBundle.FindStringSubmatch(complaint.Error())
+	m := leftBundle().FindStringSubmatch(complaint.Error())
 	if m == nil || m[2] != e.Namespace || m[3] != id {
 		return false
 	}

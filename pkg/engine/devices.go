@@ -8,10 +8,11 @@ import (
 	"io/fs"
 	"path"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/edged/edged/pkg/lazyregexp"
 
 	"github.com/containerd/containerd/v2/pkg/oci"
 	"github.com/moby/moby/api/types/container"
@@ -199,7 +200,7 @@ func sameRule(a, b specs.LinuxDeviceCgroup) bool {
 }
 
 // deviceRule is Docker's form: type, major:minor, access.
-var deviceRule = regexp.MustCompile(`^([acb]) (\d{1,10}|\*):(\d{1,10}|\*) ([rwm]{1,3})$`)
+var deviceRule = lazyregexp.New(`^([acb]) (\d{1,10}|\*):(\d{1,10}|\*) ([rwm]{1,3})$`)
 
 func checkDeviceRules(o *options) error {
 	for _, rule := range o.HostConfig.DeviceCgroupRules {
@@ -211,7 +212,7 @@ func checkDeviceRules(o *options) error {
 }
 
 func parseDeviceRule(rule string) (specs.LinuxDeviceCgroup, error) {
-	m := deviceRule.FindStringSubmatch(rule)
+	m := deviceRule().FindStringSubmatch(rule)
 	if m == nil {
 		return specs.LinuxDeviceCgroup{}, errors.New(`it is as "c 188:* rwm"`)
 	}

@@ -4,9 +4,10 @@ import (
 	"context"
 	"maps"
 	"os"
-	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/edged/edged/pkg/lazyregexp"
 
 	"github.com/containerd/containerd/v2/pkg/oci"
 	specs "github.com/opencontainers/runtime-spec/specs-go"
@@ -82,7 +83,7 @@ var ipcSysctls = []string{
 }
 
 // sysctlName may hold slashes: names of network interfaces can have dots.
-var sysctlName = regexp.MustCompile(`^[a-z]+\.[A-Za-z0-9_./@:-]+$`)
+var sysctlName = lazyregexp.New(`^[a-z]+\.[A-Za-z0-9_./@:-]+$`)
 
 // checkSysctls lets modules set what their own namespaces hold, and nothing else: the rest is the host's.
 func checkSysctls(o *options) error {
@@ -90,7 +91,7 @@ func checkSysctls(o *options) error {
 	for name, value := range o.HostConfig.Sysctls {
 		ipc := slices.Contains(ipcSysctls, name) || strings.HasPrefix(name, "fs.mqueue.")
 		switch {
-		case !sysctlName.MatchString(name) || strings.Contains(name, ".."):
+		case !sysctlName().MatchString(name) || strings.Contains(name, ".."):
 			return invalid(option, "%q is no name", name)
 		case strings.ContainsAny(value, "\x00\n"):
 			return invalid(option, "%s: the value is not one line", name)

@@ -4,10 +4,11 @@ import (
 	"context"
 	"fmt"
 	"path"
-	"regexp"
 	"slices"
 	"strings"
 	"unicode"
+
+	"github.com/edged/edged/pkg/lazyregexp"
 
 	"github.com/containerd/errdefs"
 )
@@ -52,7 +53,7 @@ type Secrets interface {
 	Keep(containerIDs []string) error
 }
 
-var secretName = regexp.MustCompile(`^[A-Za-z0-9._-]{1,128}$`)
+var secretName = lazyregexp.New(`^[A-Za-z0-9._-]{1,128}$`)
 
 // validateSecrets completes defaults, puts secrets in the order of their names, and
 // refuses what the spec alone shows to be wrong.
@@ -80,7 +81,7 @@ func (s *Secret) validate() error {
 		s.Path = path.Join(SecretsDir, s.Name)
 	}
 	switch {
-	case !secretName.MatchString(s.Name) || s.Name == "." || s.Name == "..":
+	case !secretName().MatchString(s.Name) || s.Name == "." || s.Name == "..":
 		return fmt.Errorf("the name is 1 to 128 letters, digits, '.', '_' and '-'")
 	case (s.Sealed == "") == (s.File == ""):
 		return fmt.Errorf("it has either sealed or file")

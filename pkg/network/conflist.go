@@ -92,7 +92,7 @@ func parseConflist(text []byte, dataDir string) (*conflist, error) {
 	if err != nil {
 		return fail(err)
 	}
-	if !networkName.MatchString(list.Name) || reservedNetwork(list.Name) {
+	if !networkName().MatchString(list.Name) || reservedNetwork(list.Name) {
 		return fail(fmt.Errorf("%q cannot be the name of a network", list.Name))
 	}
 	c.name, c.text = list.Name, text

@@ -66,7 +66,7 @@ func FuzzParseConflist(f *testing.F) {
 			return
 		}
 		require.True(t, json.Valid(c.text))
-		require.Regexp(t, networkName, c.name)
+		require.Regexp(t, networkName(), c.name)
 		require.False(t, reservedNetwork(c.name))
 	})
 }

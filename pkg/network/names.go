@@ -1,16 +1,17 @@
 package network
 
 import (
-	"regexp"
 	"strings"
+
+	"github.com/edged/edged/pkg/lazyregexp"
 )
 
 // validName is labels of RFC 1123, 2.1, joined by dots.
-var validName = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*$`)
+var validName = lazyregexp.New(`^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*$`)
 
 // ValidName says whether a name may stand in a hosts file: nothing else enters one,
 // since a blank in a name would make two of it and a newline a line of its own.
-func ValidName(name string) bool { return len(name) <= 253 && validName.MatchString(name) }
+func ValidName(name string) bool { return len(name) <= 253 && validName().MatchString(name) }
 
 // reservedName says that a name means the module itself, on every machine.
 func reservedName(name string) bool {
@@ -23,4 +24,4 @@ func reservedName(name string) bool {
 }
 
 // networkName is what CNI takes for the name of a network.
-var networkName = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.\-]{0,62}$`)
+var networkName = lazyregexp.New(`^[a-zA-Z0-9][a-zA-Z0-9_.\-]{0,62}$`)

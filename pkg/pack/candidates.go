@@ -266,7 +266,7 @@ func (all *members) fromLegacy(list []dockerEntry) ([]candidate, error) {
 	if config == nil || config.text == nil {
 		return nil, invalid("its configuration %q is not in it, or no JSON", e.Config)
 	}
-	if stem, ok := strings.CutSuffix(path.Base(e.Config), ".json"); ok && sha256Form.MatchString(stem) && stem != config.digest.Encoded() {
+	if stem, ok := strings.CutSuffix(path.Base(e.Config), ".json"); ok && sha256Form().MatchString(stem) && stem != config.digest.Encoded() {
 		return nil, invalid("its configuration has a wrong digest: what is in %q has %s", e.Config, config.digest)
 	}
 	var p ocispec.Platform

@@ -5,10 +5,11 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
-	"regexp"
 	"slices"
 	"strings"
 	"unicode"
+
+	"github.com/edged/edged/pkg/lazyregexp"
 )
 
 // Limits of module.json.
@@ -96,8 +97,8 @@ type moduleJSON struct {
 }
 
 var (
-	sha256Form = regexp.MustCompile(`^[0-9a-f]{64}$`)
-	fileForm   = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.+-]{0,127}$`)
+	sha256Form = lazyregexp.New(`^[0-9a-f]{64}$`)
+	fileForm   = lazyregexp.New(`^[A-Za-z0-9_][A-Za-z0-9_.+-]{0,127}$`)
 )
 
 // readMetadata reads module.json and holds it to its form. What only a device can say,
@@ -174,9 +175,9 @@ func (m *Metadata) check() error {
 		return invalid("its module_name %q is no name of 1 to %d bytes without a slash", m.Name, maxModuleName)
 	case m.File == "":
 		return invalid("its module_file is missing")
-	case !fileForm.MatchString(m.File):
+	case !fileForm().MatchString(m.File):
 		return invalid("its module_file %q is not the plain name of a file", m.File)
-	case m.SHA256 != "" && !sha256Form.MatchString(m.SHA256):
+	case m.SHA256 != "" && !sha256Form().MatchString(m.SHA256):
 		return invalid("its sha256 is no SHA-256 in hexadecimal")
 	case m.Architecture == "":
 		return invalid("its architecture is missing")
@@ -253,9 +254,9 @@ func readDependencies(raw json.RawMessage) ([]Dependency, error) {
 	for _, e := range all {
 		d := Dependency{string(e.Name), string(e.URL), strings.ToLower(string(e.SHA256))}
 		switch {
-		case !fileForm.MatchString(d.Name):
+		case !fileForm().MatchString(d.Name):
 			return nil, fault(Dependencies, "the dependency %q has no plain name", d.Name)
-		case !sha256Form.MatchString(d.SHA256):
+		case !sha256Form().MatchString(d.SHA256):
 			return nil, fault(Dependencies, "the dependency %s has no SHA-256 in hexadecimal", d.Name)
 		case len(d.URL) > 4096 || strings.ContainsFunc(d.URL, unicode.IsControl):
 			return nil, fault(Dependencies, "the dependency %s has a URL that is none", d.Name)

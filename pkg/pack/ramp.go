@@ -94,7 +94,7 @@ func readDirectory(in *watched, size int64, count *meter) (*RAMP, error) {
 		case name == metadataFile:
 		case name == p.File:
 			p.library = file
-		case isDep && fileForm.MatchString(dep) && strings.HasSuffix(dep, ".tgz"):
+		case isDep && fileForm().MatchString(dep) && strings.HasSuffix(dep, ".tgz"):
 			p.deps[strings.TrimSuffix(dep, ".tgz")] = file
 		default:
 			return nil, invalid("it has a file that does not belong there: %q", name)

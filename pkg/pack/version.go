@@ -3,9 +3,10 @@ package pack
 import (
 	"fmt"
 	"math"
-	"regexp"
 	"strconv"
 	"strings"
+
+	"github.com/edged/edged/pkg/lazyregexp"
 )
 
 // maxVersion is the largest version that a JSON number carries unharmed.
@@ -24,12 +25,12 @@ func parseVersion(text string) (int64, error) {
 	return int64(v), nil
 }
 
-var semantic = regexp.MustCompile(`^v?([0-9]{1,6})\.([0-9]{1,2})\.([0-9]{1,2})(?:[-+.].*)?$`)
+var semantic = lazyregexp.New(`^v?([0-9]{1,6})\.([0-9]{1,2})\.([0-9]{1,2})(?:[-+.].*)?$`)
 
 // Version is the number of a semantic version by RAMP's rule, major*10000+minor*100+patch;
 // 0 for what is none, or does not fit.
 func Version(semver string) int64 {
-	m := semantic.FindStringSubmatch(semver)
+	m := semantic().FindStringSubmatch(semver)
 	if m == nil {
 		return 0
 	}
@@ -45,12 +46,12 @@ func SemanticVersion(version int64) string {
 	return fmt.Sprintf("%d.%d.%d", version/10000, version/100%100, version%100)
 }
 
-var dotted = regexp.MustCompile(`^[0-9]{1,9}(\.[0-9]{1,9}){0,7}$`)
+var dotted = lazyregexp.New(`^[0-9]{1,9}(\.[0-9]{1,9}){0,7}$`)
 
 // CompareVersions compares dotted numbers as numbers, a missing one as 0; false when
 // one of them is no such version.
 func CompareVersions(a, b string) (int, bool) {
-	if !dotted.MatchString(a) || !dotted.MatchString(b) {
+	if !dotted().MatchString(a) || !dotted().MatchString(b) {
 		return 0, false
 	}
 	x, y := strings.Split(a, "."), strings.Split(b, ".")

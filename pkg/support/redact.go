@@ -2,10 +2,11 @@ package support
 
 import (
 	"encoding/json"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/edged/edged/pkg/lazyregexp"
 
 	"github.com/edged/edged/pkg/module"
 )
@@ -27,10 +28,10 @@ var (
 )
 
 // secretName is for members that no Docker knows; what they are called is all there is to go by.
-var secretName = regexp.MustCompile(`(?i)pass|secret|token|cred|auth|key|sas|cert`)
+var secretName = lazyregexp.New(`(?i)pass|secret|token|cred|auth|key|sas|cert`)
 
 // userPart is the user of a URL, with the password.
-var userPart = regexp.MustCompile(`://[^/@\s"']+@`)
+var userPart = lazyregexp.New(`://[^/@\s"']+@`)
 
 // options redacts createOptions. What is not JSON is not shown.
 func options(raw json.RawMessage) any {
@@ -70,7 +71,7 @@ func walk(name string, v any) any {
 		}
 		return v
 	case string:
-		if slices.Contains(argumentLists, name) || secretName.MatchString(name) {
+		if slices.Contains(argumentLists, name) || secretName().MatchString(name) {
 			return redacted
 		}
 		return withoutUser(v)
@@ -87,7 +88,7 @@ func variable(kv string) string {
 	return key + "=" + redacted
 }
 
-func withoutUser(s string) string { return userPart.ReplaceAllString(s, "://"+redacted+"@") }
+func withoutUser(s string) string { return userPart().ReplaceAllString(s, "://"+redacted+"@") }
 
 // minSecret is the shortest value that is looked for in logs: "1" and "true" are everywhere and tell nothing.
 const minSecret = 6

@@ -53,6 +53,6 @@ func (s *scrubber) put(b []byte) error {
 	for _, secret := range s.secrets {
 		b = bytes.ReplaceAll(b, secret, []byte(redacted))
 	}
-	_, err := s.w.Write(userPart.ReplaceAll(b, []byte("://"+redacted+"@")))
+	_, err := s.w.Write(userPart().ReplaceAll(b, []byte("://"+redacted+"@")))
 	return err
 }

@@ -1,9 +1,10 @@
 package upload
 
 import (
-	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/edged/edged/pkg/lazyregexp"
 
 	"github.com/containerd/platforms"
 
@@ -27,14 +28,14 @@ type Device struct {
 
 // System takes a name such as "debian12" or "ubuntu18.04" apart.
 func System(text string) (name, version string, ok bool) {
-	m := systemForm.FindStringSubmatch(text)
+	m := systemForm().FindStringSubmatch(text)
 	if m == nil {
 		return "", "", false
 	}
 	return strings.ToLower(m[1]), m[2], true
 }
 
-var systemForm = regexp.MustCompile(`^([A-Za-z_-]+) ?([0-9]+(?:\.[0-9]+){0,2})$`)
+var systemForm = lazyregexp.New(`^([A-Za-z_-]+) ?([0-9]+(?:\.[0-9]+){0,2})$`)
 
 // fits says whether a Redis module can run here.
 func (d *Device) fits(p *pack.RAMP) error {

@@ -4,10 +4,11 @@ import (
 	"context"
 	"errors"
 	"io"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/edged/edged/pkg/lazyregexp"
 
 	"github.com/distribution/reference"
 	"github.com/opencontainers/go-digest"
@@ -140,13 +141,13 @@ func (p *Packages) rampImage(pkg *Package) Image {
 }
 
 var (
-	notInRepository = regexp.MustCompile(`[^a-z0-9]+`)
-	tagForm         = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]{0,110}$`)
+	notInRepository = lazyregexp.New(`[^a-z0-9]+`)
+	tagForm         = lazyregexp.New(`^[A-Za-z0-9_][A-Za-z0-9_.-]{0,110}$`)
 )
 
 func rampName(pkg *Package) string {
 	tag := strings.ReplaceAll(pkg.SemanticVersion, "+", "-")
-	if !tagForm.MatchString(tag) {
+	if !tagForm().MatchString(tag) {
 		tag = pack.SemanticVersion(pkg.Version)
 	}
 	name := image.LocalPrefix + "ramp/" + strings.ToLower(pkg.Name) + ":" + tag
@@ -155,6 +156,6 @@ func rampName(pkg *Package) string {
 	if _, digested := named.(reference.Digested); err == nil && !digested {
 		return name
 	}
-	plain := strings.Trim(notInRepository.ReplaceAllString(strings.ToLower(pkg.Name), "-"), "-")
+	plain := strings.Trim(notInRepository().ReplaceAllString(strings.ToLower(pkg.Name), "-"), "-")
 	return image.LocalPrefix + "ramp/" + strings.TrimPrefix(plain+"-"+pkg.UID[:8], "-") + ":" + tag
 }

@@ -4,7 +4,8 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
-	"regexp"
+
+	"github.com/edged/edged/pkg/lazyregexp"
 
 	"github.com/containerd/errdefs"
 )
@@ -12,8 +13,8 @@ import (
 var (
 	// namePattern is Docker's RestrictedNamePattern, which forbids the dot at the
 	// beginning that edged's own folders among the volumes have.
-	namePattern      = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.-]+$`)
-	anonymousPattern = regexp.MustCompile(`^[0-9a-f]{64}$`)
+	namePattern      = lazyregexp.New(`^[a-zA-Z0-9][a-zA-Z0-9_.-]+$`)
+	anonymousPattern = lazyregexp.New(`^[0-9a-f]{64}$`)
 )
 
 // maxName is the longest name of a file, and so of a volume.
@@ -24,7 +25,7 @@ const maxName = 255
 // is errdefs.InvalidArgument.
 func CheckName(name string) error {
 	switch {
-	case !namePattern.MatchString(name), len(name) > maxName:
+	case !namePattern().MatchString(name), len(name) > maxName:
 		return fmt.Errorf("invalid volume name %q: it has 2 to %d letters, digits, \"_\", \".\" and \"-\", the first a letter or digit: %w", name, maxName, errdefs.ErrInvalidArgument)
 	case IsAnonymous(name):
 		return fmt.Errorf("invalid volume name %q: 64 hexadecimal digits name the anonymous volume of a module: %w", name, errdefs.ErrInvalidArgument)
@@ -40,4 +41,4 @@ func Anonymous(module, destination string) string {
 }
 
 // IsAnonymous says whether a name has the form of an anonymous volume's.
-func IsAnonymous(name string) bool { return anonymousPattern.MatchString(name) }
+func IsAnonymous(name string) bool { return anonymousPattern().MatchString(name) }

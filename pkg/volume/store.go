@@ -66,7 +66,7 @@ func (s *Store) Path(name string) string { return filepath.Join(s.dir, name, dat
 // backup, is a volume too. The error may be errdefs.NotFound.
 func (s *Store) Get(name string) (Volume, error) {
 	v := Volume{Name: name, Path: s.Path(name)}
-	if !namePattern.MatchString(name) || len(name) > maxName {
+	if !namePattern().MatchString(name) || len(name) > maxName {
 		return v, notFound(name)
 	}
 	info, err := os.Lstat(v.Path)

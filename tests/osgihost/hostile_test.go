@@ -53,7 +53,7 @@ func TestWrongRequestsAreAnswered(t *testing.T) {
 		{"refresh", members{"bundles": []any{"a"}}},
 		{"install", members{"location": "dx:a"}},
 		{"update", members{"bundle": 1}},
-		{"setStartLevel", members{"bundle": 1, "level": 1 << 40}},
+		{"setStartLevel", members{"bundle": 1, "level": int64(1) << 40}},
 	} {
 		require.Equal(t, "java.lang.IllegalArgumentException", l.fails(wrong.op, wrong.m).Class, "%s %v", wrong.op, wrong.m)
 	}

@@ -1,8 +1,9 @@
 package manifest
 
 import (
-	"regexp"
 	"strings"
+
+	"github.com/edged/edged/pkg/lazyregexp"
 
 	"github.com/distribution/reference"
 
@@ -119,12 +120,12 @@ func choose(credentials []credential, image reference.Named) *wire.Auth {
 	return &auth
 }
 
-var variable = regexp.MustCompile(`\$\{([A-Za-z_][A-Za-z0-9_]*)\}`)
+var variable = lazyregexp.New(`\$\{([A-Za-z_][A-Za-z0-9_]*)\}`)
 
 // resolve puts values in the place of ${NAME}. A value is not looked at again, so a
 // password may hold anything.
 func (p *parser) resolve(n node, text string) string {
-	return variable.ReplaceAllStringFunc(text, func(match string) string {
+	return variable().ReplaceAllStringFunc(text, func(match string) string {
 		name := match[2 : len(match)-1]
 		if value, ok := p.lookup(name); ok {
 			return value

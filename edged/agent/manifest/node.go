@@ -3,9 +3,10 @@ package manifest
 import (
 	"bytes"
 	"encoding/json"
-	"regexp"
 	"strconv"
 	"strings"
+
+	"github.com/edged/edged/pkg/lazyregexp"
 )
 
 // node is a value inside the manifest and where it stands.
@@ -23,13 +24,13 @@ func (n node) where() string {
 	return n.path
 }
 
-var simple = regexp.MustCompile(`^[A-Za-z0-9_$-]+$`)
+var simple = lazyregexp.New(`^[A-Za-z0-9_$-]+$`)
 
 // member is a node's path made longer. Names with characters that would make the
 // path unclear are quoted, but for the one that every manifest has.
 func (n node) member(name string, raw json.RawMessage) node {
 	path := name
-	if name != "properties.desired" && !simple.MatchString(name) {
+	if name != "properties.desired" && !simple().MatchString(name) {
 		path = "[" + strconv.QuoteToASCII(name) + "]"
 	} else if n.path != "" {
 		path = "." + name

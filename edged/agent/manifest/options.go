@@ -4,13 +4,14 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"regexp"
 	"strings"
+
+	"github.com/edged/edged/pkg/lazyregexp"
 )
 
 // part is the name of a further piece of createOptions: twins limit the length of
 // one string, so authors cut long ones.
-var part = regexp.MustCompile(`^createOptions(\d{2})$`)
+var part = lazyregexp.New(`^createOptions(\d{2})$`)
 
 // createOptions reads the options of a module, an object or its text, the text
 // perhaps in pieces, and puts the manifest's restart policy into them. It returns
@@ -42,7 +43,7 @@ func (p *parser) createOptions(n node, o *object, policy string) (json.RawMessag
 		text += p.text(piece)
 	}
 	for _, m := range o.rest() {
-		if part.MatchString(m.name) {
+		if part().MatchString(m.name) {
 			p.problem(m, "continues createOptions, but a piece before it is missing")
 		}
 	}

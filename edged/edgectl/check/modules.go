@@ -8,10 +8,11 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/edged/edged/pkg/lazyregexp"
 
 	"github.com/containerd/errdefs"
 	"github.com/docker/go-units"
@@ -114,7 +115,7 @@ func (d *device) deployment(ctx context.Context) outcome {
 func short(revision string) string { return revision[:min(len(revision), 12)] }
 
 // archive is what edged takes for an image archive.
-var archive = regexp.MustCompile(`\.(tar|tar\.gz|tgz|tar\.zst)$`)
+var archive = lazyregexp.New(`\.(tar|tar\.gz|tgz|tar\.zst)$`)
 
 // preload compares what edged is to import with what came of it.
 func (d *device) preload(ctx context.Context) outcome {
@@ -125,7 +126,7 @@ func (d *device) preload(ctx context.Context) outcome {
 			continue
 		}
 		for _, e := range entries {
-			if !archive.MatchString(e.Name()) {
+			if !archive().MatchString(e.Name()) {
 				continue
 			}
 			archives++

@@ -6,16 +6,17 @@ import (
 	"io/fs"
 	"net"
 	"path/filepath"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/edged/edged/pkg/lazyregexp"
 )
 
 // minContainerd is the oldest containerd that edged is tested with.
 const minMajor, minMinor = 1, 6
 
-var versionForm = regexp.MustCompile(`v?([0-9]+)\.([0-9]+)\.[0-9]+[^\s]*`)
+var versionForm = lazyregexp.New(`v?([0-9]+)\.([0-9]+)\.[0-9]+[^\s]*`)
 
 func (d *device) containerd(ctx context.Context) outcome {
 	address := d.cfg.Containerd.Address
@@ -47,11 +48,11 @@ func (d *device) containerd(ctx context.Context) outcome {
 		return bad("restart it: systemctl restart containerd (modules go on running)", "%s takes connections, but does not answer: %s", address, firstLine(err.Error()))
 	}
 	_, server, _ := strings.Cut(out, "Server:")
-	return containerdVersion("containerd " + versionForm.FindString(server))
+	return containerdVersion("containerd " + versionForm().FindString(server))
 }
 
 func containerdVersion(text string) outcome {
-	m := versionForm.FindStringSubmatch(text)
+	m := versionForm().FindStringSubmatch(text)
 	if m == nil {
 		return fine("it answers (%s)", text)
 	}

@@ -2,12 +2,13 @@ package wire
 
 import (
 	"encoding/json"
-	"regexp"
 	"strconv"
+
+	"github.com/edged/edged/pkg/lazyregexp"
 )
 
 // part is the name of a further piece of createOptions; encoding/json does not tell case apart either.
-var part = regexp.MustCompile(`(?i)^createOptions(\d{2})$`)
+var part = lazyregexp.New(`(?i)^createOptions(\d{2})$`)
 
 // UnmarshalJSON gathers the pieces of createOptions, whose names are no fixed fields.
 func (s *Settings) UnmarshalJSON(b []byte) error {
@@ -20,7 +21,7 @@ func (s *Settings) UnmarshalJSON(b []byte) error {
 		return err
 	}
 	for name, value := range all {
-		m := part.FindStringSubmatch(name)
+		m := part().FindStringSubmatch(name)
 		if m == nil || string(value) == "null" {
 			continue
 		}

@@ -2,10 +2,11 @@ package osgi
 
 import (
 	"fmt"
-	"regexp"
 	"strconv"
 	"strings"
 	"unicode"
+
+	"github.com/edged/edged/pkg/lazyregexp"
 )
 
 // The capabilities by which Jahia's modules depend on each other and on Jahia.
@@ -115,12 +116,12 @@ func (d Depend) requirement() string {
 	return clause
 }
 
-var serverVersion = regexp.MustCompile(`^([0-9]{1,9})(?:\.([0-9]{1,9}))?(?:[.-][A-Za-z0-9_.-]*)?$`)
+var serverVersion = lazyregexp.New(`^([0-9]{1,9})(?:\.([0-9]{1,9}))?(?:[.-][A-Za-z0-9_.-]*)?$`)
 
 // serverRequirement is the clause of Require-Capability for Jahia-Required-Version: from its minor release on, up
 // to the next major one.
 func serverRequirement(version string) (string, error) {
-	m := serverVersion.FindStringSubmatch(version)
+	m := serverVersion().FindStringSubmatch(version)
 	if m == nil {
 		return "", invalid("%s is no version", quote(version))
 	}
@@ -137,7 +138,7 @@ func serverRelease(m []string) (major, minor int) {
 // Serves says whether a server of a version is what a Jahia-Required-Version asks for. A text
 // that is no version serves nobody.
 func Serves(has, required string) bool {
-	m := serverVersion.FindStringSubmatch(required)
+	m := serverVersion().FindStringSubmatch(required)
 	v, err := ParseVersion(has)
 	if m == nil || err != nil {
 		return false

@@ -2,15 +2,16 @@ package osgi
 
 import (
 	"fmt"
-	"regexp"
 	"strings"
 	"unicode"
+
+	"github.com/edged/edged/pkg/lazyregexp"
 )
 
 // maxSegment is the longest segment of a bundle's key, in bytes.
 const maxSegment = 255
 
-var symbolicForm = regexp.MustCompile(`^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$`)
+var symbolicForm = lazyregexp.New(`^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$`)
 
 // headerReader reads the headers of a bundle and keeps the first error.
 type headerReader struct {
@@ -139,7 +140,7 @@ func (h *headerReader) identity(b *Bundle) {
 }
 
 func checkSymbolicName(name string) error {
-	if len(name) > maxSegment || !symbolicForm.MatchString(name) {
+	if len(name) > maxSegment || !symbolicForm().MatchString(name) {
 		return invalid("%s is no symbolic name: parts of letters, digits, _ and -, with dots between them, of %d bytes at most", quote(name), maxSegment)
 	}
 	return nil

@@ -3,9 +3,10 @@ package osgi
 import (
 	"cmp"
 	"math"
-	"regexp"
 	"strconv"
 	"strings"
+
+	"github.com/edged/edged/pkg/lazyregexp"
 )
 
 // maxVersion is the longest text of a version, in bytes: it is a segment of a bundle's key.
@@ -20,12 +21,12 @@ type Version struct {
 	Qualifier string
 }
 
-var versionForm = regexp.MustCompile(`^([0-9]+)(?:\.([0-9]+)(?:\.([0-9]+)(?:\.([A-Za-z0-9_-]+))?)?)?$`)
+var versionForm = lazyregexp.New(`^([0-9]+)(?:\.([0-9]+)(?:\.([0-9]+)(?:\.([A-Za-z0-9_-]+))?)?)?$`)
 
 // ParseVersion reads a version: one to three numbers, and a qualifier after the third. "1.0-SNAPSHOT"
 // is none. Errors: *pack.Error (Invalid).
 func ParseVersion(text string) (Version, error) {
-	m := versionForm.FindStringSubmatch(strings.TrimSpace(text))
+	m := versionForm().FindStringSubmatch(strings.TrimSpace(text))
 	if m == nil || len(text) > maxVersion {
 		return Version{}, invalid("%s is no version: it is not of the form 1.2.3.qualifier", quote(text))
 	}
