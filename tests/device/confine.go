@@ -1,13 +1,30 @@
 package device
 
 import (
+	"bytes"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	hostapparmor "github.com/containerd/containerd/v2/pkg/apparmor"
 	"github.com/stretchr/testify/require"
+
+	"github.com/edged/edged/contrib/apparmor"
 )
+
+// loadProfile does what the package does on a machine with AppArmor: edged, confined as it is, cannot.
+func loadProfile(tb testing.TB) {
+	tb.Helper()
+	if !hostapparmor.HostSupports() {
+		return
+	}
+	cmd := exec.Command("apparmor_parser", "--replace", "--skip-cache")
+	cmd.Stdin = bytes.NewReader(apparmor.Profile)
+	said, err := cmd.CombinedOutput()
+	require.NoError(tb, err, "%s", said)
+}
 
 // confined is a command line under which edged has the capabilities that its unit
 // leaves it, and no more: what the tests show, it does with these.

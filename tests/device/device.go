@@ -83,6 +83,7 @@ func New(tb testing.TB, opt Options) *Device {
 	if opt.Network {
 		d.makeNetwork()
 	}
+	loadProfile(tb)
 	d.writeFiles()
 	d.StartContainerd()
 	d.StartEdged()

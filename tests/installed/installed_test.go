@@ -58,12 +58,20 @@ func packageLoadsTheProfile(t *testing.T) {
 	files, err := filepath.Glob(filepath.Join(packages, "edged_*_amd64.deb"))
 	require.NoError(t, err)
 	require.Len(t, files, 1, "make test-vm makes the package")
+	_ = exec.Command("apparmor_parser", "--remove", "../../contrib/apparmor/"+profile).Run() // which other tests have loaded
+	require.NotContains(t, profiles(t), "\n"+profile+" ")
 	t.Log(run(t, "dpkg", "--install", files[0]))
-	profiles, err := os.ReadFile("/sys/kernel/security/apparmor/profiles")
-	require.NoError(t, err)
-	require.Contains(t, "\n"+string(profiles), "\n"+profile+" (enforce)")
+	require.Contains(t, profiles(t), "\n"+profile+" (enforce)")
 	await(t, "the agent runs", func() bool { return status("edgeAgent") == "running" })
 	require.Equal(t, profile+" (enforce)", label(t, "edgeAgent"))
+}
+
+// profiles are those that the kernel has, each between line feeds.
+func profiles(t *testing.T) string {
+	t.Helper()
+	b, err := os.ReadFile("/sys/kernel/security/apparmor/profiles")
+	require.NoError(t, err)
+	return "\n" + string(b)
 }
 
 func checksFindNoFault(t *testing.T) {
