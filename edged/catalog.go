@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"runtime/debug"
 
 	"github.com/containerd/errdefs"
 
@@ -23,7 +24,7 @@ type builtCatalog struct {
 
 // openCatalog opens the catalog's database.
 func (d *daemon) openCatalog(ctx context.Context) {
-	store, err := builds.Open(ctx, d.cfg.Home, d.trim)
+	store, err := builds.Open(ctx, d.cfg.Home, debug.FreeOSMemory)
 	if err != nil {
 		d.log.WithError(err).Error("there is no catalog until this is mended and edged starts again")
 		return

@@ -189,6 +189,7 @@ func newDaemon(ctx context.Context, file string, cfg *config.Config, activation 
 	}
 	d.supervisor.Run()
 	d.goes(func() { d.afterStart(ctx) })
+	d.goes(func() { trimWhenQuiet(ctx, d.log) })
 	d.goes(func() { d.runIndex(ctx) })
 	d.goes(func() { d.runMetrics(ctx) })
 	d.goes(func() { d.ca.Run(ctx) })
@@ -312,7 +313,6 @@ func (d *daemon) afterStart(ctx context.Context) {
 	case <-ctx.Done():
 		return
 	}
-	d.trim()
 	if err := d.markBoot(); err != nil {
 		d.log.WithError(err).Warn("cannot note that this boot's modules were started")
 	}
@@ -321,7 +321,7 @@ func (d *daemon) afterStart(ctx context.Context) {
 	}
 	tried := make(chan struct{})
 	d.goes(func() {
-		d.preload(ctx, d.engine.Preload, func() { close(tried) }, func() { d.imported(ctx) })
+		d.preload(ctx, d.engine.Preload, func() { close(tried) }, func() { d.supervisor.Compare(ctx) })
 		close(d.archives)
 		// Not before the archives are in: what they have is not for removal.
 		d.images.Run(ctx)
@@ -332,7 +332,7 @@ func (d *daemon) afterStart(ctx context.Context) {
 		if n, err := d.engine.Preload(ctx, d.cfg.PreloadFolders(), d.store); err != nil && ctx.Err() == nil {
 			d.log.WithError(err).Error("cannot import all image archives")
 		} else if n > 0 {
-			d.imported(ctx)
+			d.supervisor.Compare(ctx)
 		}
 	}})
 }
@@ -366,18 +366,6 @@ func (d *daemon) preload(ctx context.Context, try func(context.Context, []string
 		case <-ctx.Done():
 			return
 		}
-	}
-}
-
-// imported is what follows an import, the largest thing edged ever does.
-func (d *daemon) imported(ctx context.Context) {
-	d.supervisor.Compare(ctx)
-	d.trim()
-}
-
-func (d *daemon) trim() {
-	if err := trim(); err != nil {
-		d.log.WithError(err).Debug("cannot give back what the start took")
 	}
 }
 

@@ -220,7 +220,6 @@ func (h *osgiHost) image(ctx context.Context) (digest string, here bool, err err
 	if _, err := h.d.engine.Preload(ctx, h.d.cfg.PreloadFolders(), h.d.store); err != nil {
 		h.d.log.WithError(err).Error("cannot import all image archives")
 	}
-	h.d.trim()
 	return h.d.engine.ImageDigest(ctx, ref)
 }
 

@@ -2,20 +2,102 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"io"
 	"os"
 	"runtime/debug"
 	"strconv"
 	"strings"
+	"time"
 
+	"github.com/prometheus/procfs"
+	"github.com/sirupsen/logrus"
 	"golang.org/x/sys/unix"
 )
 
-// trim gives back what only the start needed: heap, and the pages of the program
-// itself. Those would stay mapped for years although most of a program is used once
-// or never; unmapped, they are page cache that a device short of memory can take
-// at once, and what is used comes back from there with a minor fault.
+// trimWhenQuiet gives back what work took and rest does not need, until ctx ends. The
+// start is such work, as is the making of a module.
+func trimWhenQuiet(ctx context.Context, log logrus.FieldLogger) {
+	tick := time.NewTicker(trimEvery)
+	defer tick.Stop()
+	var r rest
+	for {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+		now, err := usage()
+		if err == nil && r.over(now) {
+			err = trim()
+		}
+		if err != nil {
+			log.WithError(err).Debug("cannot give memory back")
+			return
+		}
+	}
+}
+
+const (
+	trimEvery = 10 * time.Second
+	quietCPU  = trimEvery / 100
+	// worthIt is what makes up for the faults of those who use again what was given back.
+	worthIt = 4 << 20
+)
+
+// rest knows how much memory edged has when it does what it does at rest.
+type rest struct {
+	last    time.Duration
+	memory  uint64
+	trimmed bool
+}
+
+// over says, every ten seconds, whether to trim: after a time in which edged used a hundredth of a
+// processor at most, when it came to have more memory than at rest. How much that is shows
+// the first such time after a trim, and not the trim.
+func (r *rest) over(now used) bool {
+	quiet := now.cpu-r.last <= quietCPU
+	r.last = now.cpu
+	switch {
+	case !quiet:
+		return false
+	case r.trimmed:
+		r.trimmed = false
+		r.memory = now.memory
+		return false
+	}
+	r.trimmed = now.memory > r.memory+worthIt
+	return r.trimmed
+}
+
+// used is the processor time that edged took until now, and the bytes of memory that it
+// has at present.
+type used struct {
+	cpu    time.Duration
+	memory uint64
+}
+
+func usage() (used, error) {
+	self, err := procfs.Self()
+	if err != nil {
+		return used{}, err
+	}
+	stat, err := self.Stat()
+	if err != nil {
+		return used{}, err
+	}
+	statm, err := self.Statm()
+	if err != nil {
+		return used{}, err
+	}
+	return used{time.Duration(stat.CPUTime() * float64(time.Second)), statm.Resident * uint64(os.Getpagesize())}, nil
+}
+
+// trim gives back heap, and the pages of the program itself. Those would stay mapped for
+// years although most of a program is used once or never; unmapped, they are page cache
+// that a device short of memory can take at once, and what is used comes back from there
+// with a minor fault.
 func trim() error {
 	debug.FreeOSMemory()
 	exe, err := os.Readlink("/proc/self/exe")

@@ -1,9 +1,11 @@
 package main
 
 import (
+	"bytes"
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -16,6 +18,43 @@ func TestTrimGivesTheProgramsPagesBack(t *testing.T) {
 	require.NoError(t, err)
 	defer f.Close()
 	require.NotEmpty(t, unchanged(f, exe), "there was something to give back")
+}
+
+func TestMemoryIsGivenBackAfterWork(t *testing.T) {
+	var r rest
+	cpu := time.Duration(0)
+	for i, c := range []struct {
+		cpu    time.Duration
+		memory uint64
+		want   bool
+	}{
+		{300 * time.Millisecond, 30, false}, // the start is not over
+		{20 * time.Millisecond, 31, true},
+		{300 * time.Millisecond, 30, false}, // work, which does not show what rest takes
+		{20 * time.Millisecond, 12, false},  // as much it is
+		{20 * time.Millisecond, 16, false},
+		{20 * time.Millisecond, 17, true},
+		{20 * time.Millisecond, 18, false}, // rest takes more than it did
+		{20 * time.Millisecond, 22, false},
+	} {
+		cpu += c.cpu
+		require.Equal(t, c.want, r.over(used{cpu, c.memory << 20}), "%d", i)
+	}
+}
+
+func TestUsageIsThisProcess(t *testing.T) {
+	before, err := usage()
+	require.NoError(t, err)
+	kept := bytes.Repeat([]byte{1}, 64<<20)
+	after, err := usage()
+	require.NoError(t, err)
+	require.Greater(t, after.memory, before.memory+60<<20)
+	require.NotEmpty(t, kept)
+	for end := time.Now().Add(10 * time.Second); after.cpu < before.cpu+50*time.Millisecond; {
+		require.True(t, time.Now().Before(end), "this loop takes processor time")
+		after, err = usage()
+		require.NoError(t, err)
+	}
 }
 
 func TestOnlyUnchangedPagesOfTheProgramAreGivenBack(t *testing.T) {

@@ -58,7 +58,7 @@ func BenchmarkBundles(b *testing.B) {
 	one, kind := bundleForm(b, true, osgi.Bundle(b, "one", "1.0.0", nil))
 	install(b, client, one, kind)
 	b.Run("memory", func(b *testing.B) {
-		time.Sleep(time.Duration(fromEnv(b, "BENCH_QUIET", 5)) * time.Second)
+		quiet(b)
 		atMost(b, "MiB", float64(hostMemory(b, d))/(1<<20), 70)
 		b.ReportMetric(0, "ns/op")
 	})

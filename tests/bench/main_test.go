@@ -8,7 +8,7 @@
 //	BENCH_BIN      the folder with edged and edged-logger, by default bin/
 //	BENCH_BUILDS   rows of the catalog (200,000)
 //	BENCH_UPDATES  updates after which growth is looked at (200)
-//	BENCH_QUIET    seconds of rest before memory is looked at (5)
+//	BENCH_QUIET    seconds of rest before memory is looked at (45)
 //	BENCH_RUNNING  modules that run when the start is measured (10)
 package bench
 

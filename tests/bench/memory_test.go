@@ -14,12 +14,13 @@ import (
 	"github.com/edged/edged/tests/device"
 )
 
-// quiet is how long all have had nothing to do when their memory is looked at. The
-// garbage of what they did before goes within some minutes only: that is containerd's and
-// the shims' large part, and what the figures of everything vary by.
+// quiet is how long all have had nothing to do when their memory is looked at: until edged
+// has given back what it took to work, and has done what follows a start. The garbage of
+// containerd and the shims goes within some minutes only, and is what the figures of
+// everything vary by.
 func quiet(b *testing.B) {
 	b.Helper()
-	time.Sleep(time.Duration(fromEnv(b, "BENCH_QUIET", 5)) * time.Second)
+	time.Sleep(time.Duration(fromEnv(b, "BENCH_QUIET", 45)) * time.Second)
 }
 
 // BenchmarkMemory is edged by itself and all processes together, with 20 modules that do nothing.
