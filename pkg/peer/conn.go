@@ -110,8 +110,11 @@ func (c *Conn) pinProcess(fd, pid int) string {
 		c.pidfd = pidfd
 		return ""
 	}
-	if errno, _ := asErrno(err); errno == unix.ENOSYS {
+	switch errno, _ := asErrno(err); errno {
+	case unix.ENOSYS:
 		return ""
+	case unix.EINVAL: // the process ended while the kernel looked, or the number is a thread's by now
+		return ReasonGone
 	}
 	return errnoReason(err)
 }

@@ -118,6 +118,7 @@ func TestWeakProofPinsAtAcceptWhoeverHasThePID(t *testing.T) {
 		want   string
 	}{
 		{"pid is nobody's", pidfd(unix.ESRCH), ReasonGone},
+		{"pid is no process's any more, Linux 6.1", pidfd(unix.EINVAL), ReasonGone},
 		{"no descriptors for a pidfd", pidfd(unix.EMFILE), "errno_emfile"},
 		{"/proc/<pid> is not there", open(unix.ENOENT), ReasonGone},
 		{"/proc/<pid> is going", open(unix.ESRCH), ReasonGone},
