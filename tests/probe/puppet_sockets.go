@@ -133,8 +133,11 @@ func enterCgroups(path string) (string, error) {
 		}
 		mounts = nil
 		for _, e := range entries {
-			if e.IsDir() {
-				mounts = append(mounts, filepath.Join(root, e.Name()))
+			mount := filepath.Join(root, e.Name())
+			// Where runc knows no controller, as "misc", the module has no place, and this is the root of all.
+			_, err := os.Stat(filepath.Join(mount, "release_agent"))
+			if e.IsDir() && err != nil {
+				mounts = append(mounts, mount)
 			}
 		}
 	}
