@@ -8,7 +8,6 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/containerd/containerd/v2/pkg/apparmor"
 	"golang.org/x/sys/unix"
 )
 
@@ -30,7 +29,8 @@ type machine struct {
 	// recursiveReadOnly says that a mount and all below it can be made read-only (Linux 5.12, mount_setattr(2)).
 	recursiveReadOnly bool
 	// appArmor and seLinux say whether these security modules are on.
-	appArmor, seLinux bool
+	appArmor func() bool
+	seLinux  bool
 }
 
 // dockerNoFile is what Docker gives a container when nobody says otherwise.
@@ -57,7 +57,7 @@ func ownMachine() (machine, error) {
 	m.cpus = oneLine("/sys/devices/system/cpu/online", fmt.Sprintf("0-%d", m.cpuCount-1))
 	m.mems = oneLine("/sys/devices/system/node/online", "0")
 	m.recursiveReadOnly = kernelAtLeast(5, 12)
-	m.appArmor = apparmor.HostSupports()
+	m.appArmor = appArmorOn
 	_, err := os.Stat("/sys/fs/selinux/enforce")
 	m.seLinux = err == nil
 	return m, nil

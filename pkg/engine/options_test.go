@@ -43,7 +43,7 @@ var heldCaps = []string{"CAP_CHOWN", "CAP_SYS_ADMIN", "CAP_SYS_BOOT"}
 
 // deviceIn is a small gateway: two CPUs, cgroup v1 without BFQ, everything else there.
 func deviceIn(dir string) machine {
-	m := machine{hard: map[string]uint64{}, cpus: "0-1", mems: "0", cpuCount: 2, cgroups: filepath.Join(dir, "cgroup")}
+	m := machine{hard: map[string]uint64{}, cpus: "0-1", mems: "0", cpuCount: 2, appArmor: func() bool { return false }, cgroups: filepath.Join(dir, "cgroup")}
 	for name := range rlimits {
 		m.hard[name] = 1024
 	}

@@ -146,7 +146,7 @@ func (m *machine) checkSecurity(o *options) error {
 		// It could move itself into a group of the host's and pass for a host user.
 		return invalid("HostConfig.SecurityOpt", "writable-cgroups contradicts HostConfig.CgroupnsMode \"host\"")
 	case s.appArmor == "" || s.appArmor == "unconfined":
-	case !m.appArmor:
+	case !m.appArmor():
 		return invalid("HostConfig.SecurityOpt", "apparmor=%s: this host has no AppArmor", s.appArmor)
 	case !profileLoaded(s.appArmor):
 		return invalid("HostConfig.SecurityOpt", "apparmor=%s: no such profile is loaded on this host", s.appArmor)
@@ -194,7 +194,7 @@ func (m *machine) withSecurity(o *options) oci.SpecOpts {
 		if sec.writableCgroups || h.Privileged {
 			writableCgroup(s)
 		}
-		if m.appArmor {
+		if m.appArmor() {
 			switch {
 			case sec.appArmor == "unconfined", sec.appArmor == "" && h.Privileged:
 				s.Process.ApparmorProfile = ""

@@ -68,7 +68,6 @@ func at(t *testing.T, spec *oci.Spec, path string) string {
 
 func TestEachOptionIsWhereTheRuntimeReadsIt(t *testing.T) {
 	e, dir := engineIn(t)
-	e.appArmor = false
 	for _, f := range []string{"blkio/blkio.bfq.weight"} {
 		require.NoError(t, os.MkdirAll(filepath.Join(e.cgroups, filepath.Dir(f)), 0o755))
 		require.NoError(t, os.WriteFile(filepath.Join(e.cgroups, f), nil, 0o644))

@@ -30,10 +30,10 @@ func (e *Engine) Start(ctx context.Context, id string, log module.Log, admit fun
 	defer e.unpinSubpaths(id)
 	defer e.setStarting(id)()
 	e.setPID(id, -1) // from here on no event of an earlier run concerns it
-	if e.appArmor {
-		// A boot forgets what nobody loads again. Whether the container needs it, runc knows.
+	if e.appArmor() {
+		// A boot forgets what nobody loads again. Whether the container needs it, runc knows, and says.
 		if err := loadProfile(ctx); err != nil {
-			e.Log.WithError(err).Warn("modules may not start")
+			e.Log.WithError(err).Debug("a confined module will not start")
 		}
 	}
 	terminal, err := e.beforeStart(ctx, id)

@@ -21,7 +21,7 @@ func loadProfile(tb testing.TB) {
 		return
 	}
 	cmd := exec.Command("apparmor_parser", "--replace", "--skip-cache")
-	cmd.Stdin = bytes.NewReader(apparmor.Profile)
+	cmd.Stdin = bytes.NewReader(apparmor.Profile("/etc/apparmor.d"))
 	said, err := cmd.CombinedOutput()
 	require.NoError(tb, err, "%s", said)
 }

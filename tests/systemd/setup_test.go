@@ -33,7 +33,7 @@ const (
 func boot(t *testing.T) *nspawn.Machine {
 	t.Helper()
 	m := nspawn.New(t, nspawn.Bookworm)
-	for _, pattern := range []string{"bin/edged*", "bin/edgectl", "contrib/systemd/*", "contrib/systemd/*/*", "contrib/apparmor/edged-default"} {
+	for _, pattern := range []string{"bin/edged*", "bin/edgectl", "contrib/systemd/*", "contrib/systemd/*/*", "contrib/apparmor/edged-default", "contrib/apparmor/load.sh"} {
 		files, err := filepath.Glob(filepath.Join(repo, pattern))
 		require.NoError(t, err)
 		for _, file := range files {
