@@ -98,6 +98,9 @@ func newDaemon(ctx context.Context, file string, cfg *config.Config, activation 
 			d.close()
 		}
 	}()
+	if d.mounts, err = mountns.Open(os.Getppid() == 1 || notifier.Enabled(), cfg.Home, cfg.Run); err != nil {
+		return nil, err
+	}
 	// Before anything in the home is made or read.
 	if err := backup.Settle(cfg.Home); err != nil {
 		return nil, err
@@ -105,7 +108,7 @@ func newDaemon(ctx context.Context, file string, cfg *config.Config, activation 
 	if err := d.makeFolders(); err != nil {
 		return nil, err
 	}
-	if d.mounts, err = mountns.Open(cfg.Run); err != nil {
+	if err := d.mounts.Try(cfg.Run); err != nil {
 		return nil, err
 	}
 	d.metrics = metrics.New(version)

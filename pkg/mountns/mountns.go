@@ -25,29 +25,28 @@ import (
 type Namespace struct{ file *os.File }
 
 // Open opens the namespace of the first process, which is that of the machine and the
-// one that containerd's descends from. It is nil for a process that the first one did not
-// start, as a service manager does: such a one has the namespace that it was started in.
-// See Of for run and errors.
-func Open(run string) (*Namespace, error) {
-	if os.Getppid() != 1 {
+// one that containerd's descends from, for a process that a service manager started. It is
+// nil for others: such a one has the namespace that it was started in, and a runtime there.
+// See Of for folders and errors.
+func Open(service bool, folders ...string) (*Namespace, error) {
+	if !service {
 		return nil, nil
 	}
-	return Of("/proc/1/ns/mnt", run)
+	return Of("/proc/1/ns/mnt", folders...)
 }
 
-// Of opens the namespace that path is (namespaces(7)). It is nil when the process is in
-// it, and when run is not the same folder there: then the process has files of its own,
-// too, and a runtime among them. It mounts something below run to see that it comes here.
-// Errors: errdefs.FailedPrecondition when it does not.
-func Of(path, run string) (*Namespace, error) {
+// Of opens the namespace that path is (namespaces(7)), nil when the process is in it.
+// Errors: errdefs.FailedPrecondition when one of the folders, which need not be there yet,
+// is or would be another one here than there, or cannot be written to only here.
+func Of(path string, folders ...string) (*Namespace, error) {
 	file, err := os.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("cannot open the machine's mount namespace: %w", err)
 	}
 	n := &Namespace{file}
-	apart, err := n.isApart(run)
+	apart, err := n.isApart()
 	if err == nil && apart {
-		if err = n.comesHere(filepath.Join(run, ".mounts")); err == nil {
+		if err = n.shares(folders); err == nil {
 			return n, nil
 		}
 	}
@@ -92,9 +91,8 @@ func In[T any](n *Namespace, f func() (T, error)) (result T, err error) {
 	return result, err
 }
 
-// isApart says that the process has a mount namespace of its own in which run is the
-// machine's run.
-func (n *Namespace) isApart(run string) (bool, error) {
+// isApart says that the process has a mount namespace of its own.
+func (n *Namespace) isApart() (bool, error) {
 	own, err := os.Stat("/proc/self/ns/mnt")
 	if err != nil {
 		return false, fmt.Errorf("cannot read own mount namespace: %w", err)
@@ -103,24 +101,72 @@ func (n *Namespace) isApart(run string) (bool, error) {
 	if err != nil {
 		return false, fmt.Errorf("cannot read the machine's mount namespace: %w", err)
 	}
-	if os.SameFile(own, its) {
-		return false, nil
-	}
-	here, err := os.Stat(run)
-	if err != nil {
-		return false, fmt.Errorf("cannot compare mount namespaces: %w", err)
-	}
-	there, err := In(n, func() (os.FileInfo, error) { return os.Stat(run) })
-	if errors.Is(err, os.ErrNotExist) {
-		return false, nil
-	}
-	return err == nil && os.SameFile(here, there), err
+	return !os.SameFile(own, its), nil
 }
 
-// comesHere mounts a tmpfs in the machine's namespace and looks whether it is here, too.
-// Were it not, secrets would be written beside what modules are given, and volumes stay
-// empty.
-func (n *Namespace) comesHere(point string) error {
+// place is where a folder is, or will be: its nearest folder that exists.
+type place struct {
+	path     string
+	file     os.FileInfo
+	readOnly bool
+}
+
+func placeOf(folder string) (place, error) {
+	path := filepath.Clean(folder)
+	for {
+		file, err := os.Stat(path)
+		if errors.Is(err, os.ErrNotExist) && path != filepath.Dir(path) {
+			path = filepath.Dir(path)
+			continue
+		}
+		if err != nil {
+			return place{}, fmt.Errorf("cannot compare mount namespaces: %w", err)
+		}
+		var fs unix.Statfs_t
+		if err := unix.Statfs(path, &fs); err != nil {
+			return place{}, fmt.Errorf("cannot compare mount namespaces: %s: %w", path, err)
+		}
+		return place{path, file, fs.Flags&unix.ST_RDONLY != 0}, nil
+	}
+}
+
+// shares fails for a folder that the unit's protection reaches. Made here alone, it would
+// be empty, and its modules nobody's.
+func (n *Namespace) shares(folders []string) error {
+	for _, folder := range folders {
+		here, err := placeOf(folder)
+		if err != nil {
+			return err
+		}
+		there, err := In(n, func() (place, error) { return placeOf(folder) })
+		switch {
+		case err != nil:
+			return err
+		case here.path != there.path || !os.SameFile(here.file, there.file):
+			return fmt.Errorf("the service manager hides the machine's %s from edged: a drop-in of the unit has to say PrivateTmp=no, or whatever it is that does: %w", folder, errdefs.ErrFailedPrecondition)
+		case here.readOnly && !there.readOnly:
+			return fmt.Errorf("the service manager does not let edged write to %s: a drop-in of the unit has to name it in ReadWritePaths=, and it has to be there: %w", folder, errdefs.ErrFailedPrecondition)
+		}
+	}
+	return nil
+}
+
+// Try mounts something below run to see that it comes here. Were it not so, secrets would
+// be written beside what modules are given, and volumes stay empty. Errors:
+// errdefs.FailedPrecondition.
+func (n *Namespace) Try(run string) error {
+	if n == nil {
+		return nil
+	}
+	point := filepath.Join(run, ".mounts")
+	unmount := func() error { return unix.Unmount(point, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW) }
+	// An edged that was killed here has left it.
+	_ = n.Run(func() error {
+		for unmount() == nil {
+			continue
+		}
+		return nil
+	})
 	err := os.Mkdir(point, 0o700)
 	if err != nil && !errors.Is(err, os.ErrExist) {
 		return fmt.Errorf("cannot try a mount: %w", err)
@@ -138,6 +184,5 @@ func (n *Namespace) comesHere(point string) error {
 	if err == nil && os.SameFile(before, during) {
 		err = fmt.Errorf("what is mounted on the machine does not come here: its root is no shared mount (mount --make-rshared /): %w", errdefs.ErrFailedPrecondition)
 	}
-	undone := n.Run(func() error { return unix.Unmount(point, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW) })
-	return errors.Join(err, undone, os.Remove(point))
+	return errors.Join(err, n.Run(unmount), os.Remove(point))
 }

@@ -45,9 +45,9 @@ func confined(t *testing.T, dir, propagation string) string {
 }
 
 // ofParent is the namespace of the test that started this one, which unshare became.
-func ofParent(t *testing.T, run string) (*mountns.Namespace, error) {
+func ofParent(t *testing.T, folders ...string) (*mountns.Namespace, error) {
 	t.Helper()
-	n, err := mountns.Of(filepath.Join("/proc", strconv.Itoa(os.Getppid()), "ns/mnt"), run)
+	n, err := mountns.Of(filepath.Join("/proc", strconv.Itoa(os.Getppid()), "ns/mnt"), folders...)
 	t.Cleanup(func() { _ = n.Close() })
 	return n, err
 }
@@ -70,9 +70,18 @@ func TestMountsAreTheMachinesAndComeHere(t *testing.T) {
 		require.NoError(t, unix.Unmount(filepath.Join(dir, "secrets"), 0))
 		return
 	}
-	n, err := ofParent(t, dir)
+	n, err := ofParent(t, dir, filepath.Join(dir, "not", "yet"))
 	require.NoError(t, err)
 	require.NotNil(t, n)
+	// The second time, one that was killed has left its mount.
+	left := filepath.Join(dir, ".mounts")
+	for range 2 {
+		require.NoError(t, n.Try(dir))
+		requireMounted(t, left, false)
+		require.NoError(t, os.Mkdir(left, 0o700))
+		require.NoError(t, n.Run(func() error { return unix.Mount("tmpfs", left, "tmpfs", 0, "") }))
+	}
+	require.NoError(t, n.Try(dir))
 	entries, err := os.ReadDir(dir)
 	require.NoError(t, err)
 	require.Empty(t, entries, "the mount that was tried is gone")
@@ -130,29 +139,52 @@ func TestMountsThatWouldNotComeHereAreToldAtOnce(t *testing.T) {
 		return
 	}
 	n, err := ofParent(t, dir)
-	require.Nil(t, n)
+	require.NoError(t, err)
+	err = n.Try(dir)
 	require.ErrorIs(t, err, errdefs.ErrFailedPrecondition)
+	require.ErrorContains(t, err, "make-rshared")
 }
 
-func TestANamespaceWithFilesOfItsOwnIsLeftAlone(t *testing.T) {
+// Where the service manager hides a folder, an edged with an empty one would end all modules as those of another.
+func TestFoldersThatTheServiceManagerHidesOrProtectsAreRefused(t *testing.T) {
 	dir := os.Getenv(confinedFolder)
 	if dir == "" {
-		confined(t, machine(t), "slave")
+		dir = machine(t)
+		for _, folder := range []string{"hidden", "protected", "free"} {
+			require.NoError(t, os.Mkdir(filepath.Join(dir, folder), 0o700))
+		}
+		confined(t, dir, "slave")
 		return
 	}
-	require.NoError(t, unix.Mount("tmpfs", dir, "tmpfs", 0, ""))
-	n, err := ofParent(t, dir)
+	hidden, protected, free := filepath.Join(dir, "hidden"), filepath.Join(dir, "protected"), filepath.Join(dir, "free")
+	require.NoError(t, unix.Mount("tmpfs", hidden, "tmpfs", 0, ""))
+	require.NoError(t, unix.Mount(protected, protected, "", unix.MS_BIND, ""))
+	require.NoError(t, unix.Mount("", protected, "", unix.MS_BIND|unix.MS_REMOUNT|unix.MS_RDONLY, ""))
+	for folder, cure := range map[string]string{hidden: "PrivateTmp=no", protected: "ReadWritePaths="} {
+		for _, folder := range []string{folder, filepath.Join(folder, "not/yet")} {
+			n, err := ofParent(t, free, folder)
+			require.Nil(t, n)
+			require.ErrorIs(t, err, errdefs.ErrFailedPrecondition)
+			require.ErrorContains(t, err, folder)
+			require.ErrorContains(t, err, cure)
+		}
+	}
+	// One that was mounted there only after, and comes here, is the same.
+	n, err := ofParent(t, free)
 	require.NoError(t, err)
-	require.Nil(t, n)
+	require.NoError(t, n.Run(func() error { return unix.Mount("tmpfs", free, "tmpfs", 0, "") }))
+	_, err = ofParent(t, free)
+	require.NoError(t, err)
 }
 
 func TestOneNamespaceTakesNoThread(t *testing.T) {
 	n, err := mountns.Of("/proc/self/ns/mnt", t.TempDir())
 	require.NoError(t, err)
 	require.Nil(t, n)
-	n, err = mountns.Open(t.TempDir())
+	n, err = mountns.Open(false, t.TempDir())
 	require.NoError(t, err)
 	require.Nil(t, n)
+	require.NoError(t, n.Try("/nowhere"))
 	ran := false
 	require.NoError(t, n.Run(func() error { ran = true; return nil }))
 	require.True(t, ran)
