@@ -34,7 +34,7 @@ func (d *daemon) keyConfig(uri string) keystore.Config {
 		helper = "edged-pkcs11" // the error when it is started names it
 	}
 	return keystore.Config{
-		URI: uri, Folder: keyFolder(d.cfg), Helper: helper, Credentials: os.Getenv("CREDENTIALS_DIRECTORY"), Notes: d.store, Warn: d.log.Warnf,
+		URI: uri, Folder: keyFolder(d.cfg), Helper: helper, Credentials: os.Getenv("CREDENTIALS_DIRECTORY"), MountNS: d.mounts, Notes: d.store, Warn: d.log.Warnf,
 	}
 }
 

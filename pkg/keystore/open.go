@@ -14,6 +14,7 @@ import (
 	"github.com/edged/edged/pkg/keystore/token"
 	"github.com/edged/edged/pkg/keystore/tpm"
 	"github.com/edged/edged/pkg/keystore/uri"
+	"github.com/edged/edged/pkg/mountns"
 )
 
 // Config says where the keys are.
@@ -27,7 +28,9 @@ type Config struct {
 	// Credentials is the folder of the service manager's credentials,
 	// $CREDENTIALS_DIRECTORY, or empty.
 	Credentials string
-	Notes       Notes
+	// MountNS is where that program runs.
+	MountNS *mountns.Namespace
+	Notes   Notes
 	// Warn is told of what was mended and of what edged-pkcs11 says.
 	Warn func(format string, args ...any)
 }
@@ -53,7 +56,7 @@ func (c *Config) backend(where *uri.URI) Backend {
 }
 
 func (c *Config) token(where *uri.URI) *token.Store {
-	return token.New(token.Config{Where: where, Program: c.Helper, Credentials: c.Credentials, Notes: c.Notes, Warn: c.Warn})
+	return token.New(token.Config{Where: where, Program: c.Helper, Credentials: c.Credentials, MountNS: c.MountNS, Notes: c.Notes, Warn: c.Warn})
 }
 
 // External opens a key pair that is not edged's own: the operator's device CA, in a

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/edged/edged/pkg/keystore/token/protocol"
+	"github.com/edged/edged/pkg/mountns"
 )
 
 // Times of the helper.
@@ -38,7 +39,7 @@ type helper struct {
 }
 
 // start runs the program. It inherits its end of a socket pair and nothing else.
-func start(program string, warn func(format string, args ...any)) (*helper, error) {
+func start(program string, mounts *mountns.Namespace, warn func(format string, args ...any)) (*helper, error) {
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return nil, err
@@ -60,7 +61,7 @@ func start(program string, warn func(format string, args ...any)) (*helper, erro
 	h.cmd.ExtraFiles = []*os.File{theirs}
 	h.cmd.Stdout, h.cmd.Stderr = saying, saying
 	h.cmd.Env = environment()
-	if err := h.cmd.Start(); err != nil {
+	if err := mounts.Run(h.cmd.Start); err != nil {
 		_, _ = conn.Close(), said.Close()
 		return nil, err
 	}

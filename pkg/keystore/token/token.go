@@ -21,6 +21,7 @@ import (
 
 	"github.com/edged/edged/pkg/keystore/token/protocol"
 	"github.com/edged/edged/pkg/keystore/uri"
+	"github.com/edged/edged/pkg/mountns"
 )
 
 // Notes remember small facts; the database's.
@@ -37,8 +38,10 @@ type Config struct {
 	Program string
 	// Credentials is the folder of the service manager's credentials, or empty.
 	Credentials string
-	Notes       Notes
-	Warn        func(format string, args ...any)
+	// MountNS is where the program runs: libraries of tokens write where they like.
+	MountNS *mountns.Namespace
+	Notes   Notes
+	Warn    func(format string, args ...any)
 }
 
 // Store is a keystore in a token.
@@ -46,6 +49,7 @@ type Store struct {
 	where       *uri.URI
 	program     string
 	credentials string
+	mounts      *mountns.Namespace
 	notes       Notes
 	warn        func(format string, args ...any)
 
@@ -60,7 +64,7 @@ type Store struct {
 // New returns the keystore of a token. Nothing is started yet.
 func New(cfg Config) *Store {
 	return &Store{
-		where: cfg.Where, program: cfg.Program, credentials: cfg.Credentials, notes: cfg.Notes, warn: cfg.Warn,
+		where: cfg.Where, program: cfg.Program, credentials: cfg.Credentials, mounts: cfg.MountNS, notes: cfg.Notes, warn: cfg.Warn,
 		turn: make(chan struct{}, 1),
 	}
 }
@@ -226,7 +230,7 @@ func (s *Store) login(ctx context.Context) error {
 	if err := s.checkRefused(ctx, secret); err != nil {
 		return err
 	}
-	if s.helper, err = start(s.program, s.warn); err != nil {
+	if s.helper, err = start(s.program, s.mounts, s.warn); err != nil {
 		return fmt.Errorf("cannot start edged-pkcs11, which [keystore] uri needs (%w): %w", err, errdefs.ErrUnavailable)
 	}
 	answer, err := s.helper.ask(ctx, &protocol.Request{Op: protocol.Open, Token: &protocol.Token{
