@@ -213,6 +213,7 @@ func (w *worker) endTask(ctx context.Context) (*Exit, error) {
 	if err := w.s.Engine.Signal(ctx, id, true); err != nil && !errdefs.IsNotFound(err) {
 		return nil, err
 	}
+	w.killed = true
 	exit, err := w.awaitExit(ctx, id, killTimeout)
 	if err == nil && exit == nil {
 		err = fmt.Errorf("cannot stop module %q: it lives on after SIGKILL: %w", w.name, errdefs.ErrInternal)
@@ -250,11 +251,11 @@ func (w *worker) awaitExit(ctx context.Context, id string, timeout time.Duration
 }
 
 // ended writes down the end of the run. The kill is read from the cgroup now,
-// because DeleteTask removes it.
+// because DeleteTask removes it. After one that was edged's own nobody needs to search.
 func (w *worker) ended(ctx context.Context, exit *Exit, note string) error {
 	in := w.instance
 	e := *exit
-	e.OOM = e.OOM || w.oom || w.s.Engine.OOMKilled(ctx, in, exit)
+	e.OOM = e.OOM || w.oom || !w.killed && w.s.Engine.OOMKilled(ctx, in, exit)
 	rec := *w.rec
 	rec.Exit = &e
 	// gofail: var exitBeforeSave struct{}
@@ -266,7 +267,7 @@ func (w *worker) ended(ctx context.Context, exit *Exit, note string) error {
 	w.s.Table.Remove(in.ContainerID)
 	w.sure()
 	w.endHealth()
-	w.instance, w.oom = nil, false
+	w.instance, w.oom, w.killed = nil, false, false
 	w.note = describe(note, &e)
 	return nil
 }

@@ -50,6 +50,7 @@ type worker struct {
 	instance *peer.Instance // the running one; nil: nothing runs
 	unsure   bool           // the database says it ran, the kernel does not: see reconcile
 	oom      bool           // an out-of-memory event came for the running instance
+	killed   bool           // edged itself killed the running instance
 	note     string         // why the module is not running, for its description
 	broken   bool           // its container cannot be made again: dead
 	fetching fetching
