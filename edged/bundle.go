@@ -20,7 +20,7 @@ func (d *daemon) bundle(resources *system.Collector) *support.Bundle {
 			{File: "network/addresses.txt", Args: []string{"ip", "address"}},
 			{File: "network/routes.txt", Args: []string{"ip", "route", "show", "table", "all"}},
 			{File: "disks.txt", Args: []string{"df", "-h"}},
-			{File: "kernel.txt", Args: []string{"dmesg", "--time-format", "iso"}},
+			support.Kernel("logs/kernel.txt"),
 		},
 	}
 }

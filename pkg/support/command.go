@@ -24,10 +24,19 @@ type Command struct {
 
 // Journal shows what units wrote.
 func Journal(file string, units ...string) Command {
-	args := []string{"journalctl", "--no-pager", "--quiet", "--output=short-iso-precise"}
+	var matches []string
 	for _, unit := range units {
-		args = append(args, "--unit="+unit)
+		matches = append(matches, "--unit="+unit)
 	}
+	return journal(file, matches...)
+}
+
+// Kernel shows what the kernel wrote since it was started, as the journal has it: its own
+// buffer is not for a confined process to read.
+func Kernel(file string) Command { return journal(file, "--dmesg") }
+
+func journal(file string, matches ...string) Command {
+	args := append([]string{"journalctl", "--no-pager", "--quiet", "--output=short-iso-precise"}, matches...)
 	return Command{File: file, Args: args, Times: true}
 }
 
