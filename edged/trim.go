@@ -34,14 +34,13 @@ func trimWhenQuiet(ctx context.Context, log logrus.FieldLogger) {
 		}
 		if err != nil {
 			log.WithError(err).Debug("cannot give memory back")
-			return
 		}
 	}
 }
 
 const (
 	trimEvery = 10 * time.Second
-	quietCPU  = trimEvery / 100
+	quietCPU  = trimEvery / 20
 	// worthIt is what makes up for the faults of those who use again what was given back.
 	worthIt = 4 << 20
 )
@@ -53,7 +52,7 @@ type rest struct {
 	trimmed bool
 }
 
-// over says, every ten seconds, whether to trim: after a time in which edged used a hundredth of a
+// over says, every ten seconds, whether to trim: after a time in which edged used a twentieth of a
 // processor at most, when it came to have more memory than at rest. How much that is shows
 // the first such time after a trim, and not the trim.
 func (r *rest) over(now used) bool {
@@ -61,6 +60,7 @@ func (r *rest) over(now used) bool {
 	r.last = now.cpu
 	switch {
 	case !quiet:
+		r.trimmed = false // what shows next is not rest
 		return false
 	case r.trimmed:
 		r.trimmed = false

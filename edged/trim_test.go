@@ -28,10 +28,11 @@ func TestMemoryIsGivenBackAfterWork(t *testing.T) {
 		memory uint64
 		want   bool
 	}{
-		{300 * time.Millisecond, 30, false}, // the start is not over
+		{600 * time.Millisecond, 30, false}, // the start is not over
 		{20 * time.Millisecond, 31, true},
-		{300 * time.Millisecond, 30, false}, // work, which does not show what rest takes
-		{20 * time.Millisecond, 12, false},  // as much it is
+		{600 * time.Millisecond, 50, false}, // work, which does not show what rest takes
+		{20 * time.Millisecond, 60, true},
+		{20 * time.Millisecond, 12, false}, // as much it is
 		{20 * time.Millisecond, 16, false},
 		{20 * time.Millisecond, 17, true},
 		{20 * time.Millisecond, 18, false}, // rest takes more than it did
