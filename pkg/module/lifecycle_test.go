@@ -119,9 +119,11 @@ func TestStopKillsWhenTheTimeIsUp(t *testing.T) {
 	onDevice(t, func(t *testing.T, d *device) {
 		id := d.running("temp", no)
 		d.engine.deaf[id] = true
+		d.engine.oom = true // what a search would find, which takes time
 		begun := time.Now()
 		require.NoError(t, d.s.Stop(t.Context(), "temp", false))
 		require.Equal(t, 10*time.Second, time.Since(begun))
+		require.False(t, d.state("temp").Status.Exit.OOM, "edged knows who killed it")
 		require.True(t, d.j.before("signal "+id+" kill=false", "signal "+id+" kill=true"))
 		require.Equal(t, 137, d.state("temp").Status.Exit.Code)
 	})
