@@ -68,6 +68,10 @@ if [ "${1:-}" = packages ]; then
 	need lintian command_exists lintian
 	need rpmlint command_exists rpmlint
 	need qemu-user-static command_exists qemu-arm-static
+	# Without them the JVM of another machine's image keeps its symbols.
+	need binutils-x86-64-linux-gnu command_exists x86_64-linux-gnu-strip
+	need binutils-aarch64-linux-gnu command_exists aarch64-linux-gnu-strip
+	need binutils-arm-linux-gnueabihf command_exists arm-linux-gnueabihf-strip
 	need file command_exists file
 	need systemd-container command_exists systemd-nspawn
 	need debootstrap command_exists debootstrap
