@@ -197,7 +197,7 @@ test-cockpit: build ## the page for Cockpit, in a browser before real Cockpits: 
 	rm -rf $(BUILD)/cockpit
 	go test -count=1 -timeout 15m -tags cockpit -run '$(RUN)' ./tests/cockpit/
 
-# Not in check: where KVM starts no kernel it takes an hour. VM_LAYOUTS names layouts of cgroups: v1, hybrid, v2.
+# Not in check: where KVM starts no kernel a layout takes ten to fifteen minutes. VM_LAYOUTS names layouts of cgroups: v1, hybrid, v2.
 VM_LAYOUTS ?= v1 v2
 
 test-vm: build docs ## who is asking, one module, and the package with AppArmor, on Debian 12's own kernel in a virtual machine, with cgroup v1 and v2, as root
