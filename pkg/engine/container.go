@@ -148,7 +148,7 @@ func (e *Engine) createRecord(ctx context.Context, c *module.Container, o *optio
 		ID: c.ID, Image: imageName, Snapshotter: e.Snapshotter, SnapshotKey: c.ID,
 		Labels: map[string]string{
 			labelOwner: owner, labelModule: c.Spec.Name, labelSpec: c.SpecDigest,
-			labelGeneration: strconv.FormatInt(c.Generation, 10), labelStopSignal: stop,
+			labelGeneration: strconv.FormatInt(c.Generation, 10), labelStopSignal: stop, labelHome: e.Home, labelRun: e.Run,
 		},
 		Runtime:    containers.RuntimeInfo{Name: runtimeName, Options: runtimeOptions},
 		Extensions: map[string]typeurl.Any{extensionNetwork: encoded},

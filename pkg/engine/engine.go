@@ -32,6 +32,8 @@ const (
 	labelModule     = "io.edged.module"
 	labelGeneration = "io.edged.gen"
 	labelSpec       = "io.edged.spec"
+	labelHome       = "io.edged.home"
+	labelRun        = "io.edged.run"
 	labelPackage    = "io.edged.package" // of an image, and of the lease that keeps it
 	owner           = "edged"
 )

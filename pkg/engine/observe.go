@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 
@@ -18,7 +19,14 @@ func (e *Engine) Observe(ctx context.Context) ([]module.Observed, error) {
 	}
 	observed := make([]module.Observed, 0, len(list))
 	for _, c := range list {
-		observed = append(observed, module.Observed{ContainerID: c.ID, Module: c.Labels[labelModule]})
+		observed = append(observed, module.Observed{ContainerID: c.ID, Module: c.Labels[labelModule], Elsewhere: e.isElsewhere(c.Labels)})
 	}
 	return observed, nil
+}
+
+// isElsewhere says that a container has files of other folders than edged has now: the
+// configuration was changed, or another one had it. One without labels is of an edged that
+// made none.
+func (e *Engine) isElsewhere(labels map[string]string) bool {
+	return cmp.Or(labels[labelHome], e.Home) != e.Home || cmp.Or(labels[labelRun], e.Run) != e.Run
 }

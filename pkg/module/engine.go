@@ -87,6 +87,8 @@ type Probed struct {
 type Observed struct {
 	ContainerID string
 	Module      string
+	// Elsewhere says that it was made for other folders of edged's than those of now.
+	Elsewhere bool
 }
 
 // Event is something that happened to a container.

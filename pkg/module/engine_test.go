@@ -33,6 +33,7 @@ type fakeEngine struct {
 	life       map[string]Lifecycle // by image
 	fail       map[string]error     // by "verb id", or "verb"
 	deaf       map[string]bool      // containers whose process ignores its stop signal
+	elsewhere  map[string]bool      // containers that were made for other folders
 	stopCode   int
 	oom        bool
 	fills      time.Duration           // what a create takes for its volumes
@@ -45,7 +46,7 @@ type fakeEngine struct {
 func newFakeEngine(j *journal) *fakeEngine {
 	return &fakeEngine{
 		j: j, events: make(chan Event, 1024), cut: make(chan struct{}), containers: map[string]Container{}, tasks: map[string]*fakeTask{},
-		pid: 1000, life: map[string]Lifecycle{}, fail: map[string]error{}, deaf: map[string]bool{}, stopCode: 143, checks: map[string]*HealthCheck{},
+		pid: 1000, life: map[string]Lifecycle{}, fail: map[string]error{}, deaf: map[string]bool{}, elsewhere: map[string]bool{}, stopCode: 143, checks: map[string]*HealthCheck{},
 	}
 }
 
@@ -229,6 +230,7 @@ func (e *fakeEngine) Delete(_ context.Context, id string) error {
 	e.j.note("delete %s", id)
 	delete(e.tasks, id)
 	delete(e.containers, id)
+	delete(e.elsewhere, id)
 	return nil
 }
 
@@ -240,7 +242,7 @@ func (e *fakeEngine) Observe(context.Context) ([]Observed, error) {
 	}
 	var all []Observed
 	for id, c := range e.containers {
-		all = append(all, Observed{ContainerID: id, Module: c.Spec.Name})
+		all = append(all, Observed{ContainerID: id, Module: c.Spec.Name, Elsewhere: e.elsewhere[id]})
 	}
 	return all, nil
 }

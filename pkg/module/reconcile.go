@@ -304,6 +304,10 @@ func (w *worker) reconcile(ctx context.Context, found map[string]Observed, cut b
 	if err := w.compareRun(ctx, cut); err != nil {
 		return err
 	}
+	if found[ContainerID(w.name, w.rec.Current.Number)].Elsewhere {
+		w.s.Log.WithField("module", w.name).Info("the folders of edged are others than those its container was made for: it is made anew")
+		w.stale = true
+	}
 	stale := w.stale
 	if err := w.removeStale(ctx); err != nil {
 		return err
@@ -334,24 +338,33 @@ func (w *worker) knows(id string) bool {
 		w.rec.Next != nil && id == ContainerID(w.name, w.rec.Next.Number)
 }
 
-// removeStale removes a container of another time, its run too: its files, its folders and
-// its spec may be other than the record has them.
+// removeStale removes a container of another time or of other folders, its run too: its
+// files, its folders and its spec may be other than the record has them.
 func (w *worker) removeStale(ctx context.Context) error {
 	if !w.stale {
 		return nil
 	}
 	id := ContainerID(w.name, w.rec.Current.Number)
-	if exit, err := w.s.Engine.Exited(ctx, id); err == nil && exit == nil {
+	if w.instance != nil {
+		exit, err := w.endTask(ctx)
+		if err != nil {
+			return err
+		}
+		exit.Resume = true
+		if err := w.ended(ctx, exit, "stopped to be made anew"); err != nil {
+			return err
+		}
+	} else if exit, err := w.s.Engine.Exited(ctx, id); err == nil && exit == nil {
 		// Its volumes may be those that the next run has. What does not stop is killed below.
 		if err = w.s.Engine.Signal(ctx, id, false); err == nil {
 			_, err = w.awaitExit(ctx, id, w.life.StopTimeout)
 		}
 		if err != nil {
-			w.s.Log.WithError(err).WithField("module", w.name).Warn("cannot stop a container of before the restore in peace")
+			w.s.Log.WithError(err).WithField("module", w.name).Warn("cannot stop a container of before in peace")
 		}
 	}
 	if err := w.deleteContainer(ctx, id); err != nil {
-		return fmt.Errorf("cannot remove a container of before the restore: %w", err)
+		return fmt.Errorf("cannot remove a container of before: %w", err)
 	}
 	w.stale = false
 	return nil

@@ -433,6 +433,32 @@ func TestWhatABackupKnowsIsMadeAnew(t *testing.T) {
 	})
 }
 
+// TestWhatWasMadeForOtherFoldersIsMadeAnew: what a container has mounted is where edged's home was.
+func TestWhatWasMadeForOtherFoldersIsMadeAnew(t *testing.T) {
+	onDevice(t, func(t *testing.T, d *device) {
+		on, off, over, same := d.running("on", no), d.running("off", always), d.running("over", no), d.running("same", always)
+		require.NoError(t, d.s.Stop(t.Context(), "off", false))
+		pid, untouched := d.engine.tasks[on].pid, d.engine.tasks[same].pid
+		d.shutDown()
+		d.engine.die(over, 3)
+		for _, id := range []string{on, off, over} {
+			d.engine.elsewhere[id] = true
+		}
+		d.boot(false)
+		after(time.Minute)
+		require.Equal(t, 1, d.j.count("signal "+on+" kill=false"), "it can put its volumes in order")
+		require.NotEqual(t, pid, d.engine.tasks[on].pid)
+		require.Equal(t, Running, d.state("on").Status.Runtime, "although its policy would not have it again")
+		require.False(t, d.engine.runs(off))
+		require.Equal(t, 3, d.state("over").Status.Exit.Code, "it ended by itself")
+		for _, id := range []string{on, off, over} {
+			require.Equal(t, 2, d.j.count("create "+id), "%s, once", id)
+		}
+		require.Equal(t, untouched, d.engine.tasks[same].pid)
+		require.Equal(t, 2, d.table.Len())
+	})
+}
+
 func TestAStartBeforeTheComparisonStartsNothingOfAnotherTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDevice(t)
