@@ -8,10 +8,9 @@ import (
 	"path/filepath"
 	"slices"
 
-	"github.com/edged/edged/pkg/lazyregexp"
-
 	"github.com/edged/edged/pkg/deployment"
 	"github.com/edged/edged/pkg/file"
+	"github.com/edged/edged/pkg/lazyregexp"
 )
 
 // history is the deployments that were tried, and their texts. The text of the last

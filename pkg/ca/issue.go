@@ -19,9 +19,9 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"github.com/edged/edged/pkg/lazyregexp"
-
 	"github.com/containerd/errdefs"
+
+	"github.com/edged/edged/pkg/lazyregexp"
 )
 
 // Lives of issued certificates.

@@ -11,9 +11,9 @@ import (
 	"strings"
 	"unicode"
 
-	"github.com/edged/edged/pkg/lazyregexp"
-
 	"github.com/distribution/reference"
+
+	"github.com/edged/edged/pkg/lazyregexp"
 )
 
 // Each rule says of one value, in words that complete "key: ", what is wanted.

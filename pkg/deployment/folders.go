@@ -13,11 +13,10 @@ import (
 	"strings"
 	"syscall"
 
-	"github.com/edged/edged/pkg/lazyregexp"
-
 	"github.com/containerd/errdefs"
 
 	"github.com/edged/edged/pkg/file"
+	"github.com/edged/edged/pkg/lazyregexp"
 )
 
 // Revision names the text of a manifest: its SHA-256 in hex.

@@ -7,11 +7,11 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/edged/edged/pkg/lazyregexp"
-
 	"github.com/containerd/containerd/api/services/tasks/v1"
 	"github.com/containerd/errdefs"
 	"github.com/containerd/errdefs/pkg/errgrpc"
+
+	"github.com/edged/edged/pkg/lazyregexp"
 )
 
 // leftBundle is containerd's complaint of a folder of an earlier run. When a shim ends,

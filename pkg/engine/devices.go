@@ -12,12 +12,11 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/edged/edged/pkg/lazyregexp"
-
 	"github.com/containerd/containerd/v2/pkg/oci"
 	"github.com/moby/moby/api/types/container"
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
+	"github.com/edged/edged/pkg/lazyregexp"
 	"github.com/edged/edged/pkg/mountns"
 )
 

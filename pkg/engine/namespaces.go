@@ -7,11 +7,10 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/edged/edged/pkg/lazyregexp"
-
 	"github.com/containerd/containerd/v2/pkg/oci"
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
+	"github.com/edged/edged/pkg/lazyregexp"
 	"github.com/edged/edged/pkg/module"
 	"github.com/edged/edged/pkg/network"
 )

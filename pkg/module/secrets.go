@@ -8,9 +8,9 @@ import (
 	"strings"
 	"unicode"
 
-	"github.com/edged/edged/pkg/lazyregexp"
-
 	"github.com/containerd/errdefs"
+
+	"github.com/edged/edged/pkg/lazyregexp"
 )
 
 // Secret is a file that a module finds when it runs and that is nowhere else to be

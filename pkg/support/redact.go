@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"github.com/edged/edged/pkg/lazyregexp"
-
 	"github.com/edged/edged/pkg/module"
 )
 

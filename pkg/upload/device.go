@@ -4,10 +4,9 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/edged/edged/pkg/lazyregexp"
-
 	"github.com/containerd/platforms"
 
+	"github.com/edged/edged/pkg/lazyregexp"
 	"github.com/edged/edged/pkg/pack"
 )
 

@@ -8,12 +8,11 @@ import (
 	"strings"
 	"time"
 
-	"github.com/edged/edged/pkg/lazyregexp"
-
 	"github.com/distribution/reference"
 	"github.com/opencontainers/go-digest"
 
 	"github.com/edged/edged/pkg/image"
+	"github.com/edged/edged/pkg/lazyregexp"
 	"github.com/edged/edged/pkg/pack"
 )
 

@@ -5,9 +5,9 @@ import (
 	"encoding/hex"
 	"fmt"
 
-	"github.com/edged/edged/pkg/lazyregexp"
-
 	"github.com/containerd/errdefs"
+
+	"github.com/edged/edged/pkg/lazyregexp"
 )
 
 var (

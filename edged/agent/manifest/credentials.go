@@ -3,12 +3,11 @@ package manifest
 import (
 	"strings"
 
-	"github.com/edged/edged/pkg/lazyregexp"
-
 	"github.com/distribution/reference"
 
 	"github.com/edged/edged/pkg/client/wire"
 	"github.com/edged/edged/pkg/deployment"
+	"github.com/edged/edged/pkg/lazyregexp"
 )
 
 // credential is for images whose repository begins with prefix.

@@ -12,14 +12,13 @@ import (
 	"strings"
 	"time"
 
-	"github.com/edged/edged/pkg/lazyregexp"
-
 	"github.com/containerd/errdefs"
 	"github.com/docker/go-units"
 	"golang.org/x/sys/unix"
 
 	"github.com/edged/edged/pkg/client/wire"
 	"github.com/edged/edged/pkg/deployment"
+	"github.com/edged/edged/pkg/lazyregexp"
 	"github.com/edged/edged/pkg/module"
 )
 
