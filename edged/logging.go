@@ -48,11 +48,16 @@ func stderrIsJournal() bool {
 }
 
 // lastWords say why edged ends, also where there is no logger yet: what ends it may be its arguments or its configuration.
+// The class of an error is for programs.
 func lastWords(err error, toJournal bool) []byte {
-	if toJournal {
-		return withPriority(journal.PriErr, err.Error())
+	text := err.Error()
+	for _, class := range []error{errdefs.ErrFailedPrecondition, errdefs.ErrInvalidArgument} {
+		text = strings.TrimSuffix(text, ": "+class.Error())
 	}
-	return fmt.Appendln(nil, "edged:", err)
+	if toJournal {
+		return withPriority(journal.PriErr, text)
+	}
+	return fmt.Appendln(nil, "edged:", text)
 }
 
 type journalFormatter struct{}

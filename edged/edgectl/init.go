@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/pelletier/go-toml/v2"
 	"github.com/spf13/cobra"
 
 	"github.com/edged/edged/edged/edgectl/firstconfig"
@@ -46,8 +47,10 @@ but its version.`,
 				a.tellMissing(&v)
 			}
 			if out != "-" && !force {
-				if _, err := os.Lstat(out); !errors.Is(err, fs.ErrNotExist) {
-					return fmt.Errorf("cannot write %s: it is there already; --force replaces it", out)
+				if says, err := saysSomething(out); err != nil {
+					return err
+				} else if says {
+					return fmt.Errorf("cannot write %s: it is there already, and not of comments alone; --force replaces it", out)
 				}
 			}
 			if ask || a.inTerminal && from == "" && v == (firstconfig.Values{}) {
@@ -67,7 +70,9 @@ but its version.`,
 				return err
 			}
 			fmt.Fprintf(a.out, "%s\n", out)
-			fmt.Fprintln(a.err, "start edged with it: systemctl restart edged; then: edgectl check")
+			if out == config.DefaultFile {
+				fmt.Fprintln(a.err, "start edged with it: systemctl restart edged; then: edgectl check")
+			}
 			return nil
 		},
 	}
@@ -168,4 +173,31 @@ func groupOf(dir string) int {
 		return -1
 	}
 	return gidOf(st)
+}
+
+// saysSomething says that a configuration is there and sets a key: one of comments and
+// empty tables, such as packages bring, is nobody's.
+func saysSomething(name string) (bool, error) {
+	text, err := file.Read(name, 1<<20)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	var set map[string]any
+	if err := toml.Unmarshal(text, &set); err != nil {
+		return true, nil //nolint:nilerr // what cannot be read says something to somebody
+	}
+	return setsKeys(set), nil
+}
+
+// setsKeys says that a table has more than tables without keys.
+func setsKeys(table map[string]any) bool {
+	for _, value := range table {
+		if below, ok := value.(map[string]any); !ok || setsKeys(below) {
+			return true
+		}
+	}
+	return false
 }

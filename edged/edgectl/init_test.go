@@ -29,6 +29,25 @@ func TestInitAsksOnATerminal(t *testing.T) {
 	require.Equal(t, []string{"gateway-7", "hub.example", "registry.example/agent:1", config.PullOnCreate}, []string{c.Hostname, c.Device.Hub, c.Agent.Image, c.Agent.ImagePullPolicy})
 }
 
+// TestInitReplacesWhatSaysNothing: packages bring a file in which each key is a comment.
+func TestInitReplacesWhatSaysNothing(t *testing.T) {
+	d := &device{path: "/nonexistent/s"}
+	file := filepath.Join(t.TempDir(), "config.toml")
+	shipped, err := os.ReadFile("../../contrib/config/config.toml")
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(file, shipped, 0o600))
+	got := d.run("init", "-o", file, "--hub", "h")
+	require.Zero(t, got.code, got.err)
+	require.NotContains(t, got.err, "restart", "edged does not read it there")
+	for _, text := range []string{"hostname = \"g\"\n", "[peer]\nrequire_pidfd = true\n", "what is this"} {
+		require.NoError(t, os.WriteFile(file, []byte(text), 0o600))
+		require.Equal(t, exitFailed, d.run("init", "-o", file, "--hub", "h").code, text)
+		b, err := os.ReadFile(file)
+		require.NoError(t, err)
+		require.Equal(t, text, string(b))
+	}
+}
+
 func TestInitTakesIoTEdgesConfiguration(t *testing.T) {
 	d := &device{path: "/nonexistent/s"}
 	from := filepath.Join(t.TempDir(), "aziot.toml")

@@ -40,7 +40,7 @@ now (30m, "1h 20m", "2 days").`,
 		},
 	}
 	flags := cmd.Flags()
-	flags.BoolVarP(&opt.Follow, "follow", "f", false, "go on with what it writes, until it ends")
+	flags.BoolVarP(&opt.Follow, "follow", "f", false, "go on with what it writes, until it ends or edged is restarted")
 	flags.StringVar(&opt.Tail, "tail", "all", "show only the last `N` lines")
 	flags.StringVar(&opt.Since, "since", "", "show lines from this `time` on")
 	flags.StringVar(&opt.Until, "until", "", "show lines up to this `time`")

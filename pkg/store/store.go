@@ -91,7 +91,7 @@ func lockFile(path string) (*os.File, error) {
 	}
 	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
 		_ = f.Close()
-		return nil, fmt.Errorf("another edged uses %s (%w): %w", filepath.Dir(path), err, errdefs.ErrFailedPrecondition)
+		return nil, fmt.Errorf("another edged uses %s, stop it first (systemctl stop edged.service edged.mgmt.socket edged.workload.socket): %w: %w", filepath.Dir(path), err, errdefs.ErrFailedPrecondition)
 	}
 	return f, nil
 }

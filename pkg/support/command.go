@@ -35,8 +35,9 @@ func Journal(file string, units ...string) Command {
 // buffer is not for a confined process to read.
 func Kernel(file string) Command { return journal(file, "--dmesg") }
 
+// journal says "-- No entries --" where there are none, so that nobody has to guess.
 func journal(file string, matches ...string) Command {
-	args := append([]string{"journalctl", "--no-pager", "--quiet", "--output=short-iso-precise"}, matches...)
+	args := append([]string{"journalctl", "--no-pager", "--output=short-iso-precise"}, matches...)
 	return Command{File: file, Args: args, Times: true}
 }
 

@@ -2,7 +2,9 @@ package system
 
 import (
 	"bytes"
+	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -69,30 +71,42 @@ func (r Root) unifiedHost() bool {
 	return err == nil
 }
 
-// disks are the file systems on block devices, each once, where it is mounted first.
+// disks are the file systems on block devices, each once, at the folder with the shortest
+// path where it is mounted: a file or a part of one may be mounted anywhere, and first.
 func (r Root) disks() []wire.Disk {
 	disks := []wire.Disk{}
 	b, err := r.read("proc/self/mountinfo")
 	if err != nil {
 		return disks
 	}
-	seen := map[string]bool{}
+	type mount struct{ where, fileSystem, number, device string }
+	var mounts []mount
 	for line := range bytes.Lines(b) {
 		// 36 35 98:0 /mnt1 /mnt2 rw,noatime master:1 - ext3 /dev/root rw (proc_pid_mountinfo(5))
 		before, after, ok := strings.Cut(string(line), " - ")
 		fields, rest := strings.Fields(before), strings.Fields(after)
-		if !ok || len(fields) < 5 || len(rest) < 2 || !strings.HasPrefix(rest[1], "/dev/") || seen[fields[2]] {
+		if !ok || len(fields) < 5 || len(rest) < 2 || !strings.HasPrefix(rest[1], "/dev/") {
 			continue
 		}
-		seen[fields[2]] = true
-		where := unescape(fields[4])
+		m := mount{unescape(fields[4]), rest[0], fields[2], rest[1]}
+		if st, err := os.Stat(m.where); err != nil || !st.IsDir() {
+			continue
+		}
+		i := slices.IndexFunc(mounts, func(other mount) bool { return other.number == m.number })
+		if i < 0 {
+			mounts = append(mounts, m)
+		} else if len(m.where) < len(mounts[i].where) {
+			mounts[i] = m
+		}
+	}
+	for _, m := range mounts {
 		var fs unix.Statfs_t
-		if unix.Statfs(where, &fs) != nil {
+		if unix.Statfs(m.where, &fs) != nil {
 			continue
 		}
 		size := uint64(fs.Bsize) //nolint:gosec,unconvert // positive; 32 bits wide on arm
 		disks = append(disks, wire.Disk{
-			Name: where, FileSystem: rest[0], FileType: r.fileType(fields[2]), Device: rest[1],
+			Name: m.where, FileSystem: m.fileSystem, FileType: r.fileType(m.number), Device: m.device,
 			AvailableSpace: fs.Bavail * size, TotalSpace: fs.Blocks * size,
 		})
 	}

@@ -209,6 +209,8 @@ func TestEachFaultIsFoundByItsID(t *testing.T) {
 	}{
 		"an unknown key":          {func(r *rig) { r.configure("subnett = \"x\"\n") }, "config", Error, "network.subnett: unknown key"},
 		"a value of another type": {func(r *rig) { r.configure("[peer]\nrequire_pidfd = 3\n") }, "config", Error, "config.toml:"},
+		"a bundle that is gone":   {func(r *rig) { r.configure("[device]\ntrust_bundle = \"/nonexistent/more.pem\"\n") }, "config", Warning, "trust_bundle"},
+		"numbers for nowhere":     {func(r *rig) { r.configure("[metrics]\ntextfile = \"/nonexistent/edged.prom\"\n") }, "config", Warning, "textfile cannot be written"},
 		"a file all can write":    {func(r *rig) { require.NoError(r.t, os.Chmod(r.cfg.File, 0o666)) }, "config-mode", Error, "others than root can change it"},
 		"a file of somebody":      {func(r *rig) { require.NoError(r.t, os.Chown(r.cfg.File, 1000, 0)) }, "config-mode", Error, "user 1000"},
 		"no group":                {func(r *rig) { r.write("etc/group", "root:x:0:\n") }, "group", Warning, "no group edged"},
@@ -281,6 +283,7 @@ func TestEachFaultIsFoundByItsID(t *testing.T) {
 		"one that was taken back":  {deployedAs(deployment.RolledBack, "module a: not healthy"), "deployment", Error, "was not applied: module a: not healthy"},
 		"an invalid deployment":    {deployedAs(deployment.Invalid, "modules.a"), "deployment", Error, "is invalid: modules.a"},
 		"an apply that goes on":    {deployedAs(deployment.Applying, ""), "deployment", Warning, "is applying"},
+		"an apply that waits":      {deployedAs(deployment.Applying, "cannot pull image a"), "deployment", Warning, "is applying: cannot pull image a"},
 		"an agent that is deaf":    {func(r *rig) { r.deployed.Revision = "fedcba9876543210" }, "deployment", Warning, "fedcba987654 is to be applied"},
 		"an agent without a word":  {func(r *rig) { r.deployed.Status = nil }, "deployment", Warning, "has not taken it up"},
 		"a status led elsewhere":   {func(r *rig) { r.deployed.Problem = "status.json: too many levels" }, "deployment", Warning, "too many levels"},
@@ -293,6 +296,23 @@ func TestEachFaultIsFoundByItsID(t *testing.T) {
 			require.Contains(t, got.Found, c.found)
 			require.NotEmpty(t, got.Cure)
 		})
+	}
+}
+
+// TestWhatWasStoppedHasNotFailed: a module may end with any code when it is asked to.
+func TestWhatWasStoppedHasNotFailed(t *testing.T) {
+	r := newRig(t)
+	r.modules[1] = aModule("pump", "failed", "stopped by request, exit code 143")
+	got := r.run("modules")["modules"]
+	require.Equal(t, OK, got.Status, "%+v", got)
+}
+
+func TestAHomeThatTheUnitProtectsHasACure(t *testing.T) {
+	for home, want := range map[string]string{
+		"/home/edged": "ReadWritePaths=/home/edged", "/etc/edged/home": "ReadWritePaths=/etc/edged/home", "/var/tmp/edged": "PrivateTmp=no",
+		"/tmp/edged": "PrivateTmp=no", "/var/lib/edged": "", "/homes/edged": "", "/data": "",
+	} {
+		require.Equal(t, want, protected(home), home)
 	}
 }
 

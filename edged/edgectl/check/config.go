@@ -3,6 +3,7 @@ package check
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -21,6 +22,16 @@ func (d *device) configuration(context.Context) outcome {
 	}
 	if _, err := os.Stat(d.File); err != nil {
 		return fine("%s is not there: the defaults hold", d.File)
+	}
+	if bundle := d.cfg.Device.TrustBundle; bundle != "" {
+		if _, err := os.Stat(bundle); err != nil {
+			return warn("bring the file and reload (systemctl reload edged.service), or take the key out", "[device] trust_bundle, which modules are to trust: %v", err)
+		}
+	}
+	if numbers := d.cfg.Metrics.Textfile; numbers != "" {
+		if _, err := os.Stat(filepath.Dir(numbers)); err != nil {
+			return warn("make its folder, or take the key out", "[metrics] textfile cannot be written: %v", err)
+		}
 	}
 	return fine("%s is valid", d.File)
 }
@@ -71,11 +82,28 @@ func (d *device) group(context.Context) outcome {
 	return warn("groupadd --system edged, then restart edged", "there is no group edged: only root can use edgectl, and the agent cannot read what is desired")
 }
 
+// protected is what the unit needs to be told for a folder to be edged's; empty where it
+// is anyway. contrib/systemd/edged.service says the same.
+func protected(folder string) string {
+	for above, setting := range map[string]string{
+		"/usr": "ReadWritePaths=" + folder, "/boot": "ReadWritePaths=" + folder, "/etc": "ReadWritePaths=" + folder, "/home": "ReadWritePaths=" + folder,
+		"/root": "ReadWritePaths=" + folder, "/tmp": "PrivateTmp=no", "/var/tmp": "PrivateTmp=no",
+	} {
+		if strings.HasPrefix(folder, above+"/") {
+			return setting
+		}
+	}
+	return ""
+}
+
 // home holds the keys and the database. Anybody who may enter it may at least learn
 // the names of volumes and logs.
 func (d *device) home(context.Context) outcome {
 	st, err := os.Stat(d.cfg.Home)
 	switch {
+	case errors.Is(err, fs.ErrNotExist) && d.asked != nil && protected(d.cfg.Home) != "":
+		return bad(fmt.Sprintf("install -d -m 0700 %s; then a drop-in: systemctl edit edged.service, [Service], %s", d.cfg.Home, protected(d.cfg.Home)),
+			"%s is not there, and the unit does not let edged make it", d.cfg.Home)
 	case errors.Is(err, fs.ErrNotExist) && d.asked != nil:
 		return warn("start edged: systemctl start edged", "%s is not there yet: edged makes it at its first start", d.cfg.Home)
 	case err != nil:

@@ -81,7 +81,7 @@ func (d *device) answers(context.Context) outcome {
 	case errors.As(d.asked, &no):
 		return bad("edged's log says why: journalctl -u edged", "edged answers, but with: %v", d.asked)
 	case d.asked != nil:
-		return bad("look why it does not run: systemctl status edged; journalctl -u edged -n 50", "%v", d.asked)
+		return bad("look why it does not run: journalctl -u edged -n 50; systemctl status edged", "%v", d.asked)
 	case d.askTime > slow:
 		return warn("see whether the device is overloaded (edgectl stats, uptime) and whether containerd answers", "edged took %s to answer", d.askTime.Round(100*time.Millisecond))
 	}

@@ -70,7 +70,8 @@ func (d *device) modules(context.Context) outcome {
 	for _, m := range d.list {
 		s := m.Status.RuntimeStatus
 		sick := s.Status == "running" && strings.Contains(s.Description, "unhealthy")
-		if m.Name != module.AgentName && (s.Status == "failed" || s.Status == "dead" || sick) {
+		broken := s.Status == "failed" && !strings.HasPrefix(s.Description, "stopped by request") // whatever its code then was
+		if m.Name != module.AgentName && (broken || s.Status == "dead" || sick) {
 			failed = append(failed, m.Name+" ("+s.Description+")")
 		}
 	}
@@ -108,7 +109,11 @@ func (d *device) deployment(ctx context.Context) outcome {
 	case deployment.Failed, deployment.RolledBack:
 		return bad("correct what it says and apply again: edgectl apply -f FILE; edgectl deployment history shows earlier ones", "revision %s was not applied: %s", revision, s.Error)
 	}
-	return warn("wait, and look again; edgectl logs --tail 50 edgeAgent shows what it waits for", "revision %s is %s", revision, s.Phase)
+	const cure = "wait, and look again; edgectl logs --tail 50 edgeAgent shows what it waits for"
+	if s.Error != "" {
+		return warn(cure, "revision %s is %s: %s", revision, s.Phase, s.Error)
+	}
+	return warn(cure, "revision %s is %s", revision, s.Phase)
 }
 
 func short(revision string) string { return revision[:min(len(revision), 12)] }
