@@ -19,7 +19,7 @@ func (a *app) events() *cobra.Command {
 		Use: "events [NAME...]", Short: "Follow what becomes of modules", ValidArgsFunction: a.completeModules,
 		Long: `Follow what becomes of all modules, or of those that are named, until Ctrl-C: created,
 updated (a new generation), changed and deleted. Changes that come faster than they are
-read become one.
+read become one. A restart of edged ends it with an error.
 
 A template is once an event, with the fields .Time .Kind .Module .Image .Status
 .Description .Health .ExitCode .Restarts .Generation and .StartTime. json is a line an
