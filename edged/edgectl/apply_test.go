@@ -387,6 +387,8 @@ func TestDeploymentsAreShown(t *testing.T) {
 	var h []deployment.Entry
 	require.NoError(t, json.Unmarshal([]byte(s.run("deployment", "history", "--format", "json").out), &h))
 	require.Len(t, h, 1)
+	s.put(deployment.HistoryFile, deployment.History{Deployments: []deployment.Entry{{Revision: rev, Phase: deployment.Applying}, {Revision: "0123456789abcdef", Phase: deployment.Applying}}})
+	require.Regexp(t, short(rev)+`   applying  +0 .*\n0123456789ab   superseded `, s.run("deployment", "history").out, "nobody works on it any more")
 
 	require.NotContains(t, got.err, "taken it up")
 	require.NoError(t, os.WriteFile(filepath.Join(s.folders.Desired, deployment.ManifestFile), []byte("newer"), 0o640))

@@ -197,7 +197,11 @@ func (a *app) historyTable(all []deployment.Entry) error {
 		if d, ok := age(e.Time, a.now()); ok {
 			when = d + " ago"
 		}
-		fmt.Fprintf(w, "%s\t%s\t%d\t%s\t%s\n", printable(short(e.Revision)), printable(string(e.Phase)), e.Modules, when, shorten(printable(e.Error), maxDescription))
+		phase := printable(string(e.Phase))
+		if i > 0 && (e.Phase == deployment.Applying || e.Phase == deployment.RollingBack) {
+			phase = "superseded" // the agent works on the latest alone
+		}
+		fmt.Fprintf(w, "%s\t%s\t%d\t%s\t%s\n", printable(short(e.Revision)), phase, e.Modules, when, shorten(printable(e.Error), maxDescription))
 	}
 	return w.Flush()
 }
