@@ -438,6 +438,7 @@ func TestWhatWasMadeForOtherFoldersIsMadeAnew(t *testing.T) {
 	onDevice(t, func(t *testing.T, d *device) {
 		on, off, over, same := d.running("on", no), d.running("off", always), d.running("over", no), d.running("same", always)
 		require.NoError(t, d.s.Stop(t.Context(), "off", false))
+		synctest.Wait() // the rest of the stop
 		pid, untouched := d.engine.tasks[on].pid, d.engine.tasks[same].pid
 		d.shutDown()
 		d.engine.die(over, 3)
