@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/edged/edged/pkg/module"
 	"github.com/edged/edged/tests/device"
 )
 
@@ -60,9 +61,9 @@ func TestCheckFindsPlantedFaults(t *testing.T) {
 			}
 		}},
 		{"a module that fails", "modules", "warning", func() func() {
-			// It runs, so that the deployment is good, and is killed because it does not stop by itself.
-			o.apply(0, o.manifest(`"faulty":{"restartPolicy":"never","settings":{"image":"`+device.Image+`","createOptions":"{\"Cmd\":[\"stubborn\"],\"StopTimeout\":1,\"HostConfig\":{\"NetworkMode\":\"none\"}}"}}`))
-			o.must("stop", "faulty")
+			// It runs, so that the deployment is good, and is killed behind edged's back.
+			o.apply(0, o.manifest(`"faulty":{"restartPolicy":"never","settings":{"image":"`+device.Image+`","createOptions":"{\"Cmd\":[\"stubborn\"],\"HostConfig\":{\"NetworkMode\":\"none\"}}"}}`))
+			o.Ctr("tasks", "kill", "--signal", "SIGKILL", module.ContainerID("faulty", 1))
 			o.WaitFor("faulty", "failed")
 			return func() { o.apply(0, o.manifest("")) }
 		}},
