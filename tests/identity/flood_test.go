@@ -22,7 +22,7 @@ func TestClientsThatExitAtOnce(t *testing.T) {
 		require.Equal(t, http.StatusOK, p.ask(t, "c", list).Status)
 	}
 	answers()
-	before := descriptors(t, r.Edged.PID())
+	before := restingDescriptors(t, r.Edged.PID())
 	taken := r.taken(t, "workload")
 	p.do(t, command{Op: "flood", Path: device.WorkloadInside, N: clients})
 	answers()

@@ -53,6 +53,19 @@ func recycle(t *testing.T, victim *puppet, pid int) bool {
 }
 
 // descriptors counts what a process has open.
+// restingDescriptors waits until edged has done what follows a start: for a second it has had as many.
+func restingDescriptors(t *testing.T, pid int) int {
+	t.Helper()
+	n, since := descriptors(t, pid), time.Now()
+	for end := time.Now().Add(time.Minute); time.Since(since) < time.Second; time.Sleep(20 * time.Millisecond) {
+		require.True(t, time.Now().Before(end), "edged has no rest")
+		if now := descriptors(t, pid); now != n {
+			n, since = now, time.Now()
+		}
+	}
+	return n
+}
+
 func descriptors(t *testing.T, pid int) int {
 	t.Helper()
 	entries, err := os.ReadDir("/proc/" + strconv.Itoa(pid) + "/fd")
