@@ -14,6 +14,7 @@ else
 	cat "$1" >"$folder/edged-default.new"
 fi
 chmod 644 "$folder/edged-default.new"
+sync "$folder/edged-default.new" # half a file after a power cut would keep modules from starting
 mv "$folder/edged-default.new" "$folder/edged-default"
 if [ -z "${DPKG_ROOT:-}" ] && command -v aa-enabled >/dev/null && aa-enabled --quiet; then
 	apparmor_parser --replace --write-cache --skip-read-cache "$folder/edged-default"

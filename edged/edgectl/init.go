@@ -178,10 +178,10 @@ func groupOf(dir string) int {
 // saysSomething says that a configuration is there and sets a key: one of comments and
 // empty tables, such as packages bring, is nobody's.
 func saysSomething(name string) (bool, error) {
-	text, err := file.Read(name, 1<<20)
-	if errors.Is(err, fs.ErrNotExist) {
+	if _, err := os.Lstat(name); errors.Is(err, fs.ErrNotExist) {
 		return false, nil
 	}
+	text, err := file.Read(name, 1<<20)
 	if err != nil {
 		return false, err
 	}

@@ -7,6 +7,7 @@ import (
 	"github.com/docker/go-units"
 
 	"github.com/edged/edged/pkg/client/wire"
+	domain "github.com/edged/edged/pkg/module"
 )
 
 // describe says what a module does in words: "Up 5 minutes", "Stopped 2 hours ago",
@@ -55,7 +56,7 @@ func reason(s wire.ModuleStatus) string {
 	switch why {
 	case "created", s.RuntimeStatus.Status:
 		return ""
-	case "stopped by request":
+	case domain.StoppedByRequest:
 		if s.RuntimeStatus.Status == "stopped" {
 			return ""
 		}

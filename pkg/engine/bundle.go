@@ -12,6 +12,7 @@ import (
 	"github.com/containerd/errdefs/pkg/errgrpc"
 
 	"github.com/edged/edged/pkg/lazyregexp"
+	"github.com/edged/edged/pkg/mountns"
 )
 
 // leftBundle is containerd's complaint of a folder of an earlier run. When a shim ends,
@@ -49,7 +50,7 @@ func (e *Engine) removeLeftBundle(ctx context.Context, id string, complaint erro
 // container's own files.
 func removeBundle(dir string) error {
 	rootfs := filepath.Join(dir, "rootfs")
-	unmountAll(rootfs)
+	mountns.UnmountAll(rootfs)
 	// Not with RemoveAll: were it still mounted, this fails.
 	if err := os.Remove(rootfs); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err

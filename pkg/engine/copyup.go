@@ -18,6 +18,7 @@ import (
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
 	"github.com/edged/edged/pkg/module"
+	"github.com/edged/edged/pkg/mountns"
 	"github.com/edged/edged/pkg/volume"
 )
 
@@ -142,7 +143,7 @@ func (e *Engine) withImage(ctx context.Context, id, chainID string, do func(root
 	defer e.unpinSubpaths(id)
 	// Nobody else looks at it: it is mounted where edged is, and goes with it. containerd's mount
 	// of many layers changes to a thread of its own, which would be no other place than this.
-	defer unmountAll(root)
+	defer mountns.UnmountAll(root)
 	for i := range mounts { // whoever made the image shall not reach a device of the host through it
 		mounts[i].Options = append(slices.Clone(mounts[i].Options), "nosuid", "nodev", "noexec")
 	}

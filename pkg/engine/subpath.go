@@ -12,6 +12,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/edged/edged/pkg/mountns"
 )
 
 // annotationSubpath, and the name of the pin behind it, says in a container's spec
@@ -99,17 +101,11 @@ func unpinAll(dir string) error {
 	}
 	for _, entry := range entries {
 		pin := filepath.Join(dir, entry.Name())
-		unmountAll(pin) // a crash may have left more than one
+		mountns.UnmountAll(pin) // a crash may have left more than one
 		// Never RemoveAll: were it still mounted, that would take the volume's data.
 		err = errors.Join(err, os.Remove(pin))
 	}
 	return errors.Join(err, os.Remove(dir))
-}
-
-func unmountAll(point string) {
-	for unix.Unmount(point, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW) == nil {
-		continue
-	}
 }
 
 // sweepPins removes pins that a crash left.

@@ -168,7 +168,7 @@ func (w *worker) halt(ctx context.Context, answer func(error), resume bool) erro
 	w.cancelRestart()
 	if w.instance == nil {
 		if w.rec.Exit != nil {
-			w.note = describe("stopped by request", w.rec.Exit) // and no longer "restart due"
+			w.note = describe(StoppedByRequest, w.rec.Exit) // and no longer "restart due"
 		}
 		w.setRun(false)
 		w.publish()
@@ -181,7 +181,7 @@ func (w *worker) halt(ctx context.Context, answer func(error), resume bool) erro
 	// gofail: var stopAfterSignal struct{}
 	exit.Resume = resume
 	id := w.instance.ContainerID
-	if err := w.ended(ctx, exit, "stopped by request"); err != nil {
+	if err := w.ended(ctx, exit, StoppedByRequest); err != nil {
 		return err
 	}
 	w.setRun(false)
@@ -279,6 +279,9 @@ func (w *worker) sure() {
 		w.s.unsure.Add(-1)
 	}
 }
+
+// StoppedByRequest begins the description of a module that somebody stopped.
+const StoppedByRequest = "stopped by request"
 
 // describe words the end of a run for the operator.
 func describe(note string, e *Exit) string {

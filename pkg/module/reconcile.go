@@ -51,7 +51,7 @@ func (w *worker) load(rec *Record, instances map[string]*peer.Instance) {
 	if w.instance == nil && rec.Exit != nil {
 		w.note = describe("exited", rec.Exit)
 		if !rec.Wanted {
-			w.note = describe("stopped by request", rec.Exit)
+			w.note = describe(StoppedByRequest, rec.Exit)
 		}
 	}
 	w.publish()
@@ -354,6 +354,7 @@ func (w *worker) removeStale(ctx context.Context) error {
 		if err := w.ended(ctx, exit, "stopped to be made anew"); err != nil {
 			return err
 		}
+		w.publish()
 	} else if exit, err := w.s.Engine.Exited(ctx, id); err == nil && exit == nil {
 		// Its volumes may be those that the next run has. What does not stop is killed below.
 		if err = w.s.Engine.Signal(ctx, id, false); err == nil {

@@ -159,14 +159,8 @@ func (n *Namespace) Try(run string) error {
 		return nil
 	}
 	point := filepath.Join(run, ".mounts")
-	unmount := func() error { return unix.Unmount(point, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW) }
-	// An edged that was killed here has left it.
-	_ = n.Run(func() error {
-		for unmount() == nil {
-			continue
-		}
-		return nil
-	})
+	unmount := func() error { UnmountAll(point); return nil }
+	_ = n.Run(unmount) // what an edged that was killed here has left
 	err := os.Mkdir(point, 0o700)
 	if err != nil && !errors.Is(err, os.ErrExist) {
 		return fmt.Errorf("cannot try a mount: %w", err)
@@ -185,4 +179,12 @@ func (n *Namespace) Try(run string) error {
 		err = fmt.Errorf("what is mounted on the machine does not come here: its root is no shared mount (mount --make-rshared /): %w", errdefs.ErrFailedPrecondition)
 	}
 	return errors.Join(err, n.Run(unmount), os.Remove(point))
+}
+
+// UnmountAll lets go of all that is mounted at a place, where the calling thread is. What
+// is left of a mount then fails the removal of the folder.
+func UnmountAll(point string) {
+	for unix.Unmount(point, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW) == nil {
+		continue
+	}
 }

@@ -93,7 +93,9 @@ func moduleIsHeld(t *testing.T) {
 		"held": {mount + write + "sleep 1000001", security()},
 		"free": {mount + write + "sleep 1000002", security("apparmor=unconfined")},
 	})
-	await(t, "both are through", func() bool { return strings.Contains(logs("held"), profile) && strings.Contains(logs("free"), "unconfined") })
+	await(t, "both are through", func() bool {
+		return strings.Contains(logs("held"), profile) && strings.Contains(logs("free"), "unconfined")
+	})
 	require.Contains(t, logs("free"), "mounted", "the same module without the profile can, so that it is the profile that holds")
 	require.Contains(t, logs("free"), "written")
 	require.NotContains(t, logs("held"), "mounted")

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -85,13 +86,12 @@ func (d *device) group(context.Context) outcome {
 // protected is what the unit needs to be told for a folder to be edged's; empty where it
 // is anyway. contrib/systemd/edged.service says the same.
 func protected(folder string) string {
-	for above, setting := range map[string]string{
-		"/usr": "ReadWritePaths=" + folder, "/boot": "ReadWritePaths=" + folder, "/etc": "ReadWritePaths=" + folder, "/home": "ReadWritePaths=" + folder,
-		"/root": "ReadWritePaths=" + folder, "/tmp": "PrivateTmp=no", "/var/tmp": "PrivateTmp=no",
-	} {
-		if strings.HasPrefix(folder, above+"/") {
-			return setting
-		}
+	below := func(above string) bool { return strings.HasPrefix(folder, above+"/") }
+	switch {
+	case slices.ContainsFunc([]string{"/usr", "/boot", "/etc", "/home", "/root"}, below):
+		return "ReadWritePaths=" + folder
+	case slices.ContainsFunc([]string{"/tmp", "/var/tmp"}, below):
+		return "PrivateTmp=no"
 	}
 	return ""
 }

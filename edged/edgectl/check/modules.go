@@ -70,7 +70,7 @@ func (d *device) modules(context.Context) outcome {
 	for _, m := range d.list {
 		s := m.Status.RuntimeStatus
 		sick := s.Status == "running" && strings.Contains(s.Description, "unhealthy")
-		broken := s.Status == "failed" && !strings.HasPrefix(s.Description, "stopped by request") // whatever its code then was
+		broken := s.Status == "failed" && !strings.HasPrefix(s.Description, module.StoppedByRequest) // whatever its code then was
 		if m.Name != module.AgentName && (broken || s.Status == "dead" || sick) {
 			failed = append(failed, m.Name+" ("+s.Description+")")
 		}
