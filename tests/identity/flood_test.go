@@ -3,7 +3,6 @@ package identity
 import (
 	"net/http"
 	"strconv"
-	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -37,16 +36,19 @@ func TestClientsThatExitAtOnce(t *testing.T) {
 	require.Equal(t, http.StatusOK, r.Host(http.MethodGet, "/modules?"+device.Version, "").Status)
 }
 
-// taken is how many connections a listener's daemon has met, those it closed at once among them, whatever the reason: who ends while edged reads about
-// him in /proc can look like many things.
+// taken is how many connections a listener's daemon has met, those it closed at once among them.
 func (r *rig) taken(t *testing.T, listener string) int {
 	t.Helper()
+	m := r.metrics(t)
 	sum := 0
-	for name, value := range r.metrics(t) {
-		if strings.HasPrefix(name, `edged_peer_connections_total{listener="`+listener+`"`) || strings.HasPrefix(name, `edged_peer_rejected_total{listener="`+listener+`"`) {
-			n, err := strconv.Atoi(value)
+	for _, name := range []string{
+		`edged_peer_connections_total{listener="` + listener + `",proof="` + kernelProof + `"}`,
+		`edged_peer_rejected_total{listener="` + listener + `",reason="gone"}`,
+		`edged_peer_rejected_total{listener="` + listener + `",reason="limit_uid"}`,
+	} {
+		if m[name] != "" {
+			n, err := strconv.Atoi(m[name])
 			require.NoError(t, err)
-			t.Log(name, n)
 			sum += n
 		}
 	}
