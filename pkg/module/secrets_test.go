@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 
 	"github.com/containerd/errdefs"
 	"github.com/stretchr/testify/require"
@@ -128,6 +129,7 @@ func TestSecretsAreThereWhileTheModuleRuns(t *testing.T) {
 		require.NoError(t, d.s.Start(t.Context(), "a"))
 		require.Equal(t, "a 1000:100 1", d.secrets.of(id))
 		require.NoError(t, d.s.Stop(t.Context(), "a", false))
+		synctest.Wait() // the answer comes before what is left of the task is removed
 		require.Empty(t, d.secrets.of(id))
 
 		d.secrets.lost = true
