@@ -175,8 +175,9 @@ lint: ## look for faults without running anything
 	go mod tidy -diff
 	contrib/osgi-host/lint.sh
 
+# Half of their time they wait, for deadlines and for the disk: -p keeps two processors busy.
 test: ## unit tests, with the race detector
-	go test -race $(UNIT)
+	go test -race -p 4 $(UNIT)
 
 # The packages are made for the test that installs them, and not for every other that is run alone.
 test-system: build build-failpoints osgi-host $(SYSTEM_DEPS) $(if $(filter .,$(RUN))$(findstring Packages,$(RUN)),packages-for-tests) ## whole-system tests on a real containerd and systemd, as root
