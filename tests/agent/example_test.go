@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"testing"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -40,6 +41,9 @@ func TestTheExampleOfAnAgentWorks(t *testing.T) {
 	require.NoError(t, f.Close())
 	require.NoError(t, os.Rename(tmp, filepath.Join(r.Home, "images", "agent.tar")))
 	r.WaitFor("edgeAgent", "running")
+	r.Eventually("it says that there is nothing yet", func() bool {
+		return strings.Contains(r.Logs("edgeAgent", ""), "deployment.json")
+	})
 
 	one, two := r.CommandSpec("one", "sleep"), r.CommandSpec("two", "sleep")
 	one.Config.Env, two.Config.Env = []wire.EnvVar{}, []wire.EnvVar{}
@@ -55,7 +59,6 @@ func TestTheExampleOfAnAgentWorks(t *testing.T) {
 	r.give(two)
 	r.Eventually("one is gone", func() bool { return len(r.modules()) == 1 })
 	require.Equal(t, first.Status.StartTime, r.modules()["two"].Status.StartTime, "nothing was done to the other")
-	require.Contains(t, r.Logs("edgeAgent", ""), "deployment.json", "it says that there was nothing at first")
 }
 
 // give hands specs to the agent as the documentation does.
