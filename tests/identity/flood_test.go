@@ -25,7 +25,8 @@ func TestClientsThatExitAtOnce(t *testing.T) {
 	taken := r.taken(t, "workload")
 	p.do(t, command{Op: "flood", Path: device.WorkloadInside, N: clients})
 	answers()
-	r.Eventually("every descriptor is back", func() bool { return descriptors(t, r.Edged.PID()) == before })
+	// Fewer is as good: what the start left behind goes with the collector, and the test's own idle connections end.
+	r.Eventually("every descriptor is back", func() bool { return descriptors(t, r.Edged.PID()) <= before })
 	require.GreaterOrEqual(t, r.taken(t, "workload")-taken, clients, "each client was one that the daemon met")
 	select {
 	case <-r.Edged.Done():
