@@ -89,6 +89,9 @@ type daemon struct {
 	failed    chan error
 }
 
+// longestStart is how long edged asks systemd for more time.
+const longestStart = 2 * time.Hour
+
 // newDaemon starts edged and returns once it answers.
 func newDaemon(ctx context.Context, file string, cfg *config.Config, activation *listen.Activation, notifier *listen.Notifier, log *logrus.Logger) (_ *daemon, err error) {
 	d := &daemon{file: file, cfg: cfg, log: log, notifier: notifier, activation: activation, failed: make(chan error, 1), archives: make(chan struct{})}
@@ -98,6 +101,9 @@ func newDaemon(ctx context.Context, file string, cfg *config.Config, activation 
 			d.close()
 		}
 	}()
+	starting, started := context.WithTimeout(ctx, longestStart)
+	defer started()
+	d.goes(func() { notifier.Starting(starting, 30*time.Second) })
 	if d.mounts, err = mountns.Open(os.Getppid() == 1 || notifier.Enabled(), cfg.Home, cfg.Run); err != nil {
 		return nil, err
 	}
@@ -203,6 +209,7 @@ func newDaemon(ctx context.Context, file string, cfg *config.Config, activation 
 	if d.peers.Proof() != peer.ProofPIDFD {
 		log.Warn("this kernel has no SO_PEERPIDFD: callers are proven by process id, and modules only on their own sockets")
 	}
+	started()
 	return d, notifier.Ready()
 }
 

@@ -93,11 +93,6 @@ func (n *Notifier) Reloading() error {
 	return n.send(fmt.Sprintf("RELOADING=1\nMONOTONIC_USEC=%d", now.Nano()/int64(time.Microsecond)), nil)
 }
 
-// ExtendTimeout asks for so much more time from now on to start, stop or reload.
-func (n *Notifier) ExtendTimeout(d time.Duration) error {
-	return n.send(fmt.Sprintf("EXTEND_TIMEOUT_USEC=%d", d.Microseconds()), nil)
-}
-
 // Store gives the service manager a copy of l to keep over restarts of edged,
 // under a name that several may share (FDName). The unit needs
 // FileDescriptorStoreMax=. systemd knows a socket it stores already and keeps

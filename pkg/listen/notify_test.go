@@ -71,7 +71,6 @@ func TestNotifications(t *testing.T) {
 				"STOPPING=1":                         n.Stopping,
 				"STATUS=7 modules run":               func() error { return n.Status("7 modules run") },
 				"STATUS=no READY=1":                  func() error { return n.Status("no\nREADY=1") },
-				"EXTEND_TIMEOUT_USEC=1500":           func() error { return n.ExtendTimeout(1500 * time.Microsecond) },
 				"FDSTOREREMOVE=1\nFDNAME=" + moduleA: func() error { return n.Forget(moduleA) },
 			} {
 				require.NoError(t, say())
@@ -158,15 +157,32 @@ func TestWithoutServiceManagerNothingHappens(t *testing.T) {
 	require.NoError(t, n.Stopping())
 	require.NoError(t, n.Reloading())
 	require.NoError(t, n.Status("x"))
-	require.NoError(t, n.ExtendTimeout(time.Second))
 	require.NoError(t, n.Store(moduleA, nil))
 	require.NoError(t, n.Forget(moduleA))
 	n.Watchdog(t.Context(), func(context.Context) error { t.Error("probed"); return nil })
+	n.Starting(t.Context(), time.Hour)
 }
 
 func TestGoneServiceManagerIsAnError(t *testing.T) {
 	t.Setenv("NOTIFY_SOCKET", filepath.Join(t.TempDir(), "gone"))
 	require.ErrorContains(t, notifier(t).Ready(), "cannot notify the service manager of READY=1")
+}
+
+func TestALongStartAsksForTimeUntilItEnds(t *testing.T) {
+	m := newManager(t, filepath.Join(t.TempDir(), "notify"))
+	n := notifier(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		n.Starting(ctx, time.Millisecond)
+	}()
+	for range 3 {
+		text, _ := m.read()
+		require.Equal(t, "EXTEND_TIMEOUT_USEC=3000", text)
+	}
+	cancel()
+	<-done
 }
 
 // watched gives a notifier with a watchdog of twice the interval.
