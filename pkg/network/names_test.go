@@ -68,6 +68,8 @@ func TestResolvConfHasWhatAModuleCanReach(t *testing.T) {
 		"behind a stub":      {host: "nameserver 127.0.0.53\noptions edns0\nsearch x\n", behind: "nameserver 192.0.2.9\n", want: "nameserver 192.0.2.9\nsearch x\noptions edns0\n"},
 		"IPv6 without it":    {host: "nameserver 2001:db8::1\nnameserver 192.0.2.1\n", want: "nameserver 192.0.2.1\n"},
 		"IPv6":               {host: "nameserver 2001:db8::1\nnameserver fe80::1%eth0\n", v6: true, want: "nameserver 2001:db8::1\n"},
+		"a cloud's":          {host: "nameserver 169.254.169.254\n", want: "nameserver 169.254.169.254\n"},
+		"IPv6 of a link":     {host: "nameserver fe80::1\nnameserver 169.254.169.253\n", v6: true, want: "nameserver 169.254.169.253\n"},
 		"the last search":    {host: "domain a\nsearch b\n", want: "search b\n"},
 		"none at all":        {want: ""},
 		"what the plan says": {host: "nameserver 192.0.2.1\nsearch a\noptions b\n", plan: Plan{DNS: []netip.Addr{netip.MustParseAddr("192.0.2.2")}, Search: []string{"."}, Options: []string{"c"}}, want: "nameserver 192.0.2.2\noptions c\n"},

@@ -20,9 +20,8 @@ type resolv struct {
 // maxResolv bounds what is read of the host's; glibc reads three servers of it.
 const maxResolv = 64 << 10
 
-// parseResolv reads what a module may use: servers that it can reach, which those on
-// the loopback and those with a zone are not, the search list and options. Lines
-// that mean nothing are passed over, as the C library does.
+// parseResolv reads what a module may use: servers that it can reach (see reachable), the
+// search list and options. Lines that mean nothing are passed over, as the C library does.
 func parseResolv(text string, v6 bool) (r resolv) {
 	for line := range strings.Lines(text) {
 		line = strings.TrimSpace(line)
@@ -37,7 +36,7 @@ func parseResolv(text string, v6 bool) (r resolv) {
 				continue
 			}
 			a, err := netip.ParseAddr(args[0])
-			if err != nil || a.Unmap().IsLoopback() || a.IsUnspecified() || a.Zone() != "" || a.IsLinkLocalUnicast() || a.Unmap().Is6() && !v6 {
+			if err != nil || !reachable(a) || a.Unmap().Is6() && !v6 {
 				continue
 			}
 			if !slices.Contains(r.servers, a) {
@@ -59,6 +58,14 @@ func parseResolv(text string, v6 bool) (r resolv) {
 		}
 	}
 	return r
+}
+
+// reachable says whether a name server of the host is one for its modules too: those on the
+// loopback and those with a zone are not, nor any of fe80::/10. 169.254.0.0/16 is routed and
+// masqueraded as everything else, and clouds answer there.
+func reachable(a netip.Addr) bool {
+	a = a.Unmap()
+	return !a.IsLoopback() && !a.IsUnspecified() && a.Zone() == "" && (a.Is4() || !a.IsLinkLocalUnicast())
 }
 
 // ValidOption says whether a word may stand behind "options" in a resolv.conf.

@@ -67,12 +67,14 @@ func (d *device) givenServers() outcome {
 	return warn(cure, "/etc/resolv.conf names no server: modules find each other, and nobody else")
 }
 
-// usableServers are those that modules can reach.
+// usableServers are those that modules can reach: of addresses valid on a link alone they
+// are on another link for IPv6, but 169.254.0.0/16, where clouds answer, is routed.
 func usableServers(resolv string) (usable []netip.Addr, loopback bool) {
 	for _, a := range servers(resolv) {
+		u := a.Unmap()
 		switch {
-		case a.IsLinkLocalUnicast() || a.IsUnspecified():
-		case a.Unmap().IsLoopback():
+		case u.Is6() && u.IsLinkLocalUnicast() || u.IsUnspecified():
+		case u.IsLoopback():
 			loopback = true
 		default:
 			usable = append(usable, a)

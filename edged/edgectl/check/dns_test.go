@@ -163,6 +163,23 @@ func TestNothingIsLeftOfAQuestion(t *testing.T) {
 	require.Equal(t, files, now)
 }
 
+func TestServersThatModulesCanReach(t *testing.T) {
+	for name, c := range map[string]struct {
+		resolv   string
+		want     string
+		loopback bool
+	}{
+		"plain":          {resolvConf("192.0.2.53", "2001:db8::53"), "192.0.2.53, 2001:db8::53", false},
+		"a cloud's":      {resolvConf("169.254.169.254", "::ffff:169.254.169.253"), "169.254.169.254, ::ffff:169.254.169.253", false},
+		"IPv6 of a link": {resolvConf("fe80::1", "fe80::1%eth0"), "", false},
+		"the loopback":   {resolvConf("127.0.0.53", "::1", "0.0.0.0"), "", true},
+	} {
+		usable, loopback := usableServers(c.resolv)
+		require.Equal(t, c.want, joinAddrs(usable), name)
+		require.Equal(t, c.loopback, loopback, name)
+	}
+}
+
 func FuzzServers(f *testing.F) {
 	f.Add(resolvConf("192.0.2.53", "fe80::1%eth0", "x"))
 	f.Fuzz(func(t *testing.T, text string) {
