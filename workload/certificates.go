@@ -30,10 +30,10 @@ type (
 	}
 )
 
-// identityCertificate has no generation id in its path; that the module has an
-// identity is what is asked.
+// identityCertificate has no generation id in its path: the one that the asker's
+// container was made with stands for it.
 func (a *api) identityCertificate(w http.ResponseWriter, r *httpapi.Request) error {
-	id, err := a.Identities.Get(r.Module)
+	id, err := a.made(r)
 	if err != nil {
 		return err
 	}

@@ -33,6 +33,20 @@ func TestIdentityCertificateWithAndWithoutABody(t *testing.T) {
 	}
 }
 
+// TestAStaleContainerGetsNoIdentityCertificate, whose path names no generation id. One that an
+// edged of before started has none on record, and an upgrade refuses nobody.
+func TestAStaleContainerGetsNoIdentityCertificate(t *testing.T) {
+	for made, want := range map[string]int{"g1": 201, "g0": 404, "": 201} {
+		cfg := config(t)
+		caller := inside("target", "module")
+		caller.Instance.GenerationID = made
+		w := send(t, cfg, caller, "POST", "/modules/target/certificate/identity"+query, "")
+		require.Equal(t, want, w.Code, "%q: %s", made, w.Body)
+		require.Equal(t, want == 201, len(requests(cfg)) == 1)
+		require.NotContains(t, w.Body.String(), "g1")
+	}
+}
+
 func TestServerCertificatesAreForNamesOfTheModule(t *testing.T) {
 	for name, want := range map[string]int{
 		"target": 201, "TARGET": 201, "host": 201, "alias": 201, "granted.example": 201, "10.0.0.1": 201,

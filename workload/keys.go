@@ -118,6 +118,16 @@ func (a *api) current(r *httpapi.Request) (identity.Identity, error) {
 	return a.Identities.Current(r.Module, mux.Vars(r.Request)["genid"])
 }
 
+// made is the identity of the module that asks, as current is, by the generation id that
+// its container was made with. A container that an edged of before started, which did not
+// record it, goes by whatever is there, so that an upgrade refuses nobody.
+func (a *api) made(r *httpapi.Request) (identity.Identity, error) {
+	if id := r.Caller.Instance.GenerationID; id != "" {
+		return a.Identities.Current(r.Module, id)
+	}
+	return a.Identities.Get(r.Module)
+}
+
 func decodeBoth(name, text, vector string) (b, iv []byte, err error) {
 	if b, err = decode(name, text); err != nil {
 		return nil, nil, err

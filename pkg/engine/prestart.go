@@ -24,49 +24,52 @@ import (
 type startSpec struct {
 	Hostname    string            `json:"hostname"`
 	Annotations map[string]string `json:"annotations"`
-	Process     struct {
-		Terminal bool `json:"terminal"`
-	} `json:"process"`
-	Mounts []specs.Mount `json:"mounts"`
-	Linux  struct {
+	Process     startProcess      `json:"process"`
+	Mounts      []specs.Mount     `json:"mounts"`
+	Linux       struct {
 		Namespaces []specs.LinuxNamespace `json:"namespaces"`
 		Sysctl     map[string]string      `json:"sysctl"`
 	} `json:"linux"`
 }
 
+type startProcess struct {
+	Terminal bool     `json:"terminal"`
+	Env      []string `json:"env"`
+}
+
 // beforeStart looks once more at what was judged when the container was made: since
 // then a module that can write beside a bind source may have put a link in its place.
-// Between this look and runc's a moment remains; a module cannot choose it. It says
-// whether the module has a terminal.
-func (e *Engine) beforeStart(ctx context.Context, id string) (terminal bool, err error) {
+// Between this look and runc's a moment remains; a module cannot choose it. It returns
+// what else the start needs of the spec.
+func (e *Engine) beforeStart(ctx context.Context, id string) (process startProcess, err error) {
 	record, err := e.client.ContainerService().Get(ctx, id)
 	if err != nil {
-		return false, err
+		return process, err
 	}
 	var spec startSpec
 	if err := json.Unmarshal(record.Spec.GetValue(), &spec); err != nil {
-		return false, fmt.Errorf("cannot read spec: %w", err)
+		return process, fmt.Errorf("cannot read spec: %w", err)
 	}
 	if _, err := e.keepHealth(id, spec.Annotations); err != nil {
-		return false, err
+		return process, err
 	}
 	e.unpinSubpaths(id)
 	if err := e.pinSubpaths(id, spec.Annotations); err != nil {
-		return false, err
+		return process, err
 	}
 	for _, m := range spec.Mounts {
 		if err := e.volumeThere(m.Source); err != nil {
-			return false, err
+			return process, err
 		}
 		if m.Type != "bind" || within(m.Source, e.Home) || within(m.Source, e.Run) {
 			continue // edged's own; nobody else's may be there
 		}
 		if real, err := e.resolve(m.Source); err != nil || real != m.Source {
-			return false, fmt.Errorf("mount source %s is not what it was when the module was made: it leads through a link now: %w", m.Source, errdefs.ErrInvalidArgument)
+			return process, fmt.Errorf("mount source %s is not what it was when the module was made: it leads through a link now: %w", m.Source, errdefs.ErrInvalidArgument)
 		}
 	}
 	if err := e.refresh(ctx, &record, spec.Annotations); err != nil {
-		return false, err
+		return process, err
 	}
 	has := func(t specs.LinuxNamespaceType) bool {
 		return slices.ContainsFunc(spec.Linux.Namespaces, func(n specs.LinuxNamespace) bool { return n.Type == t })
@@ -74,19 +77,19 @@ func (e *Engine) beforeStart(ctx context.Context, id string) (terminal bool, err
 	name := spec.Hostname
 	if !has(specs.UTSNamespace) {
 		if name, err = os.Hostname(); err != nil {
-			return false, fmt.Errorf("cannot read the host's name: %w", err)
+			return process, fmt.Errorf("cannot read the host's name: %w", err)
 		}
 	}
 	plan := network.Plan{Mode: network.ModeHost, Hostname: name}
 	if ext := record.Extensions[extensionNetwork]; ext != nil {
 		if err := json.Unmarshal(ext.GetValue(), &plan); err != nil {
-			return false, fmt.Errorf("cannot read network plan: %w", err)
+			return process, fmt.Errorf("cannot read network plan: %w", err)
 		}
 	} else if has(specs.NetworkNamespace) {
 		plan.Mode = network.ModeNone // of a version that knew no other
 	}
 	err = e.Networks.Start(ctx, instanceOf(record.Labels[labelModule], id), &plan, func(f network.Files) error { return e.writeNetworkFiles(id, name, f) })
-	return spec.Process.Terminal, err
+	return spec.Process, err
 }
 
 // refresh brings what depends on the present into the spec: where devices are now, and

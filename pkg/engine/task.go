@@ -22,7 +22,7 @@ import (
 
 // Start makes the task, whose first process runc parks, and lets it run when
 // admit agrees. A task that is left over from an earlier run is removed first.
-func (e *Engine) Start(ctx context.Context, id string, log module.Log, admit func(pid int) error) error {
+func (e *Engine) Start(ctx context.Context, id string, log module.Log, admit func(pid int, generationID string) error) error {
 	ctx, done := e.call(ctx)
 	defer done()
 	e.setMaking(id, true)
@@ -36,26 +36,26 @@ func (e *Engine) Start(ctx context.Context, id string, log module.Log, admit fun
 			e.Log.WithError(err).Debug("a confined module will not start")
 		}
 	}
-	terminal, err := e.beforeStart(ctx, id)
+	process, err := e.beforeStart(ctx, id)
 	if err != nil {
 		e.Networks.Ended(id)
 		return fmt.Errorf("cannot start container %s: %w", id, classify(err))
 	}
-	pid, err := e.newTask(ctx, id, log, terminal)
+	pid, err := e.newTask(ctx, id, log, process.Terminal)
 	if errdefs.IsAlreadyExists(err) {
 		if err = e.deleteTask(ctx, id); err == nil {
-			pid, err = e.newTask(ctx, id, log, terminal)
+			pid, err = e.newTask(ctx, id, log, process.Terminal)
 		}
 	}
 	if err != nil && e.removeLeftBundle(ctx, id, err) {
-		pid, err = e.newTask(ctx, id, log, terminal)
+		pid, err = e.newTask(ctx, id, log, process.Terminal)
 	}
 	if err != nil {
 		e.Networks.Ended(id)
 		return fmt.Errorf("cannot start container %s: %w", id, classifyStart(err))
 	}
 	e.setPID(id, pid)
-	if err = admit(pid); err == nil {
+	if err = admit(pid, module.GenerationIDOf(process.Env)); err == nil {
 		_, err = e.client.TaskService().Start(ctx, &tasks.StartRequest{ContainerID: id})
 		err = classifyStart(errgrpc.ToNative(err))
 	}

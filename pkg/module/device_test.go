@@ -2,6 +2,7 @@ package module
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -30,6 +31,7 @@ type fakeStore struct {
 	notes     map[string]string
 	fail      map[string]error // by verb
 	obeys     bool             // contexts, as a database does
+	identity  string           // begins generation ids; "genid-" when empty
 }
 
 func newFakeStore(j *journal) *fakeStore {
@@ -128,7 +130,7 @@ func (s *fakeStore) DeleteModule(_ context.Context, name string) error {
 }
 
 func (s *fakeStore) EnsureIdentity(_ context.Context, name string) (moduleID, generationID string, err error) {
-	return name, "genid-" + name, nil
+	return name, cmp.Or(s.identity, "genid-") + name, nil
 }
 
 func (s *fakeStore) TouchImage(context.Context, string, string) error { return nil }

@@ -115,8 +115,9 @@ type Engine interface {
 	// User is whom a container's first process runs as.
 	User(ctx context.Context, id string) (uid, gid uint32, err error)
 	// Start makes the task, calls admit with its first process parked before its first
-	// instruction, and lets it run only if admit returned nil.
-	Start(ctx context.Context, id string, log Log, admit func(pid int) error) error
+	// instruction and the generation id that the container was made with, and lets it run
+	// only if admit returned nil.
+	Start(ctx context.Context, id string, log Log, admit func(pid int, generationID string) error) error
 	// Signal sends the container's own stop signal, or SIGKILL to all its processes.
 	Signal(ctx context.Context, id string, kill bool) error
 	// Exited returns how the task ended, nil while it runs; errdefs.NotFound without a

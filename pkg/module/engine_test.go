@@ -109,9 +109,10 @@ func (e *fakeEngine) Create(ctx context.Context, c Container) error {
 	return nil
 }
 
-func (e *fakeEngine) Start(_ context.Context, id string, _ Log, admit func(int) error) error {
+func (e *fakeEngine) Start(_ context.Context, id string, _ Log, admit func(int, string) error) error {
 	e.mu.Lock()
-	if _, ok := e.containers[id]; !ok {
+	c, ok := e.containers[id]
+	if !ok {
 		e.mu.Unlock()
 		return fmt.Errorf("no container %s: %w", id, errdefs.ErrNotFound)
 	}
@@ -123,7 +124,7 @@ func (e *fakeEngine) Start(_ context.Context, id string, _ Log, admit func(int) 
 	task := &fakeTask{pid: e.pid, parked: true}
 	e.tasks[id] = task
 	e.mu.Unlock()
-	err := admit(task.pid)
+	err := admit(task.pid, GenerationIDOf(c.Identity))
 	e.mu.Lock()
 	if err == nil {
 		err = e.failing("start", id)

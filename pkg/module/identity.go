@@ -28,13 +28,26 @@ const (
 	apiVersion    = "2022-08-03"
 )
 
+const generationIDName = "MODULEGENERATIONID"
+
+// GenerationIDOf returns the generation id that a module was told when its container was
+// made, which is the one that it goes by until it is made anew; empty without one.
+func GenerationIDOf(env []string) string {
+	for _, kv := range env {
+		if id, ok := strings.CutPrefix(kv, "EDGED_"+generationIDName+"="); ok {
+			return id
+		}
+	}
+	return ""
+}
+
 // environment returns what states the identity of a module, under the names its
 // clients know and under edged's own. It wins over what the spec says.
 func (e IdentityEnv) environment(moduleID, generationID string, management bool) []string {
 	pairs := [][2]string{
 		{"WORKLOADURI", workloadURI},
 		{"MODULEID", moduleID},
-		{"MODULEGENERATIONID", generationID},
+		{generationIDName, generationID},
 		{"DEVICEID", e.DeviceID},
 		{"APIVERSION", apiVersion},
 	}

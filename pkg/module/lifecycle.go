@@ -119,13 +119,14 @@ func (w *worker) launch(ctx context.Context, g *Generation) error {
 	}
 	var in *peer.Instance
 	before := *w.rec
-	admit := func(pid int) error {
+	admit := func(pid int, generationID string) error {
 		// gofail: var startAfterTask struct{}
 		facts, err := w.s.Recorder.Record(pid, id)
 		if err != nil {
 			return err
 		}
 		facts.Module, facts.Generation, facts.ContainerID, facts.System = w.name, g.Number, id, System(w.name)
+		facts.GenerationID = generationID
 		if err := w.s.Table.Add(&facts); err != nil {
 			return err
 		}

@@ -42,6 +42,23 @@ func TestStartRecordsWhoRunsBeforeItRuns(t *testing.T) {
 	})
 }
 
+// TestAnInstanceGoesByTheIdentityItsContainerWasMadeWith: what a restart runs is the
+// container of before, whose environment says who it is; only what is made anew is told the new one.
+func TestAnInstanceGoesByTheIdentityItsContainerWasMadeWith(t *testing.T) {
+	onDevice(t, func(t *testing.T, d *device) {
+		madeWith := func() string { return d.table.Instances()[0].GenerationID }
+		id := d.running("temp", no)
+		require.Equal(t, "genid-temp", madeWith())
+		require.Equal(t, "genid-temp", d.store.instances[id].GenerationID)
+		d.store.identity = "anew-"
+		require.NoError(t, d.s.Restart(t.Context(), "temp"))
+		require.Equal(t, "genid-temp", madeWith())
+		_, err := d.s.Update(t.Context(), spec("temp"), true, nil)
+		require.NoError(t, err)
+		require.Equal(t, "anew-temp", madeWith())
+	})
+}
+
 func TestAProcessThatCannotBeRecordedNeverRuns(t *testing.T) {
 	for _, what := range []string{"record", "start"} {
 		onDevice(t, func(t *testing.T, d *device) {

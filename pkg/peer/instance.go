@@ -20,6 +20,8 @@ type Instance struct {
 	NetNS     uint64 // inode of the network namespace; 0: it is edged's own
 	BootID    string // /proc/sys/kernel/random/boot_id: on another boot nothing above means anything
 	System    bool   // one of edged's own system modules
+	// GenerationID is that of the identity which the container was made with; empty: an edged of before did not record it.
+	GenerationID string `json:",omitempty"`
 }
 
 // own says whether the last component of a cgroup path is the container's: its id (cgroupfs), or the scope of its id (systemd, as edged names it).

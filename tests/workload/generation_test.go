@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -15,6 +16,8 @@ import (
 func TestAStaleGenerationIsNobody(t *testing.T) {
 	d := device.New(t, device.Options{})
 	m := run(t, d, "sensor")
+	const identityCertificate = "/modules/sensor/certificate/identity"
+	require.Equal(t, http.StatusCreated, m.post(identityCertificate, "").Status)
 	digest, sealed := m.sign("text"), m.encrypt("plain", "iv")
 	requireNobody := func() {
 		t.Helper()
@@ -22,22 +25,32 @@ func TestAStaleGenerationIsNobody(t *testing.T) {
 			require.Equal(t, http.StatusNotFound, m.post(m.path(action), body).Status, action)
 		}
 	}
+	requireStale := func() {
+		t.Helper()
+		requireNobody()
+		// Its path names no generation id: the one that the container was made with counts.
+		require.Equal(t, http.StatusNotFound, m.post(identityCertificate, "").Status)
+	}
 	deleteIdentity(t, d, "sensor")
-	requireNobody()
-	require.Equal(t, http.StatusNotFound, m.post("/modules/sensor/certificate/identity", "").Status)
+	requireStale()
 	id := identity(t, d, "sensor")
 	require.NotEqual(t, m.generation(), id.GenerationID)
 	require.Equal(t, id, identity(t, d, "$sensor"), "one that is there stays as it is")
-	requireNobody()
+	requireStale()
 	d.Post("sensor", "restart")
 	require.Equal(t, m.generation(), join(t, d, "sensor").generation(), "a restart makes nothing anew")
-	requireNobody()
+	requireStale()
+	d.Edged.Signal(syscall.SIGTERM)
+	<-d.Edged.Done()
+	d.StartEdged()
+	requireStale()
 
 	a := d.Agent().Manage(http.MethodPut, "/modules/sensor?start=true", d.Body(d.Spec("sensor")))
 	require.Equal(t, http.StatusOK, a.Status, a.Body)
 	anew := join(t, d, "sensor")
 	require.Equal(t, id.GenerationID, anew.generation())
 	require.NotEqual(t, digest, anew.sign("text"))
+	require.Equal(t, http.StatusCreated, anew.post(identityCertificate, "").Status)
 	require.Equal(t, http.StatusBadRequest, anew.post(anew.path("decrypt"), decryptBody(sealed, "iv")).Status)
 	requireNobody() // in the old generation's name
 }
