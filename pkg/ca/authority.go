@@ -12,6 +12,8 @@ import (
 
 	"github.com/containerd/errdefs"
 	"github.com/sirupsen/logrus"
+
+	"github.com/edged/edged/pkg/work"
 )
 
 // keyName is the name of the CA's key in the keystore.
@@ -163,9 +165,15 @@ func (a *Authority) Reload(ctx context.Context, trustBundle string) error {
 	return errors.Join(faulty, err)
 }
 
+// renewTimeout is for a key in a token and a disk that are both slow.
+const renewTimeout = 2 * time.Minute
+
 // Renew makes the certificate of the device's own CA anew, with the same key; that of
-// an operator is read again. Errors: errdefs.FailedPrecondition, errdefs.Unavailable.
+// an operator is read again. It goes on to its end when the client leaves. Errors:
+// errdefs.FailedPrecondition, errdefs.Unavailable.
 func (a *Authority) Renew(ctx context.Context) error {
+	ctx, cancel := work.Lasting(ctx, renewTimeout)
+	defer cancel()
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.cfg.Operator != nil {

@@ -79,6 +79,19 @@ func TestRenewalsThatAreAskedForDoNotPileUp(t *testing.T) {
 	require.True(t, was.Equal(a.Info().Certificate), "what is not remembered is not used")
 }
 
+// TestARenewalGoesOnWhenItsClientLeaves: it was accepted.
+func TestARenewalGoesOnWhenItsClientLeaves(t *testing.T) {
+	f := newFixture(t)
+	a := f.open()
+	was := a.Info().Certificate
+	f.now = f.now.Add(time.Second)
+	left, leave := context.WithCancel(t.Context())
+	leave()
+	require.NoError(t, a.Renew(left))
+	require.False(t, was.Equal(a.Info().Certificate))
+	require.True(t, f.open().Info().Certificate.Equal(a.Info().Certificate), "it is remembered")
+}
+
 func TestTheClockIsSaidWhereItIsWrong(t *testing.T) {
 	f := newFixture(t)
 	a := f.open()

@@ -9,6 +9,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"errors"
 	"math/big"
 	"os"
 	"path/filepath"
@@ -48,11 +49,13 @@ func (f *fixture) Signer(context.Context, string) (crypto.Signer, error) { retur
 
 func (f *fixture) Note(_ context.Context, key string) (string, error) { return f.all[key], nil }
 
-func (f *fixture) SetNote(_ context.Context, key, value string) error {
-	if f.fail == nil {
+// SetNote obeys contexts, as a database does.
+func (f *fixture) SetNote(ctx context.Context, key, value string) error {
+	err := errors.Join(f.fail, ctx.Err())
+	if err == nil {
 		f.all[key] = value
 	}
-	return f.fail
+	return err
 }
 
 func (f *fixture) open() *Authority {

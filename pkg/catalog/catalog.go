@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/containerd/errdefs"
+
+	"github.com/edged/edged/pkg/work"
 )
 
 // Config is what a Catalog needs.
@@ -40,7 +42,7 @@ const writeTimeout = 10 * time.Minute
 
 // write is Store.Write, which goes on to its end when the client leaves.
 func (c *Catalog) write(ctx context.Context, fn func(Tx) error) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTimeout)
+	ctx, cancel := work.Lasting(ctx, writeTimeout)
 	defer cancel()
 	return c.Store.Write(ctx, fn)
 }

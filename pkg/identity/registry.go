@@ -8,17 +8,22 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 	"unicode"
 
 	"github.com/containerd/errdefs"
 
 	"github.com/edged/edged/pkg/module"
+	"github.com/edged/edged/pkg/work"
 )
 
 // DefaultManager is who manages an identity when nobody says so.
 const DefaultManager = "iotedge"
 
 const maxManager = 255
+
+// writeTimeout bounds a write, which goes on to its end when the client leaves.
+const writeTimeout = time.Minute
 
 // Identity is who a module is.
 type Identity struct {
@@ -134,6 +139,8 @@ func (r *Registry) Delete(ctx context.Context, name string) error {
 	if _, err := r.Get(name); err != nil {
 		return err
 	}
+	ctx, cancel := work.Lasting(ctx, writeTimeout)
+	defer cancel()
 	if err := r.store.DeleteIdentity(ctx, name); err != nil {
 		return err
 	}
@@ -159,6 +166,8 @@ func (r *Registry) EnsureIdentity(ctx context.Context, name string) (moduleID, g
 
 // save is called with writing held.
 func (r *Registry) save(ctx context.Context, id Identity) (Identity, error) {
+	ctx, cancel := work.Lasting(ctx, writeTimeout)
+	defer cancel()
 	if err := r.store.SaveIdentity(ctx, id); err != nil {
 		return Identity{}, err
 	}

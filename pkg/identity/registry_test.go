@@ -13,7 +13,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// memory is a Store that may fail.
+// memory is a Store that may fail, and obeys contexts, as a database does.
 type memory struct {
 	all  map[string]Identity
 	fail error
@@ -26,18 +26,20 @@ func (m *memory) Identities(context.Context) (list []Identity, err error) {
 	return list, m.fail
 }
 
-func (m *memory) SaveIdentity(_ context.Context, id Identity) error {
-	if m.fail == nil {
+func (m *memory) SaveIdentity(ctx context.Context, id Identity) error {
+	err := errors.Join(m.fail, ctx.Err())
+	if err == nil {
 		m.all[id.Module] = id
 	}
-	return m.fail
+	return err
 }
 
-func (m *memory) DeleteIdentity(_ context.Context, name string) error {
-	if m.fail == nil {
+func (m *memory) DeleteIdentity(ctx context.Context, name string) error {
+	err := errors.Join(m.fail, ctx.Err())
+	if err == nil {
 		delete(m.all, name)
 	}
-	return m.fail
+	return err
 }
 
 func newRegistry(t *testing.T) (*Registry, *memory) {
@@ -79,6 +81,21 @@ func TestANewGenerationIDComesOnlyFromDeleteAndCreate(t *testing.T) {
 	_, err = r.Current("edgeHub", first.GenerationID)
 	require.True(t, errdefs.IsNotFound(err))
 	require.NotContains(t, err.Error(), second.GenerationID)
+}
+
+// TestWritesGoOnWhenTheirClientLeaves: they were accepted.
+func TestWritesGoOnWhenTheirClientLeaves(t *testing.T) {
+	r, m := newRegistry(t)
+	left, leave := context.WithCancel(t.Context())
+	leave()
+	_, err := r.Create(left, "temp", "")
+	require.NoError(t, err)
+	require.Contains(t, m.all, "temp")
+	_, err = r.Update(left, "temp", "plant")
+	require.NoError(t, err)
+	require.Equal(t, "plant", m.all["temp"].ManagedBy)
+	require.NoError(t, r.Delete(left, "temp"))
+	require.Empty(t, m.all)
 }
 
 func TestAModuleWithoutAnIdentityGetsOne(t *testing.T) {

@@ -14,6 +14,12 @@ import (
 // ErrStopping is of work that came after Close; its class is errdefs.Unavailable.
 var ErrStopping = fmt.Errorf("edged is stopping: %w", errdefs.ErrUnavailable)
 
+// Lasting is the context of a write that was accepted and is short enough for its request to
+// wait for: it has the values of ctx and not its end, and a deadline of its own.
+func Lasting(ctx context.Context, timeout time.Duration) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(ctx), timeout)
+}
+
 // Group owns work. It is safe for concurrent use.
 type Group struct {
 	ctx  context.Context //nolint:containedctx // it is what the work lives by, and outlives requests

@@ -47,6 +47,21 @@ func TestWorkGoesOnWhenItsClientLeaves(t *testing.T) {
 	})
 }
 
+func TestAWriteThatLastsHasADeadlineOfItsOwn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		type key struct{}
+		parent, leave := context.WithTimeout(context.WithValue(t.Context(), key{}, "value"), time.Second)
+		leave()
+		ctx, cancel := Lasting(parent, time.Minute)
+		defer cancel()
+		require.NoError(t, ctx.Err())
+		require.Equal(t, "value", ctx.Value(key{}))
+		begun := time.Now()
+		<-ctx.Done()
+		require.Equal(t, time.Minute, time.Since(begun))
+	})
+}
+
 func TestWorkHasADeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := NewGroup(t.Context())
