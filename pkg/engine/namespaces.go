@@ -143,7 +143,7 @@ func (e *Engine) withNamespaces(c *module.Container, o *options, plan *network.P
 		if h.UTSMode == "host" {
 			opts = append(opts, oci.WithHostNamespace(specs.UTSNamespace))
 		} else {
-			opts = append(opts, oci.WithHostname(hostname(c.ID, o)))
+			opts = append(opts, oci.WithHostname(hostname(c.Spec.Name, o)))
 		}
 		for _, opt := range append(opts, withSysctls(o, plan)) {
 			if err := opt(ctx, client, ctr, s); err != nil {
@@ -191,16 +191,16 @@ func withSysctls(o *options, plan *network.Plan) oci.SpecOpts {
 
 const sysctlDomain = "kernel.domainname"
 
-// hostname is a DNS label: the one asked for, the host's on its network or in its UTS
-// namespace, else the module's slug.
-func hostname(id string, o *options) string {
+// hostname is the one asked for, the host's on its network or in its UTS namespace, else
+// the module's default.
+func hostname(name string, o *options) string {
 	switch {
 	case o.Hostname != "":
 		return o.Hostname
 	case hostNetwork(o) || o.HostConfig.UTSMode == "host":
-		if name, err := os.Hostname(); err == nil {
-			return name
+		if host, err := os.Hostname(); err == nil {
+			return host
 		}
 	}
-	return strings.ToLower(keyOf(id))
+	return module.DefaultHostname(name)
 }

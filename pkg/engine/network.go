@@ -28,7 +28,7 @@ const agentNetwork = "none"
 // networkPlan reads what createOptions say of networks, ports and names. exposed are
 // the image's ports, for PublishAllPorts. Errors are errdefs.InvalidArgument.
 func (e *Engine) networkPlan(spec *module.Spec, o *options, exposed []string) (*network.Plan, error) {
-	plan := &network.Plan{Hostname: hostname(ownID(spec.Name), o), Domainname: o.Domainname}
+	plan := &network.Plan{Hostname: hostname(spec.Name, o), Domainname: o.Domainname}
 	names, err := e.readMode(spec, o, plan)
 	if err != nil {
 		return nil, err

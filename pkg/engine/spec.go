@@ -153,7 +153,7 @@ func withProcess(c *module.Container, o *options, image ocispec.ImageConfig) oci
 		for _, v := range c.Spec.Env {
 			own = append(own, v.Key+"="+v.Value)
 		}
-		basic := []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOSTNAME=" + hostname(c.ID, o)}
+		basic := []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOSTNAME=" + hostname(c.Spec.Name, o)}
 		if o.Tty {
 			basic = append(basic, "TERM=xterm")
 		}

@@ -82,9 +82,9 @@ func TestProcessesAreDockers(t *testing.T) {
 func TestIdentityWinsOverEveryOtherEnvironment(t *testing.T) {
 	o, _, err := parseOptions([]byte(`{"Env":["FROM=options","ONLY=options","IOTEDGE_MODULEID=options","GONE"]}`))
 	require.NoError(t, err)
-	c := &module.Container{ID: "temp-1-g1", Identity: []string{"IOTEDGE_MODULEID=temp"}, Spec: module.Spec{Env: []module.EnvVar{{Key: "FROM", Value: "config"}, {Key: "IOTEDGE_MODULEID", Value: "config"}}}}
+	c := &module.Container{ID: "temp-1-g1", Identity: []string{"IOTEDGE_MODULEID=temp"}, Spec: module.Spec{Name: "temp", Env: []module.EnvVar{{Key: "FROM", Value: "config"}, {Key: "IOTEDGE_MODULEID", Value: "config"}}}}
 	s := apply(t, withProcess(c, o, ocispec.ImageConfig{Env: []string{"FROM=image", "GONE=image"}}))
-	require.Equal(t, []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOSTNAME=temp-1", "FROM=config", "ONLY=options", "IOTEDGE_MODULEID=temp"}, s.Process.Env)
+	require.Equal(t, []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOSTNAME=" + module.DefaultHostname("temp"), "FROM=config", "ONLY=options", "IOTEDGE_MODULEID=temp"}, s.Process.Env)
 }
 
 func TestCapabilitiesAreDockers(t *testing.T) {
@@ -142,7 +142,7 @@ func TestHostnames(t *testing.T) {
 	} {
 		o, _, err := parseOptions([]byte(tc.options))
 		require.NoError(t, err)
-		got := hostname(module.ContainerID(tc.name, 1), o)
+		got := hostname(tc.name, o)
 		require.Equal(t, tc.want, got)
 		if !strings.Contains(tc.options, "host\"") {
 			require.True(t, network.ValidName(got), got)

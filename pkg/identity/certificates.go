@@ -1,6 +1,7 @@
 package identity
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"net/netip"
@@ -74,23 +75,25 @@ func (c *Certificates) Serves(ctx context.Context, id Identity, name string) (bo
 		return false, err
 	}
 	if err == nil {
-		own = append(own, specNames(spec.CreateOptions)...)
+		own = append(own, specNames(spec)...)
 	}
 	return slices.ContainsFunc(own, func(s string) bool { return s != "" && strings.EqualFold(s, name) }), nil
 }
 
-// specNames are the hostname and the aliases in createOptions, which was checked when the module was made.
-func specNames(createOptions json.RawMessage) []string {
+// specNames are the hostname and the aliases in createOptions, which was checked when the module was made. What it
+// is called without a Hostname is a name that no other has: on the host's network it is called as the host is, and
+// that is not for a module to be.
+func specNames(spec *module.Spec) []string {
 	var o struct {
 		Hostname         string
 		NetworkingConfig struct {
 			EndpointsConfig map[string]struct{ Aliases []string }
 		}
 	}
-	if len(createOptions) == 0 || json.Unmarshal(createOptions, &o) != nil {
+	if len(spec.CreateOptions) > 0 && json.Unmarshal(spec.CreateOptions, &o) != nil {
 		return nil
 	}
-	names := []string{o.Hostname}
+	names := []string{cmp.Or(o.Hostname, module.DefaultHostname(spec.Name))}
 	for _, endpoint := range o.NetworkingConfig.EndpointsConfig {
 		names = append(names, endpoint.Aliases...)
 	}

@@ -59,6 +59,10 @@ func baseID(name string) string {
 	return slug(name) + "-" + hex.EncodeToString(sum[:4])
 }
 
+// DefaultHostname is that of a module whose createOptions name none: a DNS label, no other
+// module's. On the host's own network or in its UTS namespace it is the host's instead.
+func DefaultHostname(name string) string { return strings.ToLower(baseID(name)) }
+
 // baseOf is the baseID that a container id was derived from.
 func baseOf(containerID string) string {
 	if i := strings.LastIndex(containerID, "-g"); i > 0 {

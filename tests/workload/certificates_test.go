@@ -146,6 +146,8 @@ func TestServerNamesAreTheModulesOwn(t *testing.T) {
 	}{
 		{sensor, "sensor", http.StatusCreated},
 		{sensor, "SENSOR", http.StatusCreated},
+		{sensor, sensor.env["HOSTNAME"], http.StatusCreated},
+		{sensor, hub.env["HOSTNAME"], http.StatusForbidden},
 		{sensor, "a.granted.example", http.StatusCreated},
 		{sensor, "10.1.2.3", http.StatusCreated},
 		{sensor, "10.1.2.4", http.StatusForbidden},
