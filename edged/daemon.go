@@ -180,7 +180,7 @@ func newDaemon(ctx context.Context, file string, cfg *config.Config, activation 
 	if d.supervisor, err = module.Open(ctx, module.Config{
 		Store: d.store, Engine: d.engine, Recorder: d.kernel, Table: d.table, Sockets: d.sockets, Logs: d.logs, Identities: d.identities,
 		Images: d.images, Secrets: d.secrets,
-		Identity: module.IdentityEnv{DeviceID: deviceID(cfg), Hub: cfg.Device.Hub, Gateway: cfg.Device.Gateway, Hostname: hostname(cfg)},
+		Identity: module.IdentityEnv{DeviceID: deviceID(cfg), Hub: cfg.Device.Hub, Gateway: gateway(cfg)},
 		Extra:    d.agentFolders, PowerCut: d.powerCut(), Restored: restored, Log: log,
 	}); err != nil {
 		return nil, err
@@ -234,6 +234,7 @@ func networkConfig(cfg *config.Config, mounts *mountns.Namespace, s network.Stor
 	c := cfg.Network
 	return network.Config{
 		Run: cfg.Run, Bridge: c.Bridge, Subnet: c.Subnet, Subnet6: c.Subnet6, ConfDir: c.CNIConfDir, BinDirs: c.CNIBinDirs,
+		Hub: module.HubName, Gateway: gateway(cfg),
 		MountNS: mounts, Store: s, HostsFile: func(id string) string { return engine.HostsFile(cfg.Home, id) }, Log: log,
 	}
 }

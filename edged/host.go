@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -103,6 +104,9 @@ func (d *daemon) appendID(ids []uint32, kind, name string) []uint32 {
 	}
 	return append(ids, uint32(id))
 }
+
+// gateway is the name by which modules are told to find the gateway.
+func gateway(cfg *config.Config) string { return cmp.Or(cfg.Device.Gateway, hostname(cfg)) }
 
 func hostname(cfg *config.Config) string {
 	if cfg.Hostname != "" {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"crypto"
 	"fmt"
@@ -139,7 +138,7 @@ func giveUpKeys(ctx context.Context, cfg *config.Config, out io.Writer) error {
 // certificates says which certificates modules may have.
 func (d *daemon) certificates() *identity.Certificates {
 	return &identity.Certificates{
-		Authority: d.ca, Device: deviceID(d.cfg), Hub: d.cfg.Device.Hub, Gateway: cmp.Or(d.cfg.Device.Gateway, hostname(d.cfg)),
+		Authority: d.ca, Device: deviceID(d.cfg), Hub: d.cfg.Device.Hub, Gateway: gateway(d.cfg),
 		Spec: func(ctx context.Context, name string) (*module.Spec, error) {
 			state, err := d.supervisor.Get(ctx, name)
 			if err != nil {

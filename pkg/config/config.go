@@ -58,7 +58,7 @@ type Device struct {
 	ID string `toml:"id"`
 	// Hub is the host name of the hub, empty without one.
 	Hub string `toml:"hub"`
-	// Gateway is the host name by which modules find the gateway, or empty.
+	// Gateway is the host name by which modules find the gateway; empty: the hostname.
 	Gateway string `toml:"gateway"`
 	// TrustBundle is the absolute path of a PEM file of further certificates
 	// to trust, or empty.

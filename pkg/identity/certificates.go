@@ -16,10 +16,6 @@ import (
 	"github.com/edged/edged/pkg/module"
 )
 
-// hubModule is the name of the module that others on the device, and devices
-// below it, connect to by the names of the device.
-const hubModule = "edgeHub"
-
 // Authority issues certificates.
 type Authority interface {
 	Issue(ctx context.Context, r ca.Request) (*ca.Issued, error)
@@ -67,7 +63,7 @@ func (c *Certificates) Server(ctx context.Context, id Identity, name string, not
 // its aliases, and for edgeHub those of the device. The error is of the look-up.
 func (c *Certificates) Serves(ctx context.Context, id Identity, name string) (bool, error) {
 	own := []string{id.Module}
-	if id.Module == hubModule {
+	if id.Module == module.HubName {
 		own = append(own, c.Device, c.Gateway)
 	}
 	spec, err := c.Spec(ctx, id.Module)

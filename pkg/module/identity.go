@@ -15,9 +15,8 @@ type Identities interface {
 // IdentityEnv is what every module is told about the device it runs on.
 type IdentityEnv struct {
 	DeviceID string
-	// Hub and Gateway are host names, empty without one; the gateway is then the device itself.
+	// Hub and Gateway are host names; Hub is empty without one.
 	Hub, Gateway string
-	Hostname     string
 }
 
 // Paths of the sockets inside a module; the module's own directory is mounted there.
@@ -60,14 +59,10 @@ func (e IdentityEnv) environment(moduleID, generationID string, management bool)
 // defaults returns what modules are told besides, which their own environment may say
 // otherwise: where the hub and the gateway are.
 func (e IdentityEnv) defaults() []string {
-	gateway := e.Gateway
-	if gateway == "" {
-		gateway = e.Hostname
-	}
 	return underBothNames([][2]string{
 		{"AUTHSCHEME", "sasToken"},
 		{"IOTHUBHOSTNAME", e.Hub},
-		{"GATEWAYHOSTNAME", gateway},
+		{"GATEWAYHOSTNAME", e.Gateway},
 	})
 }
 

@@ -15,6 +15,10 @@ import (
 // It is fixed: a setting would be one more way to hand the device over.
 const AgentName = "edgeAgent"
 
+// HubName is the module that others on the device, and devices below it, connect to by the
+// names of the device.
+const HubName = "edgeHub"
+
 // maxName is the longest name in bytes.
 const maxName = 255
 

@@ -101,7 +101,7 @@ func (m *Manager) neighbours(module string, plan *Plan) (lines []hostLine, host 
 	for _, ep := range plan.Endpoints {
 		for f, want := range []netip.Addr{ep.IPv4, ep.IPv6} {
 			if a, ok := own.lease(ep.Network, want, f == 1); ok {
-				lines = append(lines, hostLine{a, plan.names(module, ep.Aliases)})
+				lines = append(lines, hostLine{a, plan.names(module, m.aliasesFor(plan, module, &ep))})
 			}
 		}
 		if c := m.lists[ep.Network]; c != nil && c.builtin && !host.IsValid() {
@@ -129,7 +129,7 @@ func (m *Manager) neighbours(module string, plan *Plan) (lines []hostLine, host 
 				continue
 			}
 			// A module's name is its own, whatever others call themselves.
-			theirs := slices.DeleteFunc(rec.Plan.names(rec.Module, ep.Aliases), func(n string) bool {
+			theirs := slices.DeleteFunc(rec.Plan.names(rec.Module, m.aliasesFor(plan, rec.Module, &ep)), func(n string) bool {
 				return names[strings.ToLower(n)] && !strings.EqualFold(n, rec.Module)
 			})
 			for f, want := range []netip.Addr{ep.IPv4, ep.IPv6} {

@@ -25,6 +25,8 @@ type Config struct {
 	// ConfDir holds the operator's conflists; BinDirs are where plugins are looked for.
 	ConfDir string
 	BinDirs []string
+	// Hub is the module that has the name Gateway besides its own; Gateway may be empty.
+	Hub, Gateway string
 	// MountNS is where namespaces are bound and plugins run.
 	MountNS *mountns.Namespace
 	Store   Store

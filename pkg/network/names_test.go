@@ -138,6 +138,49 @@ func TestNamesOfNeighbours(t *testing.T) {
 	require.Contains(t, string(m.hosts("guest", &guest)), loopbackLines+"172.30.0.3\thub-host hub broker\n", "it is in the other's place")
 }
 
+// TestTheHubIsFoundByTheGatewaysName, which is all that modules are told of where it is,
+// unless the name means something else already.
+func TestTheHubIsFoundByTheGatewaysName(t *testing.T) {
+	pump := func(change func(r *Record)) Record {
+		r := member("pump", "172.30.0.3")
+		change(&r)
+		return r
+	}
+	const found, own = "172.30.0.2\tedgeHub-host edgehub-host edgeHub edgehub broker GW.plant.example gw.plant.example\n", "172.30.0.2\tedgeHub-host edgehub-host edgeHub edgehub broker\n"
+	for name, c := range map[string]struct {
+		pump    Record
+		gateway string
+		want    string
+	}{
+		"a name":               {pump(func(*Record) {}), "GW.plant.example", found},
+		"none":                 {pump(func(*Record) {}), "", own},
+		"an address":           {pump(func(*Record) {}), "192.0.2.1", own},
+		"no name":              {pump(func(*Record) {}), "g w", own},
+		"every machine's":      {pump(func(*Record) {}), "localhost", own},
+		"a neighbour's name":   {pump(func(*Record) {}), "PUMP", own},
+		"a neighbour's host":   {pump(func(*Record) {}), "pump-host", own},
+		"a neighbour's domain": {pump(func(r *Record) { r.Plan.Hostname, r.Plan.Domainname = "gw", "plant.example" }), "GW.plant.example", own},
+		"a neighbour's alias":  {pump(func(r *Record) { r.Plan.Endpoints[0].Aliases = []string{"gw.plant.EXAMPLE"} }), "GW.plant.example", own},
+		"one that is elsewhere": {pump(func(r *Record) {
+			r.Plan.ExtraHosts = []ExtraHost{{Name: "gw.plant.example", Addr: netip.MustParseAddr("192.0.2.7")}}
+		}), "GW.plant.example", own},
+		"the hub's own": {pump(func(*Record) {}), "broker", own},
+	} {
+		m := manager(member("edgeHub", "172.30.0.2", "broker"), c.pump)
+		m.Hub, m.Gateway = "edgeHub", c.gateway
+		require.Contains(t, string(m.hosts("pump", &m.records["pump"].Plan)), c.want, name)
+		if name != "one that is elsewhere" { // which is of that module alone
+			require.Contains(t, string(m.hosts("edgeHub", &m.records["edgeHub"].Plan)), c.want, name)
+		}
+	}
+	// On its own networks it is whatever its author called it.
+	elsewhere := member("edgeHub", "10.0.0.2")
+	elsewhere.Plan.Endpoints[0].Network, elsewhere.Leases[0].Network = "plant", "plant"
+	m := manager(elsewhere)
+	m.Hub, m.Gateway = "edgeHub", "gw"
+	require.NotContains(t, string(m.hosts("edgeHub", &elsewhere.Plan)), "gw")
+}
+
 // TestNobodyTakesAnothersNameByHisOwnHostname: it would turn away what neighbours send there, their own loopback before all.
 func TestNobodyTakesAnothersNameByHisOwnHostname(t *testing.T) {
 	thief, dotted := member("thief", "172.30.0.4", "ip6-loopback"), member("hub.plant", "172.30.0.3")

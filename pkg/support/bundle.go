@@ -90,7 +90,7 @@ func (b *Bundle) Write(ctx context.Context, w io.Writer, opt Options) error {
 		part("modules.json", func(_ context.Context, w io.Writer) error { return writeJSON(w, shown(modules, hidden)) }),
 	)
 	for _, state := range modules {
-		if err != nil || opt.RuntimeOnly && !slices.Contains([]string{module.AgentName, "edgeHub"}, state.Spec.Name) {
+		if err != nil || opt.RuntimeOnly && !slices.Contains([]string{module.AgentName, module.HubName}, state.Spec.Name) {
 			continue
 		}
 		err = part("logs/"+fileName(state.Spec.Name)+"_log.txt", func(ctx context.Context, w io.Writer) error {

@@ -91,3 +91,21 @@ func TestHostsFilesFollowWhatComesAndGoes(t *testing.T) {
 		return !contains(fileInside(d, "first", "/etc/hosts"), "second")
 	})
 }
+
+// TestTheHubAnswersToTheGatewaysName, which IOTEDGE_GATEWAYHOSTNAME tells every module, until a module is called so.
+func TestTheHubAnswersToTheGatewaysName(t *testing.T) {
+	t.Parallel()
+	d := device.New(t, device.Options{Network: true, Config: "[device]\ngateway = \"gw.plant.example\"\n"})
+	d.CreateAndStart(d.Spec("pump"))
+	d.CreateAndStart(d.Spec("edgeHub"))
+	serve(t, d, "edgeHub", "tcp", "8883")
+	for _, from := range []string{"pump", "edgeHub"} {
+		require.Contains(t, dialFrom(t, d, from, "tcp", "gw.plant.example:8883"), "edgeHub ", from)
+	}
+	d.CreateAndStart(d.Spec("gw.plant.example"))
+	serve(t, d, "gw.plant.example", "tcp", "8883")
+	d.Eventually("the name is the module's that has it", func() bool {
+		return contains(dialFrom(t, d, "pump", "tcp", "gw.plant.example:8883"), "gw.plant.example ")
+	})
+	require.Contains(t, dialFrom(t, d, "pump", "tcp", "edgeHub:8883"), "edgeHub ")
+}

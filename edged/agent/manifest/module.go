@@ -11,9 +11,6 @@ import (
 	"github.com/edged/edged/pkg/module"
 )
 
-// hubName is the system module whose identity existing agents register with a '$'.
-const hubName = "edgeHub"
-
 // modules reads one of the two sections of modules. names are those of both, to
 // where they stand.
 func (p *parser) modules(n node, system bool, names map[string]string, credentials []credential) []Module {
@@ -56,8 +53,8 @@ func (p *parser) module(n node, name string, system bool, credentials []credenti
 		return Module{}, false
 	}
 	m := Module{Order: math.MaxUint32, Identity: n.name}
-	if system && name == hubName {
-		m.Identity = "$" + hubName
+	if system && name == module.HubName {
+		m.Identity = "$" + module.HubName // as existing agents register it
 	}
 	m.Spec.Name = name
 	m.Spec.Type = p.word(o, "type", "docker", "containerd")
