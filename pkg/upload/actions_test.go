@@ -82,6 +82,8 @@ func TestDependenciesThatCannotBeHadShowInTheAction(t *testing.T) {
 	}
 	_, _, err := r.receive([]byte("text")).AddLater(t.Context())
 	require.Equal(t, InvalidModule, CodeOf(err), "what is wrong with the package itself is said at once")
+	_, _, err = r.receive(packtest.RAMP{Fields: map[string]any{"dependencies": "d"}}.Bytes()).AddLater(t.Context())
+	require.Equal(t, InvalidDependencyData, CodeOf(err))
 	_, err = r.Action("none")
 	require.Equal(t, ActionNotFound, CodeOf(err))
 }

@@ -91,7 +91,7 @@ func TestEachCodeHasItsPackage(t *testing.T) {
 		"wants a newer Redis":          {field("min_redis_version", "7.4"), MinRedisPackVersion},
 		"has not what is required":     {field("capabilities", []string{"flash"}), UnsupportedCapabilities},
 		"has dependencies":             {field("dependencies", map[string]any{"d": map[string]any{"url": "https://h.example/d", "sha256": strings.Repeat("a", 64)}}), DependenciesUnsupported},
-		"has dependencies of no form":  {field("dependencies", "d"), InvalidDependencyData},
+		"has dependencies of no form":  {field("dependencies", "d"), DependenciesUnsupported},
 		"an image of edged's own name": {anImage(t, "edged.local/agent:1", runtime.GOARCH), InvalidModule},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -66,7 +66,11 @@ func (u *Upload) prepare(ctx context.Context, later bool) (_ *job, err error) {
 
 func (j *job) readRAMP(ctx context.Context, later bool) error {
 	p := j.upload.p
+	unsupported := refuse(DependenciesUnsupported, "the package has dependencies, which /v1/modules does not take: use /v2/modules")
 	ramp, err := pack.OpenRAMP(j.upload.staged.Blob(ctx), j.pkg.Size, p.limits())
+	if reason, _ := pack.ReasonOf(err); reason == pack.Dependencies && !later {
+		return unsupported // v1 has no word for what is wrong with them
+	}
 	if err != nil {
 		return ofPack(err)
 	}
@@ -74,7 +78,7 @@ func (j *job) readRAMP(ctx context.Context, later bool) error {
 		return err
 	}
 	if len(ramp.Dependencies) > 0 && !later {
-		return refuse(DependenciesUnsupported, "the package has dependencies, which /v1/modules does not take: use /v2/modules")
+		return unsupported
 	}
 	j.pkg.Name, j.pkg.SemanticVersion, j.pkg.Version = ramp.Name, ramp.SemanticVersion, ramp.Version
 	j.pkg.UID = rampUID(ramp.Name, ramp.Version)

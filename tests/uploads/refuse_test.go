@@ -74,7 +74,7 @@ func unsound(t *testing.T, d *device.Device, clean traces) {
 		"a newer pack":              {field("min_redis_pack_version", "7.4.2"), "min_redis_pack_version"},
 		"missing capabilities":      {field("capabilities", []string{"flash"}), "unsupported_module_capabilities"},
 		"dependencies":              {field("dependencies", map[string]any{"d": map[string]any{"url": "http://h.example/d", "sha256": strings.Repeat("a", 64)}}), "dependencies_not_supported"},
-		"dependencies of no form":   {field("dependencies", 1), "invalid_dependency_data"},
+		"dependencies of no form":   {field("dependencies", 1), "dependencies_not_supported"},
 		"an image of another kind":  {foreign, "os_not_supported"},
 		"an image that is damaged":  {damaged, "invalid_module"},
 		"an image that is cut off":  {sound[:len(sound)/2], "invalid_module"},
