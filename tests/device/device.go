@@ -38,6 +38,7 @@ type Device struct {
 	Containerd *Process
 	Edged      *Process
 	opt        Options
+	kept       kept
 	// parent owns the processes, which a sub-test may restart.
 	parent *Device
 }
@@ -189,7 +190,7 @@ func (d *Device) ProbeDir(module string) string {
 
 // StartContainerd starts containerd and waits until it answers.
 func (d *Device) StartContainerd() {
-	p := d.start("containerd.log", nil, "containerd", "--config", filepath.Join(d.Root, "containerd.toml"))
+	p := d.start("containerd.log", nil, nil, "containerd", "--config", filepath.Join(d.Root, "containerd.toml"))
 	for o := d; o != nil; o = o.parent {
 		o.Containerd = p
 	}
@@ -205,7 +206,8 @@ func (d *Device) StartEdged() {
 		binary = filepath.Join(Repository(), "bin", "edged")
 	}
 	command := confined(d.tb, binary, "--config", filepath.Join(d.Root, "config.toml"), "--log-level", "debug")
-	p := d.start("edged.log", d.opt.Env, command[0], command[1:]...)
+	command, env := d.activated(command)
+	p := d.start("edged.log", append(env, d.opt.Env...), d.kept.files, command[0], command[1:]...)
 	for o := d; o != nil; o = o.parent {
 		o.Edged = p
 	}

@@ -92,11 +92,11 @@ func (d *Device) InHost(name string, args ...string) string {
 }
 
 // start starts a daemon, in the device's network.
-func (d *Device) start(log string, env []string, name string, args ...string) *Process {
+func (d *Device) start(log string, env []string, files []*os.File, name string, args ...string) *Process {
 	if d.opt.Network {
 		name, args = "nsenter", append([]string{"--net=" + d.nsFile(), name}, args...)
 	}
-	return start(d.tb, filepath.Join(d.Root, log), env, name, args...)
+	return start(d.tb, filepath.Join(d.Root, log), env, files, name, args...)
 }
 
 // Dial connects from the device's own network.

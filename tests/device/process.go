@@ -21,7 +21,7 @@ type Process struct {
 	done chan struct{}
 }
 
-func start(tb testing.TB, log string, env []string, name string, args ...string) *Process {
+func start(tb testing.TB, log string, env []string, files []*os.File, name string, args ...string) *Process {
 	tb.Helper()
 	f, err := os.OpenFile(log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	require.NoError(tb, err)
@@ -29,6 +29,7 @@ func start(tb testing.TB, log string, env []string, name string, args ...string)
 	cmd := exec.Command(name, args...)
 	cmd.Env = append(os.Environ(), env...)
 	cmd.Stdout, cmd.Stderr = f, f
+	cmd.ExtraFiles = files
 	require.NoError(tb, cmd.Start(), name)
 	p := &Process{tb: tb, cmd: cmd, done: make(chan struct{})}
 	go func() {

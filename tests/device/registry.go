@@ -85,7 +85,7 @@ func NewRegistryWith(tb testing.TB, opt RegistryOptions) *Registry {
 		want = http.StatusUnauthorized
 	}
 	require.NoError(tb, os.WriteFile(filepath.Join(dir, "config.yml"), []byte(conf), 0o600))
-	p := start(tb, filepath.Join(dir, "log"), nil, "docker-registry", "serve", filepath.Join(dir, "config.yml"))
+	p := start(tb, filepath.Join(dir, "log"), nil, nil, "docker-registry", "serve", filepath.Join(dir, "config.yml"))
 	tb.Cleanup(func() { p.Signal(syscall.SIGKILL) })
 	r := &Registry{backend: backend, blobs: map[string]int{}}
 	proxy := httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: backend})
