@@ -307,6 +307,22 @@ func TestWhatWasStoppedHasNotFailed(t *testing.T) {
 	require.Equal(t, OK, got.Status, "%+v", got)
 }
 
+func TestFewProcessIDsAreAWeakerProofStill(t *testing.T) {
+	for text, few := range map[string]bool{"32768\n": true, "4096": true, "32769\n": false, "4194304\n": false, "": false, "x": false} {
+		r := newRig(t)
+		r.write("proc/sys/kernel/pid_max", text)
+		got := newDevice(t.Context(), r.cfg).byProcessID()
+		require.Equal(t, Warning, got.status)
+		require.Contains(t, got.found, "no SO_PEERPIDFD")
+		require.Contains(t, got.cure, "Linux 6.5")
+		require.Equal(t, few, strings.Contains(got.found, "kernel.pid_max is "+strings.TrimSpace(text)), text)
+		require.Equal(t, few, strings.Contains(got.cure, "sysctl -w kernel.pid_max=4194304"), text)
+	}
+	r := newRig(t)
+	r.configure("[peer]\nrequire_pidfd = true\n")
+	require.Equal(t, Error, newDevice(t.Context(), r.cfg).byProcessID().status)
+}
+
 func TestAHomeThatTheUnitProtectsHasACure(t *testing.T) {
 	for home, want := range map[string]string{
 		"/home/edged": "ReadWritePaths=/home/edged", "/etc/edged/home": "ReadWritePaths=/etc/edged/home", "/var/tmp/edged": "PrivateTmp=no",

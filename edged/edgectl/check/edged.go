@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"net/url"
 	"os"
+	"strconv"
 	"strings"
 	"time"
 
@@ -114,11 +115,25 @@ func (d *device) peerProof(context.Context) outcome {
 		_ = unix.Close(fd)
 		return fine("the kernel pins each caller (SO_PEERPIDFD)")
 	}
+	return d.byProcessID()
+}
+
+// fewPIDs is what kernel.pid_max is by itself on a small machine, and the most that a 32-bit
+// kernel takes (proc_sys_kernel(5)).
+const fewPIDs = 32768
+
+// byProcessID is what holds where a process id is all that is known of a caller. The fewer
+// there are, the sooner one comes to another process.
+func (d *device) byProcessID() outcome {
 	const cure = "use a kernel from Linux 6.5 on"
 	if d.cfg.Peer.RequirePIDFD {
 		return bad(cure+", or set [peer] require_pidfd = false", "the kernel has no SO_PEERPIDFD, and [peer] require_pidfd demands it: edged does not start")
 	}
-	return warn(cure, "the kernel has no SO_PEERPIDFD: callers are known by process ids, which is a weaker proof; modules are known on their own sockets alone")
+	const found = "the kernel has no SO_PEERPIDFD: callers are known by process ids, which is a weaker proof; modules are known on their own sockets alone"
+	if most, err := strconv.Atoi(strings.TrimSpace(d.read("/proc/sys/kernel/pid_max"))); err == nil && most <= fewPIDs && strconv.IntSize == 64 {
+		return warn(cure+"; until then, let ids come round later: sysctl -w kernel.pid_max=4194304, and the same in /etc/sysctl.d", found+"; kernel.pid_max is %d, so that an id soon belongs to another process", most)
+	}
+	return warn(cure, found)
 }
 
 func (d *device) catalog(ctx context.Context) outcome {
