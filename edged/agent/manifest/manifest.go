@@ -26,7 +26,8 @@ type Deployment struct {
 	Revision string
 	// Modules are in the order in which they are to be started.
 	Modules []Module
-	// Notices say what in the manifest has no effect on this device.
+	// Notices say what in the manifest has no effect on this device, or more of one than
+	// its author may know.
 	Notices []string
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"os"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -117,6 +118,27 @@ func TestWhatHasNoEffectIsSaid(t *testing.T) {
 		"modules.m.restartpolicy: is not known and has no effect",
 		"extra: is not known and has no effect",
 	}, got.Notices)
+}
+
+func TestAModuleThatChoosesItsControlGroupIsSaid(t *testing.T) {
+	for host, want := range map[string]int{
+		`{"Privileged":true,"CgroupnsMode":"host"}`:    1,
+		`{"privileged":true,"cgroupnsmode":"host"}`:    1,
+		`{"Privileged":true}`:                          0,
+		`{"Privileged":true,"CgroupnsMode":"private"}`: 0,
+		`{"Privileged":false,"CgroupnsMode":"host"}`:   0,
+		`{"CgroupnsMode":"host"}`:                      0,
+		`null`:                                         0,
+	} {
+		for _, options := range []string{`{"HostConfig":` + host + `}`, strconv.Quote(`{"HostConfig":` + host + `}`)} {
+			got, err := manifest.Parse([]byte(in(`{"settings":{"image":"i","createOptions":`+options+`}}`)), lookup)
+			require.NoError(t, err)
+			require.Len(t, got.Notices, want, options)
+			if want > 0 {
+				require.Contains(t, got.Notices[0], `modules.m.settings.createOptions: HostConfig.Privileged with HostConfig.CgroupnsMode "host"`)
+			}
+		}
+	}
 }
 
 func TestRestartPolicyOfTheManifestIsThatOfTheContainer(t *testing.T) {

@@ -60,6 +60,9 @@ func (p *parser) createOptions(n node, o *object, policy string) (json.RawMessag
 		p.problem(whole, "%v", err)
 		return nil, ""
 	}
+	if choosesItsPlace(options) {
+		p.notice(whole, `HostConfig.Privileged with HostConfig.CgroupnsMode "host": it can put itself into any module's control group and then is that module to edged, as root of the host could`)
+	}
 	out, err := json.Marshal(options)
 	if err != nil {
 		p.problem(whole, "cannot be encoded again: %v", err)
@@ -118,6 +121,23 @@ func mergePolicy(options map[string]any, policy string) (string, error) {
 		given[nameKey] = want
 	}
 	return want, nil
+}
+
+// choosesItsPlace says that a module sees the whole hierarchy of control groups and may write
+// to it, by which edged knows who calls.
+func choosesItsPlace(options map[string]any) bool {
+	host, err := member(options, "HostConfig")
+	if err != nil {
+		return false
+	}
+	value := func(name string) any {
+		key, err := find(host, name)
+		if err != nil {
+			return nil // edged refuses what is given twice
+		}
+		return host[key]
+	}
+	return value("Privileged") == true && value("CgroupnsMode") == "host"
 }
 
 // find returns the name under which a member is there, in any case, or the name itself.
