@@ -17,10 +17,6 @@ import (
 	"path/filepath"
 	"sync"
 	"sync/atomic"
-	"time"
-
-	"github.com/containerd/errdefs"
-	"golang.org/x/sys/unix"
 
 	"github.com/edged/edged/pkg/catalog"
 	"github.com/edged/edged/pkg/store/sqlite"
@@ -42,10 +38,6 @@ const (
 	readCacheKiB  = 1000
 	writeCacheKiB = 8000
 )
-
-// floor is the room on the disk, in bytes, below which the catalog takes nothing in:
-// what modules need of the database comes first.
-const floor = 64 << 20
 
 var _ catalog.Store = (*Store)(nil)
 
@@ -74,8 +66,9 @@ type Store struct {
 	ranks     ranks
 	memory    memory
 
-	logged     chan struct{} // there is something in the write-ahead log
-	large      atomic.Bool   // something large was written
+	logged     chan struct{} // somebody wrote into the write-ahead log
+	failed     atomic.Bool   // and for nothing
+	large      atomic.Bool   // and much
 	afterLarge func()
 
 	stop    context.CancelFunc
@@ -101,37 +94,6 @@ func Open(ctx context.Context, home string, afterLarge func()) (*Store, error) {
 	return s, nil
 }
 
-// checkpoint empties the write-ahead log behind those who wrote into it: a thousand rows
-// are some ten thousand pages, for which nobody has to wait twice.
-func (s *Store) checkpoint(ctx context.Context) {
-	rest := time.NewTimer(0)
-	rest.Stop()
-	defer rest.Stop()
-	for {
-		select {
-		case <-s.logged:
-			// What fails is tried again after the next commit, and by SQLite itself at the end.
-			_ = sqlite.Checkpoint(ctx, s.log)
-			if s.large.Load() {
-				rest.Reset(restAfter)
-			}
-		case <-rest.C:
-			if s.large.Swap(false) && s.afterLarge != nil {
-				s.afterLarge()
-			}
-		case <-ctx.Done():
-			return
-		}
-	}
-}
-
-// large is from how many rows on a write is one, and restAfter how long it is waited
-// for the next one.
-const (
-	large     = 100
-	restAfter = 2 * time.Second
-)
-
 func (s *Store) open(ctx context.Context) error {
 	file := filepath.Join(s.home, File)
 	_, statErr := os.Stat(file)
@@ -148,7 +110,7 @@ func (s *Store) open(ctx context.Context) error {
 	if s.read, err = sqlite.Connect(file, sqlite.Pool{Conns: readers, ReadOnly: true, CacheKiB: readCacheKiB}); err != nil {
 		return err
 	}
-	if s.log, err = sqlite.Connect(file, sqlite.Pool{Conns: 1, CacheKiB: 64}); err != nil {
+	if s.log, err = sqlite.Connect(file, sqlite.Pool{Conns: 1, CacheKiB: 64, Patience: patience}); err != nil {
 		return err
 	}
 	if s.writer, err = s.write.Conn(ctx); err != nil {
@@ -209,16 +171,4 @@ func (s *Store) Close() (err error) {
 		}
 	})
 	return err
-}
-
-// Roomy is errdefs.Unavailable when the disk is nearly full.
-func (s *Store) Roomy() error {
-	var st unix.Statfs_t
-	if err := unix.Statfs(s.home, &st); err != nil {
-		return fmt.Errorf("cannot measure the disk: %w", err)
-	}
-	if free := st.Bavail * uint64(st.Bsize); free < floor { //nolint:gosec,unconvert // the type differs between architectures
-		return fmt.Errorf("cannot write to the catalog: the disk is nearly full: %w", errdefs.ErrUnavailable)
-	}
-	return nil
 }

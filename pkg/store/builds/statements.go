@@ -16,6 +16,7 @@ const (
 	commit
 	rollback
 	shrink
+	readSize
 	addBuild
 	readBuild
 	saveBuild
@@ -43,6 +44,7 @@ const (
 
 var texts = [statementCount]string{
 	begin: `BEGIN IMMEDIATE`, commit: `COMMIT`, rollback: `ROLLBACK`, shrink: `PRAGMA shrink_memory`,
+	readSize: `SELECT page_count * page_size FROM pragma_page_count, pragma_page_size`,
 	addBuild: `INSERT INTO builds (id, uid, name, stream, version, context, koji_tag, active, source, warning, runtime_deps, build_deps, rpms, modulemd)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 	readBuild: `SELECT uid, active FROM builds WHERE id = ?`,

@@ -14,5 +14,7 @@ type Stats struct {
 
 // Stats reads what is kept anyway, and looks at the files.
 func (s *Store) Stats() Stats {
-	return Stats{Size: sqlite.SizeOf(filepath.Join(s.home, File)), Rows: s.counts[0].Load() + s.counts[1].Load()}
+	return Stats{Size: s.size(), Rows: s.counts[0].Load() + s.counts[1].Load()}
 }
+
+func (s *Store) size() sqlite.Size { return sqlite.SizeOf(filepath.Join(s.home, File)) }

@@ -24,9 +24,23 @@ func (s *Store) Write(ctx context.Context, fn func(catalog.Tx) error) error {
 		return err
 	}
 	t := &tx{ctx: ctx, s: s, rpms: map[catalog.NEVRA]int64{}}
-	if err := t.exec(begin); err != nil {
+	if err := s.exec(begin); err != nil {
 		return fmt.Errorf("cannot write to the catalog: %w", sqlite.Classify(err))
 	}
+	err := t.do(fn)
+	if err != nil {
+		s.failed.Store(true)
+	}
+	s.wrote()
+	if len(t.moves) >= large {
+		s.large.Store(true)
+		err = errors.Join(err, s.exec(shrink))
+	}
+	return err
+}
+
+// do runs fn, and commits what it did or takes it back.
+func (t *tx) do(fn func(catalog.Tx) error) error {
 	err := fn(t)
 	if err == nil {
 		err = t.flush()
@@ -34,15 +48,14 @@ func (s *Store) Write(ctx context.Context, fn func(catalog.Tx) error) error {
 	if err == nil {
 		err = t.count()
 	}
+	if t.full != nil {
+		err = t.full // it is of the whole, and of no row
+	}
 	if err != nil {
-		return errors.Join(classify(err), t.exec(rollback))
+		return errors.Join(classify(err), t.s.exec(rollback))
 	}
-	if err := s.commit(t); err != nil {
+	if err := t.s.commit(t); err != nil {
 		return fmt.Errorf("cannot write to the catalog: %w", sqlite.Classify(err))
-	}
-	if len(t.moves) >= large {
-		s.large.Store(true)
-		return t.exec(shrink)
 	}
 	return nil
 }
@@ -61,8 +74,8 @@ func (s *Store) commit(t *tx) error {
 	defer s.positions.mu.Unlock()
 	s.ranks.mu.Lock()
 	defer s.ranks.mu.Unlock()
-	if err := t.exec(commit); err != nil {
-		return errors.Join(err, t.exec(rollback))
+	if err := s.exec(commit); err != nil {
+		return errors.Join(err, s.exec(rollback))
 	}
 	for i := range t.counted {
 		s.counts[i].Add(t.counted[i])
@@ -70,10 +83,6 @@ func (s *Store) commit(t *tx) error {
 	s.positions.apply(t.moves)
 	s.ranks.apply(t.moves)
 	s.version.Add(1)
-	select {
-	case s.logged <- struct{}{}:
-	default:
-	}
 	return nil
 }
 
@@ -88,6 +97,9 @@ type tx struct {
 	moves   []move
 	needs   []need
 	links   []link
+
+	unseen int   // bytes since it was looked whether there is room
+	full   error // there is none
 }
 
 // maxRemembered bounds what a transaction remembers of each kind.
@@ -99,17 +111,29 @@ const maxRemembered = 10_000
 var always = context.Background()
 
 func (t *tx) exec(k statement, args ...any) error {
+	if err := t.room(args); err != nil {
+		return err
+	}
 	_, err := t.s.stmts[k].ExecContext(always, args...)
 	return err
 }
 
 // insert returns the id of the new row.
 func (t *tx) insert(k statement, args ...any) (int64, error) {
+	if err := t.room(args); err != nil {
+		return 0, err
+	}
 	r, err := t.s.stmts[k].ExecContext(always, args...)
 	if err != nil {
 		return 0, err
 	}
 	return r.LastInsertId()
+}
+
+// exec runs what is of a transaction and no part of it.
+func (s *Store) exec(k statement) error {
+	_, err := s.stmts[k].ExecContext(always)
+	return err
 }
 
 func (t *tx) row(k statement, args ...any) *sql.Row {

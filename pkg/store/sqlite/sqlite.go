@@ -4,6 +4,7 @@
 package sqlite
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -12,6 +13,7 @@ import (
 	"net/url"
 	"os"
 	"strconv"
+	"time"
 
 	"github.com/containerd/errdefs"
 	"github.com/pressly/goose/v3"
@@ -31,15 +33,22 @@ type Pool struct {
 	// NoCheckpoint leaves the write-ahead log to somebody who calls Checkpoint, so that no
 	// commit waits for it.
 	NoCheckpoint bool
+	// Patience is how long a lock that others hold is waited for; 5 s when it is not given.
+	Patience time.Duration
 }
+
+// LogKept is how large, in bytes, a write-ahead log may stay when nothing is in it. SQLite
+// cuts a larger one when the next commit begins it anew, which may never come: see Truncate.
+const LogKept = 4 << 20
 
 // Connect opens a pool. A writing transaction takes its lock when it begins: a lock that
 // is taken later may fail in the middle.
 func Connect(file string, p Pool) (*sql.DB, error) {
 	q := url.Values{"_txlock": {"immediate"}}
 	for _, pragma := range []string{
-		"journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)", "busy_timeout(5000)",
-		"cache_size(-" + strconv.Itoa(p.CacheKiB) + ")", "journal_size_limit(4194304)",
+		"journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)",
+		"busy_timeout(" + strconv.FormatInt(cmp.Or(p.Patience, 5*time.Second).Milliseconds(), 10) + ")",
+		"cache_size(-" + strconv.Itoa(p.CacheKiB) + ")", "journal_size_limit(" + strconv.Itoa(LogKept) + ")",
 	} {
 		q.Add("_pragma", pragma)
 	}
@@ -62,11 +71,30 @@ func Connect(file string, p Pool) (*sql.DB, error) {
 // Checkpoint brings what is in the write-ahead log into the database's file, as far as
 // nobody reads an older state, and waits for nobody.
 func Checkpoint(ctx context.Context, db *sql.DB) error {
-	var busy, log, done int
-	if err := db.QueryRowContext(ctx, "PRAGMA wal_checkpoint(PASSIVE)").Scan(&busy, &log, &done); err != nil {
-		return fmt.Errorf("cannot move the write-ahead log: %w", err)
+	_, err := checkpoint(ctx, db, "PASSIVE")
+	return err
+}
+
+// Truncate is Checkpoint, and gives what the log has of the disk back. For that nobody may
+// write, nor read an older state: it waits for them for the pool's Patience, while nobody
+// begins to write. It is errdefs.Unavailable when that was not enough.
+func Truncate(ctx context.Context, db *sql.DB) error {
+	if err := Checkpoint(ctx, db); err != nil { // what takes long, while others write
+		return err
 	}
-	return nil
+	busy, err := checkpoint(ctx, db, "TRUNCATE")
+	if err == nil && busy {
+		err = fmt.Errorf("cannot cut the write-ahead log while others use it: %w", errdefs.ErrUnavailable)
+	}
+	return err
+}
+
+func checkpoint(ctx context.Context, db *sql.DB, mode string) (busy bool, err error) {
+	var log, done int
+	if err := db.QueryRowContext(ctx, "PRAGMA wal_checkpoint("+mode+")").Scan(&busy, &log, &done); err != nil {
+		return false, fmt.Errorf("cannot move the write-ahead log: %w", err)
+	}
+	return busy, nil
 }
 
 // MakePrivate makes a file that root alone may read, if there is none, and takes it from
