@@ -182,7 +182,7 @@ func TestErrorsOfQuestions(t *testing.T) {
 	const noRoute = `{"status":404,"reasonPhrase":"Not Found","message":"HTTP 404 Not Found"}`
 	for path, want := range map[string]string{
 		"/news/_localInfo": bad("news"), "/news//_localInfo": bad("news/"), "/%20/_localState": bad(" "), "//_localInfo": bad(""), "//_localState": bad(""), "/*/_localState": bad("*"),
-		"/[news/2.0.2,news]/_localInfo": bad("news"), "/[news,none/1]/_localState": bad("news"), "/news/_info": bad("news"), "/[news]/_info": bad("news"),
+		"/[news/2.0.2,news]/_localInfo": bad("news"), "/[news,none/1]/_localState": bad("news"), "/news/_info": bad("news"), "/[news]/_info": bad("news"), "/[none/1,news]/_info": bad("news"),
 		"/none/1/_localInfo": missing("none/1"), "/article/2.0.3.SPSHOT/_localState": missing("article/2.0.3.SPSHOT"), "/[none/1,news]/_localInfo": missing("none/1"),
 		"/[none/1]/_localState": missing("none/1"), "/a%2520b/1/_localInfo": missing("a%20b/1"), "/a/*/_localState": missing("a/*"),
 		"/[news/*]/_localInfo": noRoute, "/a*/1/_localInfo": noRoute, "/[a]b]/_localInfo": noRoute, "/[a/_localInfo": noRoute, "/a]/_localState": noRoute, "/[[a]]/_localState": noRoute,

@@ -35,6 +35,9 @@ func (a *api) info(w http.ResponseWriter, r *httpapi.Request) error {
 	if err == nil {
 		err = a.checkTarget(r.Query.Get("target"))
 	}
+	if err == nil {
+		err = bundle.CheckKeys(s.keys) // what no node could find is an error of the request
+	}
 	if err != nil {
 		return err
 	}

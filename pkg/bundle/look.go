@@ -49,6 +49,16 @@ func (b *Bundles) Info(ctx context.Context, key string) (Info, error) {
 	return all[0].Info, nil
 }
 
+// CheckKeys says what is wrong with keys before any is looked up. The error is that of Info.
+func CheckKeys(keys []string) error {
+	for _, text := range keys {
+		if _, ok := ParseKey(text); !ok {
+			return invalidKey(text)
+		}
+	}
+	return nil
+}
+
 // Infos returns bundles by their keys, under the texts that were asked for, each once.
 // Errors: as of Info, of the first that has one.
 func (b *Bundles) Infos(ctx context.Context, keys []string) ([]Named, error) {
