@@ -64,9 +64,9 @@ func (a *api) routes() []httpapi.Route {
 		{Method: http.MethodGet, Path: Root + "/_localPersistentStates", Rule: admin, Handle: a.storedStates},
 		{Method: http.MethodPost, Path: Root + "/_restoreAllLocalPersistentStates", Rule: admin, Change: true, Handle: a.restoreStates},
 		{Method: http.MethodGet, Path: Root + "/_list", Rule: admin, Handle: a.list},
-		{Method: http.MethodGet, Path: selector + "/_info", Rule: admin, Handle: a.info},
-		{Method: http.MethodGet, Path: selector + "/_localInfo", Rule: admin, Handle: a.localInfo},
-		{Method: http.MethodGet, Path: selector + "/_localState", Rule: admin, Handle: a.localState},
+		{Method: http.MethodGet, Path: selector + "/_info", Fits: anySelector.fits, Rule: admin, Handle: a.info},
+		{Method: http.MethodGet, Path: selector + "/_localInfo", Fits: anySelector.fits, Rule: admin, Handle: a.localInfo},
+		{Method: http.MethodGet, Path: selector + "/_localState", Fits: keysAlone.fits, Rule: admin, Handle: a.localState},
 	}
 	for _, op := range []struct {
 		path string

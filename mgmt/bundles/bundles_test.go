@@ -181,11 +181,12 @@ func TestErrorsOfQuestions(t *testing.T) {
 	}
 	const noRoute = `{"status":404,"reasonPhrase":"Not Found","message":"HTTP 404 Not Found"}`
 	for path, want := range map[string]string{
-		"/news/_localInfo": bad("news"), "/news//_localInfo": bad("news/"), "/%20/_localState": bad(" "), "//_localInfo": bad(""), "//_localState": bad(""), "/*/_localState": bad("*"),
+		"/news/_localInfo": bad("news"), "/news%2f/_localInfo": bad("news/"), "/%20/_localState": bad(" "), "/%2f/_localInfo": bad("/"), "/*/_localState": bad("*"),
 		"/[news/2.0.2,news]/_localInfo": bad("news"), "/[news,none/1]/_localState": bad("news"), "/news/_info": bad("news"), "/[news]/_info": bad("news"), "/[none/1,news]/_info": bad("news"),
 		"/none/1/_localInfo": missing("none/1"), "/article/2.0.3.SPSHOT/_localState": missing("article/2.0.3.SPSHOT"), "/[none/1,news]/_localInfo": missing("none/1"),
 		"/[none/1]/_localState": missing("none/1"), "/a%2520b/1/_localInfo": missing("a%20b/1"), "/a/*/_localState": missing("a/*"),
-		"/[news/*]/_localInfo": noRoute, "/a*/1/_localInfo": noRoute, "/[a]b]/_localInfo": noRoute, "/[a/_localInfo": noRoute, "/a]/_localState": noRoute, "/[[a]]/_localState": noRoute,
+		"/[news/*]/_localInfo": noRoute, "/a*/1/_localInfo": noRoute, "/[a]b]/_localInfo": noRoute, "/[a/_localInfo": noRoute, "/*a/*b/_info": noRoute, "/%5Ba/_info": noRoute, "/*b/_localInfo": noRoute,
+		"/news//_localInfo": noRoute, "/a//1/_localInfo": noRoute, "//_localInfo": noRoute, "//_localState": noRoute, "//_info": noRoute, "//news/2.0.2/_localInfo": noRoute, "/a]/_localState": noRoute, "/[[a]]/_localState": noRoute,
 		"/_localInfo": noRoute, "/news/2.0.2/_localinfo2": noRoute, "/news/2.0.2/_localInfo/": noRoute, "/news/../news/2.0.2/_localInfo": noRoute, "/./_info": noRoute, "/news": noRoute, "/news/2.0.2": noRoute,
 	} {
 		w := f.ask("root", "GET", Root+path, nil)
@@ -219,7 +220,13 @@ func TestRoutingComesBeforeWhoIsAsking(t *testing.T) {
 		require.Equal(t, 405, w.Code)
 		require.Equal(t, tc.allow, w.Header().Get("Allow"))
 	}
-	require.Equal(t, 404, f.ask("user", "POST", Root+"/_start", nil).Code)
+	for _, path := range []string{"/_start", "//_start", "/a//_start", "//a/_stop", "/a/../_start"} {
+		require.Equal(t, 404, f.ask("user", "POST", Root+path, nil).Code, path)
+	}
+	for _, path := range []string{"/[a/_localInfo", "/a]/_info", "/a*/1/_localInfo", "/[a/*]/_info", "/[a]b]/_localState", "/%5ba/_localState"} {
+		require.Equal(t, 404, f.ask("user", "GET", Root+path, nil).Code, path)
+		require.Equal(t, 404, f.ask("user", "POST", Root+path, nil).Code, "%s: the path comes before the method", path)
+	}
 	require.Equal(t, 401, f.ask("user", "POST", Root+"/none/_start", nil).Code, "401 comes before whether there is one")
 	require.Equal(t, 401, f.ask("user", "POST", Root, strings.NewReader("x"), "Content-Type", "text/plain").Code, "and before 415")
 }

@@ -16,9 +16,6 @@ import (
 // routing are the statuses whose text is the contract's own framework's, and not edged's.
 var routing = map[int]bool{http.StatusMethodNotAllowed: true, http.StatusUnsupportedMediaType: true}
 
-// errNoRoute is of a selector that no path has.
-var errNoRoute = httpapi.NotFound("not found")
-
 // writeError answers in this contract's shape. It is the one map of its errors.
 func writeError(w http.ResponseWriter, status int, err error) {
 	if status == http.StatusForbidden {

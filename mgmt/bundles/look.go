@@ -3,7 +3,6 @@ package bundles
 import (
 	"bytes"
 	"encoding/json"
-	"fmt"
 	"net/http"
 	"strings"
 
@@ -16,7 +15,7 @@ import (
 
 // localInfo tells of bundles of this device.
 func (a *api) localInfo(w http.ResponseWriter, r *httpapi.Request) error {
-	s, err := readSelector(r)
+	s, err := anySelector.read(r)
 	if err != nil {
 		return err
 	}
@@ -31,7 +30,7 @@ func (a *api) localInfo(w http.ResponseWriter, r *httpapi.Request) error {
 // info tells of bundles of all nodes, of which this device knows itself. What could not be
 // found here is said of the node, and no error of the request.
 func (a *api) info(w http.ResponseWriter, r *httpapi.Request) error {
-	s, err := readSelector(r)
+	s, err := anySelector.read(r)
 	if err == nil {
 		err = a.checkTarget(r.Query.Get("target"))
 	}
@@ -88,19 +87,14 @@ func (a *api) infos(r *httpapi.Request, s selector) ([]byte, error) {
 	return byKey(all, func(n bundle.Named) any { return encode(n.Info) })
 }
 
-// localState tells the state alone: of one bundle, or of a list. There are no wildcards: an
-// asterisk is text.
+// localState tells the state alone: of one bundle, or of a list.
 func (a *api) localState(w http.ResponseWriter, r *httpapi.Request) error {
-	text, err := r.Var("selector")
+	s, err := keysAlone.read(r)
 	if err != nil {
 		return err
 	}
-	s := parseList(text)
-	if !s.listed && strings.ContainsAny(text, "[]") {
-		return errNoRoute
-	}
-	if !s.listed {
-		info, err := a.Bundles.Info(r.Context(), text)
+	if s.one {
+		info, err := a.Bundles.Info(r.Context(), s.keys[0])
 		if err != nil {
 			return err
 		}
@@ -159,33 +153,48 @@ type selector struct {
 	bucket      bundle.Selector
 }
 
-// readSelector reads the selector of _info and _localInfo. The forms are the contract's; a
-// path of another form has no route.
-func readSelector(r *httpapi.Request) (selector, error) {
+// forms are those that a question has of selectors, which are the contract's: a path of
+// another form has no route, which is false.
+type forms func(text string) (selector, bool)
+
+func (f forms) fits(r *httpapi.Request) bool {
 	text, err := r.Var("selector")
 	if err != nil {
-		return selector{}, err
+		return true // it is the handler who says so
 	}
+	_, ok := f(text)
+	return ok
+}
+
+func (f forms) read(r *httpapi.Request) (selector, error) {
+	text, err := r.Var("selector")
+	s, _ := f(text)
+	return s, err
+}
+
+// keysAlone are the forms of _localState. There are no wildcards: an asterisk is text.
+var keysAlone forms = func(text string) (selector, bool) {
 	if s := parseList(text); s.listed {
-		if strings.Contains(text, "*") {
-			return selector{}, errNoRoute
-		}
-		return s, nil
+		return s, true
 	}
+	return selector{one: true, keys: []string{text}}, !strings.ContainsAny(text, "[]")
+}
+
+// anySelector are the forms of _info and _localInfo.
+var anySelector forms = func(text string) (selector, bool) {
+	s, ok := keysAlone(text)
 	bucket, wild := strings.CutSuffix(text, "/*")
 	switch {
-	case strings.ContainsAny(text, "[]"):
-		return selector{}, errNoRoute
+	case !ok || !strings.Contains(text, "*"):
+		return s, ok
+	case s.listed:
+		return s, false
 	case text == "*":
-		return selector{bucket: bundle.All}, nil
+		return selector{bucket: bundle.All}, true
 	case wild && bucket != "":
-		return selector{bucket: bundle.ParseSelector(bucket)}, nil
-	case strings.Contains(text, "*"):
-		return selector{}, errNoRoute
-	case text == "":
-		return selector{}, fmt.Errorf("Invalid module key: : %w", errdefs.ErrInvalidArgument) //nolint:staticcheck // the contract's text
+		return selector{bucket: bundle.ParseSelector(bucket)}, true
 	}
-	return selector{one: true, keys: []string{text}}, nil
+	return s, false
 }
 
 // parseList reads keys in square brackets. Empty ones and spaces around them are left out:

@@ -32,6 +32,9 @@ type Route struct {
 	Since string
 	// Rule says who may use it. A route without one panics at registration.
 	Rule access.Rule
+	// Fits says whether the variables of the path are such as a route has, where the template
+	// cannot; it holds for all routes of the path. Others are of no route.
+	Fits func(*Request) bool
 	// Change marks routes whose success goes to the audit log.
 	Change bool
 	// Body is the largest body in bytes, where it is not the mount's.
@@ -182,7 +185,8 @@ func (res *resource) serve(answer *answerWriter, w http.ResponseWriter, r *http.
 		m.fail(answer, err)
 		return
 	}
-	if hasDotSegment(r.URL) {
+	req := &Request{Request: r, Query: query, limits: m.Limits, w: w}
+	if fits := res.routes[0].Fits; unclean(r.URL) || fits != nil && !fits(req) {
 		m.fail(answer, errNotFound)
 		return
 	}
@@ -201,7 +205,6 @@ func (res *resource) serve(answer *answerWriter, w http.ResponseWriter, r *http.
 		return
 	}
 	answer.count = route.count
-	req := &Request{Request: r, Query: query, limits: m.Limits, w: w}
 	if route.Body > 0 {
 		req.limits.Body = route.Body
 	}
@@ -244,7 +247,7 @@ func (res *resource) serve(answer *answerWriter, w http.ResponseWriter, r *http.
 // addSlash redirects to the path with a slash at its end. The path is one that a route's
 // pattern matched, so it leads to nowhere else.
 func (m *Mount) addSlash(w http.ResponseWriter, r *http.Request) {
-	if hasDotSegment(r.URL) {
+	if unclean(r.URL) {
 		m.fail(w, errNotFound)
 		return
 	}
@@ -349,11 +352,11 @@ func (m *Mount) fail(w http.ResponseWriter, err error) {
 	m.WriteError(w, Status(err), err)
 }
 
-// hasDotSegment finds "." and ".." standing in the path as they are: paths are
-// never cleaned, so nothing may be reached through them.
-func hasDotSegment(u *url.URL) bool {
+// unclean finds "//", "." and ".." standing in the path as they are: paths are never
+// cleaned, so nothing may be reached through them.
+func unclean(u *url.URL) bool {
 	p := u.EscapedPath()
-	return strings.Contains(p, "/./") || strings.Contains(p, "/../") || strings.HasSuffix(p, "/.") || strings.HasSuffix(p, "/..")
+	return strings.Contains(p, "//") || strings.Contains(p, "/./") || strings.Contains(p, "/../") || strings.HasSuffix(p, "/.") || strings.HasSuffix(p, "/..")
 }
 
 // answerWriter remembers what was answered, and counts it when it is done.

@@ -192,6 +192,20 @@ func TestPathsAreTakenAsTheyAre(t *testing.T) {
 	}
 }
 
+// TestWhatDoesNotFitHasNoRoute whoever asks, and by whatever method.
+func TestWhatDoesNotFitHasNoRoute(t *testing.T) {
+	fits := func(r *Request) bool {
+		text, err := r.Var("text")
+		return err == nil && text == "a/b"
+	}
+	h := mountFor(t, peer.Caller{}, Route{Method: "GET", Path: "/x/{text:.*}/do", Fits: fits, Rule: access.Known, Handle: ok})
+	for path, want := range map[string][2]int{
+		"/x/a/b/do": {403, 405}, "/x/a%2Fb/do": {403, 405}, "/x/a/do": {404, 404}, "/x//do": {404, 404}, "/x/a//b/do": {404, 404},
+	} {
+		require.Equal(t, want, [2]int{ask(h, "GET", path, "").Code, ask(h, "POST", path, "").Code}, path)
+	}
+}
+
 func TestWhoIsUnknownIsRefusedWithoutAReason(t *testing.T) {
 	for _, caller := range []peer.Caller{{}, {Reason: peer.ReasonGone}, {Kind: peer.Module}} {
 		w := ask(mountFor(t, caller, Route{Method: "GET", Path: "/x", Rule: access.Known, Handle: ok}), "GET", "/x", "")
