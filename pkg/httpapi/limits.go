@@ -80,13 +80,16 @@ func (b *pacedBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// headerSlop is how many bytes net/http reads beyond what it is told is the most.
+const headerSlop = 4 << 10
+
 // NewServer returns a server whose connections know who is at their other end.
 func NewServer(h http.Handler, l Limits, logger logrus.FieldLogger) *http.Server {
 	return &http.Server{
 		Handler:           unreadBodies(h),
 		ReadHeaderTimeout: l.HeaderTimeout,
 		IdleTimeout:       l.IdleTimeout,
-		MaxHeaderBytes:    l.Headers,
+		MaxHeaderBytes:    max(l.Headers-headerSlop, 1),
 		ConnContext:       peer.ConnContext,
 		ErrorLog:          ErrorLog(logger),
 	}

@@ -150,6 +150,21 @@ func TestAnIdleConnectionIsClosed(t *testing.T) {
 	})
 }
 
+// TestHeadersAreBoundedWhereItIsSaid and not some kilobytes later.
+func TestHeadersAreBoundedWhereItIsSaid(t *testing.T) {
+	const begin, end = "POST /things HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nX: ", "\r\n\r\n"
+	for size, want := range map[int]int{
+		testLimits.Headers - 100: http.StatusOK, testLimits.Headers: http.StatusOK,
+		testLimits.Headers + 1: http.StatusRequestHeaderFieldsTooLarge, testLimits.Headers + 2<<10: http.StatusRequestHeaderFieldsTooLarge,
+	} {
+		limited(t, swallow(t), func(t *testing.T, dial func() net.Conn) {
+			c := dial()
+			go func() { _, _ = io.WriteString(c, begin+strings.Repeat("x", size-len(begin+end))+end+"1") }()
+			require.Equal(t, want, status(c), size)
+		})
+	}
+}
+
 func TestABodyThatDripsIsCutOff(t *testing.T) {
 	limited(t, swallow(t), func(t *testing.T, dial func() net.Conn) {
 		at := time.Now()
