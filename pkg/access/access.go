@@ -144,6 +144,10 @@ func (d *Decider) system(c peer.Caller, target string) string {
 	return ""
 }
 
+// ReasonBrowser is of a request that a web page had a browser send. Whoever the page found a
+// way through, a tunnel to the socket say, is not who asks.
+const ReasonBrowser = "browser"
+
 // Refusal is why a caller was refused. Clients are told nothing of rule and reason.
 type Refusal struct {
 	Rule, Reason string

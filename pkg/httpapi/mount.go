@@ -329,7 +329,17 @@ func (m *Mount) admit(req *Request, route *Route) error {
 		caller = peer.Caller{Reason: "no_identity"}
 	}
 	req.Caller = caller
+	if caller.Kind != peer.Unknown && byBrowser(req.Header) {
+		return &access.Refusal{Rule: route.Rule.Name(), Reason: access.ReasonBrowser, Caller: caller}
+	}
 	return m.Decider.Decide(route.Rule, caller, req.Module)
+}
+
+// byBrowser says whether a page in a browser sent the request: browsers add one of these
+// headers to each that is of another site or no GET (Fetch, 3.2; Fetch Metadata), pages cannot
+// take them away, and no client of these APIs has a use for them.
+func byBrowser(h http.Header) bool {
+	return h.Values("Origin") != nil || h.Values("Sec-Fetch-Site") != nil
 }
 
 // refuse answers a refusal and records why. The client is told nothing, and a

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -81,23 +82,32 @@ func TestTheOrderOfTheQuestions(t *testing.T) {
 	}
 	const v, old = "?api-version=2019-01-30", "?api-version=2018-06-28"
 	for _, tc := range []struct {
-		name, method, url, contentType, body string
-		caller                               peer.Caller
-		want                                 int
+		name, method, url, header, body string
+		caller                          peer.Caller
+		want                            int
 	}{
 		{"version before route", "GET", "/nothing", "", "", host(0), 400},
 		{"version before method", "PUT", "/x", "", "", host(0), 400},
 		{"route before method", "PUT", "/nothing" + v, "", "", host(0), 404},
 		{"method before who", "PUT", "/x" + v, "", "", peer.Caller{}, 405},
 		{"who before name", "POST", "/x/a%2Fb/do" + v, "", "", host(0), 403},
-		{"who before content type", "POST", "/x" + v, "text/plain", "{}", host(0), 403},
+		{"who before content type", "POST", "/x" + v, "Content-Type: text/plain", "{}", host(0), 403},
 		{"who before body", "POST", "/x" + v, "", "{", host(0), 403},
 		{"name before handler", "GET", "/x/a%2Fb" + v, "", "", host(0), 400},
-		{"content type before body", "POST", "/x" + v, "text/plain", "{", moduleCaller("edgeAgent"), 415},
+		{"content type before body", "POST", "/x" + v, "Content-Type: text/plain", "{", moduleCaller("edgeAgent"), 415},
 		{"body", "POST", "/x" + v, "", "{", moduleCaller("edgeAgent"), 422},
 		{"all is fine", "POST", "/x" + v, "", "{}", moduleCaller("edgeAgent"), 200},
 		{"too old for the route", "GET", "/new" + old, "", "", host(0), 404},
 		{"too old for the method", "DELETE", "/x" + old, "", "", host(0), 405},
+		{"version before a page", "GET", "/x", "Origin: http://page.example", "", host(0), 400},
+		{"route before a page", "GET", "/nothing" + v, "Origin: http://page.example", "", host(0), 404},
+		{"method before a page", "OPTIONS", "/x" + v, "Origin: http://page.example", "", host(0), 405},
+		{"a page of another site", "GET", "/x" + v, "Sec-Fetch-Site: cross-site", "", host(0), 403},
+		{"a page of the same site", "GET", "/x" + v, "Sec-Fetch-Site: same-origin", "", moduleCaller("edgeAgent"), 403},
+		{"a page that shall not be known", "GET", "/x" + v, "Origin: null", "", host(0), 403},
+		{"a page before name", "GET", "/x/a%2Fb" + v, "Origin: ", "", host(0), 403},
+		{"a page before body", "POST", "/x" + v, "Origin: http://localhost:6060", "{", moduleCaller("edgeAgent"), 403},
+		{"another program's fetch", "GET", "/x" + v, "Sec-Fetch-Mode: cors", "", host(0), 200},
 		{"new enough for the method", "DELETE", "/x" + v, "", "", host(0), 403},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -110,8 +120,8 @@ func TestTheOrderOfTheQuestions(t *testing.T) {
 				Route{Method: "GET", Path: "/new", Since: "2019-01-30", Rule: access.Known, Handle: ok},
 			)
 			r := httptest.NewRequest(tc.method, tc.url, strings.NewReader(tc.body))
-			if tc.contentType != "" {
-				r.Header.Set("Content-Type", tc.contentType)
+			if name, value, ok := strings.Cut(tc.header, ": "); ok {
+				r.Header.Set(name, value)
 			}
 			w := httptest.NewRecorder()
 			h.ServeHTTP(w, r)
@@ -211,6 +221,27 @@ func TestWhoIsUnknownIsRefusedWithoutAReason(t *testing.T) {
 		w := ask(mountFor(t, caller, Route{Method: "GET", Path: "/x", Rule: access.Known, Handle: ok}), "GET", "/x", "")
 		require.Equal(t, 403, w.Code)
 		require.JSONEq(t, `{"message":"forbidden"}`, w.Body.String())
+	}
+}
+
+// TestPagesAreRefusedInTheRecordAsPages whatever they would have been refused for; who is
+// unknown stays that.
+func TestPagesAreRefusedInTheRecordAsPages(t *testing.T) {
+	for want, caller := range map[string]peer.Caller{access.ReasonBrowser: host(0), peer.ReasonGone: {Reason: peer.ReasonGone}} {
+		var text bytes.Buffer
+		log := audit.New(&text)
+		m := &Mount{Routes: []Route{{Method: "POST", Path: "/x", Rule: access.Agent, Handle: ok}}, WriteError: MessageError, Decider: access.New(nil), Audit: log}
+		r := httptest.NewRequest("POST", "/x", nil)
+		r.Header.Set("Origin", "http://page.example")
+		w := httptest.NewRecorder()
+		m.Handler().ServeHTTP(w, r.WithContext(peer.NewContext(r.Context(), caller)))
+		require.Equal(t, 403, w.Code)
+		require.JSONEq(t, `{"message":"forbidden"}`, w.Body.String())
+		log.Close()
+		var record struct{ Reason, Rule string }
+		require.NoError(t, json.Unmarshal(text.Bytes(), &record), text.String())
+		require.Equal(t, want, record.Reason)
+		require.Equal(t, "agent", record.Rule)
 	}
 }
 
