@@ -135,6 +135,10 @@ func (e *fakeEngine) Start(_ context.Context, id string, _ Log, admit func(int, 
 		return err
 	}
 	task.parked = false
+	if err := e.failing("answer", id); err != nil {
+		e.mu.Unlock()
+		return err
+	}
 	started := e.started
 	e.mu.Unlock()
 	e.j.note("start %s", id)

@@ -150,16 +150,31 @@ func (w *worker) launch(ctx context.Context, g *Generation) error {
 			if e := w.s.Store.SaveExit(ctx, w.rec, id); e != nil {
 				w.s.Log.WithError(e).WithField("module", w.name).Warn("cannot forget an instance that did not start")
 			}
+			// Perhaps only the answer was lost, and it runs: nobody knows it now, so it must end.
+			w.left = true
+			w.laterAgain(false)
 		}
 		return err
 	}
 	// gofail: var startAfterRun struct{}
 	w.sure()
-	w.instance, w.oom, w.note, w.broken = in, false, "", false
+	w.instance, w.oom, w.left, w.note, w.broken = in, false, false, "", false
 	check, err := w.s.Engine.Health(ctx, id)
 	w.beginHealth(check, err == nil)
 	w.setRun(true)
 	return nil
+}
+
+// removeLeft removes the task of a start that failed, should it be there, now or later.
+func (w *worker) removeLeft(ctx context.Context) error {
+	if !w.left {
+		return nil
+	}
+	err := w.deleteTask(ctx, ContainerID(w.name, w.rec.Current.Number))
+	if w.left = err != nil; w.left {
+		w.laterAgain(false)
+	}
+	return err
 }
 
 // halt ends the run, if there is one, and lets no restart follow. answer, when
@@ -168,6 +183,9 @@ func (w *worker) launch(ctx context.Context, g *Generation) error {
 func (w *worker) halt(ctx context.Context, answer func(error), resume bool) error {
 	w.cancelRestart()
 	if w.instance == nil {
+		if err := w.removeLeft(ctx); err != nil {
+			return err
+		}
 		if w.rec.Exit != nil {
 			w.note = describe(StoppedByRequest, w.rec.Exit) // and no longer "restart due"
 		}

@@ -253,6 +253,61 @@ func TestARestartWhoseStartFailsIsTriedAgainByThePolicy(t *testing.T) {
 	}
 }
 
+// TestAStartWhoseAnswerIsLostLeavesNothingRunning: the process runs, no clean-up can
+// remove it, and nobody knows it.
+func TestAStartWhoseAnswerIsLostLeavesNothingRunning(t *testing.T) {
+	away := fmt.Errorf("away: %w", errdefs.ErrUnavailable)
+	for how, end := range map[string]func(t *testing.T, d *device){
+		"the engine comes back": func(_ *testing.T, d *device) {
+			d.engine.cutStream()
+			after(time.Second)
+		},
+		"its events never stopped": func(*testing.T, *device) { after(reconcileRetry) },
+		"it is stopped": func(t *testing.T, d *device) {
+			require.NoError(t, d.s.Stop(t.Context(), "temp", true))
+		},
+	} {
+		t.Run(how, func(t *testing.T) {
+			onDevice(t, func(t *testing.T, d *device) {
+				d.create(spec("temp"))
+				after(secondLook + reconcileRetry)
+				id := ContainerID("temp", 1)
+				d.engine.set("answer "+id, away)
+				d.engine.set("deletetask "+id, away)
+				require.True(t, errdefs.IsUnavailable(d.s.Start(t.Context(), "temp")))
+				require.True(t, d.engine.runs(id))
+				require.Zero(t, d.table.Len())
+				require.True(t, errdefs.IsUnavailable(d.s.Stop(t.Context(), "temp", true)), "not stopped, as long as it may run")
+				d.engine.set("answer "+id, nil)
+				d.engine.set("deletetask "+id, nil)
+				end(t, d)
+				require.False(t, d.engine.runs(id))
+				require.Equal(t, Stopped, d.state("temp").Status.Runtime)
+				require.NoError(t, d.s.Start(t.Context(), "temp"))
+				require.True(t, d.engine.runs(id))
+			})
+		})
+	}
+}
+
+func TestAnUpdateDoesNotStartBesideALeftTask(t *testing.T) {
+	onDevice(t, func(t *testing.T, d *device) {
+		d.create(spec("temp"))
+		id := ContainerID("temp", 1)
+		away := fmt.Errorf("away: %w", errdefs.ErrUnavailable)
+		d.engine.set("answer "+id, away)
+		d.engine.set("deletetask "+id, away)
+		require.Error(t, d.s.Start(t.Context(), "temp"))
+		_, err := d.s.Update(t.Context(), spec("temp"), true, nil)
+		require.True(t, errdefs.IsUnavailable(err), "%v", err)
+		require.False(t, d.engine.has(ContainerID("temp", 2)))
+		d.engine.set("deletetask "+id, nil)
+		_, err = d.s.Update(t.Context(), spec("temp"), true, nil)
+		require.NoError(t, err)
+		require.True(t, d.engine.runs(ContainerID("temp", 2)))
+	})
+}
+
 func TestTheLogsOfARunEndWithIt(t *testing.T) {
 	onDevice(t, func(t *testing.T, d *device) {
 		id := d.running("temp", RestartPolicy{Name: "on-failure", MaxRetries: 1})

@@ -319,13 +319,20 @@ func (w *worker) reconcile(ctx context.Context, found map[string]Observed, cut b
 			return err
 		}
 	}
-	if !there {
+	switch {
+	case !there:
 		if err := w.makeAgain(ctx); err != nil {
 			return err
 		}
 		var cancel context.CancelFunc
 		ctx, cancel = w.moreTime()
 		defer cancel()
+	case w.instance == nil:
+		// A task that is there nobody knows: the answer to its start was lost, and the clean-up failed.
+		if err := w.deleteTask(ctx, ContainerID(w.name, w.rec.Current.Number)); err != nil {
+			return err
+		}
+		w.left = false
 	}
 	return w.runIfDue(ctx)
 }

@@ -66,6 +66,7 @@ func TestWhatACrashLeft(t *testing.T) {
 		{"nothing under way, running", PhaseReady, "running", "", true, "no", true, 1, true, Running, -1, false},
 		{"start: parked before its first instruction", PhaseReady, "parked", "", true, "no", true, 1, false, Failed, 255, false},
 		{"start: parked, to run always", PhaseReady, "parked", "", true, "always", true, 1, true, Running, 255, false},
+		{"start: its answer was lost, and the clean-up failed", PhaseReady, "unrecorded", "", false, "always", true, 1, false, Stopped, -1, false},
 		{"ended while edged was away", PhaseReady, "exited", "", true, "no", true, 1, false, Failed, 4, false},
 		{"ended while edged was away, to run always", PhaseReady, "exited", "", true, "always", true, 1, true, Running, 4, false},
 		{"gone without a code", PhaseReady, "gone", "", true, "no", true, 1, false, Failed, 255, false},

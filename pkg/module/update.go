@@ -87,6 +87,8 @@ func (w *worker) update(ctx context.Context, next *Generation, life Lifecycle, s
 			}
 			return err
 		}
+	} else if err := w.removeLeft(ctx); err != nil {
+		return w.abandon(ctx, err)
 	}
 	// gofail: var updateAfterStop struct{}
 	old, oldLife := w.rec.Current, w.life
