@@ -23,7 +23,7 @@ func (s *Supervisor) watchLoggers(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
-		for _, st := range s.List(ctx) {
+		for _, st := range s.All(ctx) {
 			if st.Status.Runtime != Running || time.Since(st.Status.StartTime) < loggerGrace || s.Logs.LoggerAlive(st.Spec.Name, st.Generation) {
 				continue
 			}

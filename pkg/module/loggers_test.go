@@ -30,6 +30,21 @@ func TestAModuleWhoseLoggerDiedIsRestarted(t *testing.T) {
 	})
 }
 
+func TestASystemModuleWhoseLoggerDiedIsRestarted(t *testing.T) {
+	onDevice(t, func(t *testing.T, d *device) {
+		require.NoError(t, d.s.KeepSystem(t.Context(), spec(OSGiHost), ""))
+		id := ContainerID(OSGiHost, 1)
+		d.engine.mu.Lock()
+		d.engine.started = func(string) { d.mute.Store(false) }
+		d.engine.mu.Unlock()
+		after(loggerGrace)
+		d.mute.Store(true)
+		after(loggerCheck + time.Second)
+		require.True(t, d.engine.runs(id))
+		require.Equal(t, 2, d.j.count("start "+id))
+	})
+}
+
 func TestALoggerHasTimeToBegin(t *testing.T) {
 	onDevice(t, func(t *testing.T, d *device) {
 		after(loggerCheck - time.Second)
