@@ -23,13 +23,13 @@ func (e *Engine) cleanUp(ctx context.Context) error {
 	ctx, done := e.call(ctx)
 	defer done()
 	m := e.client.LeasesService()
-	list, err := m.List(ctx, fmt.Sprintf("labels.%q==%s", labelOwner, owner))
+	list, err := e.leasesWith(ctx, opLease)
 	if err != nil {
-		return fmt.Errorf("cannot list leases: %w", classify(err))
+		return err
 	}
 	var errs []error
 	for _, l := range list {
-		if id, ok := strings.CutPrefix(l.ID, opLease); ok && !e.isMaking(id) {
+		if !e.isMaking(strings.TrimPrefix(l.ID, opLease)) {
 			errs = append(errs, ignoreNotFound(m.Delete(ctx, leases.Lease{ID: l.ID})))
 		}
 	}

@@ -8,7 +8,6 @@ import (
 	"os"
 	"slices"
 	"strconv"
-	"time"
 
 	runcoptions "github.com/containerd/containerd/api/types/runc/options"
 	"github.com/containerd/containerd/v2/core/containers"
@@ -28,8 +27,6 @@ const (
 	runtimeName = "io.containerd.runc.v2"
 	// labelStopSignal is containerd's own name for it, so that its tools agree.
 	labelStopSignal = "io.containerd.image.config.stop-signal"
-	opLease         = "edged-op-"
-	opLeaseFor      = time.Hour
 )
 
 // Create makes snapshot and record under a lease that outlives neither success nor
@@ -177,32 +174,6 @@ func marshalSpec(spec *oci.Spec) (typeurl.Any, error) {
 		return nil, fmt.Errorf("cannot write spec: %w", err)
 	}
 	return typeurl.MarshalAny(spec)
-}
-
-// operationLease keeps what an operation makes from containerd's garbage collector
-// until the record refers to it.
-func (e *Engine) operationLease(ctx context.Context, id string) (context.Context, func(), error) {
-	m := e.client.LeasesService()
-	create := func() (leases.Lease, error) {
-		return m.Create(ctx, leases.WithID(opLease+id), leases.WithExpiration(opLeaseFor), leases.WithLabels(map[string]string{labelOwner: owner}))
-	}
-	lease, err := create()
-	if errdefs.IsAlreadyExists(err) { // of a try that a crash cut
-		if err = ignoreNotFound(m.Delete(ctx, leases.Lease{ID: opLease + id})); err == nil {
-			lease, err = create()
-		}
-	}
-	if err != nil {
-		return ctx, nil, fmt.Errorf("cannot make lease of container %s: %w", id, classify(err))
-	}
-	release := func() {
-		ctx, cancel := e.call(context.WithoutCancel(ctx))
-		defer cancel()
-		if err := ignoreNotFound(m.Delete(ctx, lease)); err != nil {
-			e.Log.WithError(err).Debug("cannot give up an operation's lease; it expires")
-		}
-	}
-	return leases.WithLease(ctx, lease.ID), release, nil
 }
 
 // Delete removes task, snapshot, record and files of a container; each may be gone already.

@@ -83,6 +83,8 @@ func classifyPull(ref string, err error) error {
 		return fmt.Errorf("cannot pull image %s: the registry refuses the credentials (%d): %w", ref, st.StatusCode, errdefs.ErrInvalidArgument)
 	case errors.Is(err, docker.ErrInvalidAuthorization):
 		return fmt.Errorf("cannot pull image %s: the registry asks for other credentials: %w", ref, errdefs.ErrInvalidArgument)
+	case isLeaseGone(err):
+		return fmt.Errorf("cannot pull image %s: what was fetched of it was dropped: %w: %w", ref, err, errdefs.ErrUnavailable)
 	case errors.As(err, &st) && st.StatusCode == 404, errdefs.IsNotFound(err):
 		return fmt.Errorf("cannot pull image %s: it is not in its registry, or not for this platform: %w", ref, errdefs.ErrInvalidArgument)
 	case errdefs.IsInvalidArgument(err):

@@ -182,15 +182,25 @@ func (e *Engine) unpackAnew(ctx context.Context, record images.Image) (unpacked,
 		if err != nil || kept {
 			break
 		}
-		if err = whole.Unpack(ctx, e.Snapshotter); err == nil {
-			err = e.settleLayers(ctx)
-		}
+		err = e.unpackOnce(ctx, whole)
 	}
 	if err != nil {
 		return unpacked{}, e.unpackError(record.Name, err)
 	}
 	e.images.put(record.Target.Digest, u)
 	return u, nil
+}
+
+func (e *Engine) unpackOnce(ctx context.Context, im client.Image) error {
+	ctx, release, err := e.ownLease(ctx, "unpack")
+	if err != nil {
+		return err
+	}
+	defer release()
+	if err := im.Unpack(ctx, e.Snapshotter); err != nil {
+		return err
+	}
+	return e.settleLayers(ctx)
 }
 
 // keepsLayers says whether an image's layers are snapshots that stay as long as it does.

@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/containerd/containerd/v2/client"
-	"github.com/containerd/containerd/v2/core/leases"
 	"github.com/containerd/containerd/v2/pkg/archive/compression"
 	"github.com/containerd/containerd/v2/pkg/namespaces"
 	"github.com/containerd/errdefs"
@@ -139,11 +138,11 @@ func (e *Engine) importArchive(ctx context.Context, file string) ([]string, erro
 	defer plain.Close()
 	// The layers are on the disk in the archive and, unpacked, as snapshots: that is
 	// enough. Until they are unpacked the lease keeps them.
-	ctx, release, err := e.client.WithLease(ctx, leases.WithRandomID(), leases.WithExpiration(preloadTimeout), leases.WithLabels(map[string]string{labelOwner: owner}))
+	ctx, release, err := e.ownLease(ctx, "preload")
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = release(context.WithoutCancel(ctx)) }() // else it expires
+	defer release()
 	found, err := e.client.Import(ctx, plain, client.WithImageLabels(map[string]string{labelOwner: owner}), client.WithDiscardUnpackedLayers())
 	if err != nil {
 		return nil, err

@@ -2,15 +2,13 @@ package engine
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"strings"
 	"sync/atomic"
 	"time"
 
 	"github.com/containerd/containerd/v2/client"
 	"github.com/containerd/containerd/v2/core/images"
-	"github.com/containerd/containerd/v2/core/leases"
+	"github.com/containerd/containerd/v2/core/remotes"
 	"github.com/containerd/containerd/v2/pkg/namespaces"
 	"github.com/containerd/errdefs"
 	"github.com/distribution/reference"
@@ -21,8 +19,6 @@ import (
 )
 
 const (
-	pullLease    = "edged-pull-"
-	pullLeaseFor = 24 * time.Hour
 	// idleTries is how often a pull is tried again without a byte of progress.
 	idleTries = 3
 	// maxPulls at once, each with maxDownloads at once: more would only share the same
@@ -65,10 +61,6 @@ func (e *Engine) PullImage(ctx context.Context, ref string, auth *module.Auth, r
 func (e *Engine) fetch(ctx context.Context, f *flight) (images.Image, error) {
 	ctx = namespaces.WithNamespace(ctx, e.Namespace)
 	name := f.named.String()
-	ctx, release, err := e.leaseFor(ctx, name)
-	if err != nil {
-		return images.Image{}, classify(err)
-	}
 	log := e.Log.WithField("image", name)
 	log.Info("pulling image")
 	begun := time.Now()
@@ -77,18 +69,13 @@ func (e *Engine) fetch(ctx context.Context, f *flight) (images.Image, error) {
 	last := int64(-1)
 	for {
 		f.progress.phase(image.Resolving)
-		im, err := e.client.Pull(ctx, name,
-			client.WithResolver(resolver), client.WithPullUnpack, client.WithPullSnapshotter(e.Snapshotter),
-			client.WithUnpackOpts([]client.UnpackOpt{client.WithUnpackDuplicationSuppressor(wantingLocks{&e.locks, f.progress})}),
-			client.WithDownloadLimiter(semaphore.NewWeighted(maxDownloads)), client.WithPullLabel(labelOwner, owner),
-			client.WithImageHandlerWrapper(f.progress.watch),
-			client.WithChildLabelMap(images.ChildGCLabelsFilterLayers))
+		im, err := e.fetchOnce(ctx, f, resolver)
 		if err == nil {
 			if err := e.settleLayers(ctx); err != nil {
 				log.WithError(err).Warn("after a power cut the image may not be whole")
 			}
 			// gofail: var pullBeforeRelease struct{}
-			release()
+			e.giveUpLease(ctx, name)
 			got, _ := f.progress.bytes()
 			log.Infof("pulled image in %s, %s", time.Since(begun).Round(10*time.Millisecond), amount(got))
 			return im.Metadata(), nil
@@ -114,38 +101,19 @@ func (e *Engine) fetch(ctx context.Context, f *flight) (images.Image, error) {
 	}
 }
 
+// fetchOnce is one try of a pull.
+func (e *Engine) fetchOnce(ctx context.Context, f *flight, resolver remotes.Resolver) (client.Image, error) {
+	ctx, err := e.leaseFor(ctx, f.named.String())
+	if err != nil {
+		return nil, classify(err)
+	}
+	return e.client.Pull(ctx, f.named.String(),
+		client.WithResolver(resolver), client.WithPullUnpack, client.WithPullSnapshotter(e.Snapshotter),
+		client.WithUnpackOpts([]client.UnpackOpt{client.WithUnpackDuplicationSuppressor(wantingLocks{&e.locks, f.progress})}),
+		client.WithDownloadLimiter(semaphore.NewWeighted(maxDownloads)), client.WithPullLabel(labelOwner, owner),
+		client.WithImageHandlerWrapper(f.progress.watch),
+		client.WithChildLabelMap(images.ChildGCLabelsFilterLayers))
+}
+
 // isFull tells a full disk, which waiting does not mend.
 func isFull(err error) bool { return strings.Contains(err.Error(), "no space left on device") }
-
-// leaseFor takes, or takes up, the lease of an image's pull. It is released only
-// by success, of the last pull that has it: what a failed pull has fetched is kept for a day.
-func (e *Engine) leaseFor(ctx context.Context, name string) (context.Context, func(), error) {
-	sum := sha256.Sum256([]byte(name))
-	id := pullLease + hex.EncodeToString(sum[:8])
-	m := e.client.LeasesService()
-	// Two pulls of it, with other credentials, stand on one lease: while the last of them
-	// gives it up, none may begin.
-	if err := e.locks.Lock(ctx, id); err != nil {
-		return ctx, nil, err
-	}
-	_, err := m.Create(ctx, leases.WithID(id), leases.WithExpiration(pullLeaseFor), leases.WithLabels(map[string]string{labelOwner: owner}))
-	e.locks.Unlock(id)
-	if err != nil && !errdefs.IsAlreadyExists(err) {
-		return ctx, nil, err
-	}
-	release := func() {
-		ctx, cancel := e.call(context.WithoutCancel(ctx))
-		defer cancel()
-		if err := e.locks.Lock(ctx, id); err != nil {
-			return
-		}
-		defer e.locks.Unlock(id)
-		if !e.flights.alone(name) {
-			return
-		}
-		if err := ignoreNotFound(m.Delete(ctx, leases.Lease{ID: id})); err != nil {
-			e.Log.WithError(err).Debug("cannot give up a pull lease; it expires")
-		}
-	}
-	return leases.WithLease(ctx, id), release, nil
-}

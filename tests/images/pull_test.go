@@ -1,15 +1,24 @@
 package images
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
+	"github.com/containerd/containerd/v2/client"
+	"github.com/containerd/containerd/v2/core/leases"
+	"github.com/containerd/containerd/v2/pkg/namespaces"
 	"github.com/stretchr/testify/require"
 
+	"github.com/edged/edged/contrib/imagetar/archive"
 	"github.com/edged/edged/pkg/client/wire"
 	"github.com/edged/edged/tests/device"
 )
@@ -118,6 +127,104 @@ func TestPulls(t *testing.T) {
 		require.Less(t, served-before, int64(10)<<20)
 		require.NotContains(t, d.Ctr("leases", "ls"), "edged-pull-")
 	})
+
+	t.Run("what an earlier pull fetched outlives the end of its lease", func(t *testing.T) {
+		d := d.For(t)
+		ref := r.Push(d, "renewed:1", 16)
+		r.Break(0, 0)
+		r.Pause(10 << 20)
+		defer r.Resume()
+		watch(t, d, ref, func(s wire.PullStatus) bool { return s.Offset >= 8<<20 })
+		d.Edged.Signal(syscall.SIGKILL)
+		m, ctx := leaseManager(t, d)
+		first := pullLease(t, d)
+		old, err := m.Create(ctx, leases.WithID("edged-pull-"+strings.Split(first.ID, "-")[2]), leases.WithExpiration(time.Hour), leases.WithLabels(map[string]string{"io.edged.owner": "edged"}))
+		require.NoError(t, err)
+		held, err := m.ListResources(ctx, first)
+		require.NoError(t, err)
+		for _, h := range held {
+			require.NoError(t, m.AddResource(ctx, old, h))
+		}
+		require.NoError(t, m.Delete(ctx, first))
+		d.StartEdged()
+		before, _ := r.Served()
+		watch(t, d, ref, func(s wire.PullStatus) bool { return s.Offset >= 8<<20 })
+		now := pullLease(t, d)
+		require.NotEqual(t, old.ID, now.ID)
+		expires, err := time.Parse(time.RFC3339, now.Labels["containerd.io/gc.expire"])
+		require.NoError(t, err)
+		require.Greater(t, time.Until(expires), 13*time.Hour)
+		kept, err := m.ListResources(ctx, now)
+		require.NoError(t, err)
+		blobs := slices.DeleteFunc(held, func(r leases.Resource) bool { return r.Type != "content" })
+		require.NotEmpty(t, blobs)
+		require.Subset(t, kept, blobs)
+		r.Resume()
+		pulled(t, d, ref)
+		served, _ := r.Served()
+		require.Less(t, served-before, int64(10)<<20)
+		require.NotContains(t, d.Ctr("leases", "ls"), "edged-pull-")
+	})
+
+	t.Run("a pull whose lease ends under it is tried again", func(t *testing.T) {
+		d := d.For(t)
+		ref := r.Push(d, "dropped:1", 16)
+		r.Break(0, 0)
+		r.Pause(10 << 20)
+		defer r.Resume()
+		body := `{"image":"` + ref + `"}`
+		done := make(chan device.Answer, 1)
+		go func() { done <- d.Host(http.MethodPost, "/images/pull?"+device.Version, body) }()
+		d.Eventually("most of it is here", func() bool { served, _ := r.Served(); return served >= 9<<20 })
+		m, ctx := leaseManager(t, d)
+		require.NoError(t, m.Delete(ctx, pullLease(t, d), leases.SynchronousDelete))
+		r.Resume()
+		a := <-done
+		require.Contains(t, a.Body, `"status":"`+wire.PullDone+`"`)
+		require.Contains(t, list(t, d), ref)
+	})
+}
+
+func leaseManager(t *testing.T, d *device.Device) (leases.Manager, context.Context) {
+	c, err := client.New(d.Address())
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = c.Close() })
+	return c.LeasesService(), namespaces.WithNamespace(t.Context(), d.Namespace)
+}
+
+// pullLease is the one that there is.
+func pullLease(t *testing.T, d *device.Device) leases.Lease {
+	m, ctx := leaseManager(t, d)
+	all, err := m.List(ctx)
+	require.NoError(t, err)
+	all = slices.DeleteFunc(all, func(l leases.Lease) bool { return !strings.HasPrefix(l.ID, "edged-pull-") })
+	require.Len(t, all, 1)
+	return all[0]
+}
+
+func TestAKilledImportLeavesNoLease(t *testing.T) {
+	d := device.New(t, device.Options{NoAgent: true})
+	d.Edged.Signal(syscall.SIGTERM)
+	image := device.ProbeImage(t, "edged.local/heavy:1")
+	image.Layers = append(image.Layers, archive.Layer{"/ballast": {Body: device.Ballast(32)}})
+	f, err := os.Create(filepath.Join(d.Home, "images", "heavy.tar"))
+	require.NoError(t, err)
+	require.NoError(t, archive.Write(f, image))
+	require.NoError(t, f.Close())
+	m, ctx := leaseManager(t, d)
+	count := func() int {
+		all, err := m.List(ctx)
+		require.NoError(t, err)
+		return len(all)
+	}
+	require.Zero(t, count())
+	d.StartEdged()
+	d.Eventually("the import is under way", func() bool { return count() > 0 })
+	d.Edged.Signal(syscall.SIGKILL)
+	require.NotZero(t, count(), "it was killed in the middle")
+	d.StartEdged()
+	d.Eventually("the import is done", func() bool { return strings.Contains(d.EdgedLog(), "imported edged.local/heavy:1") })
+	d.Eventually("its leases are gone", func() bool { return count() == 0 })
 }
 
 func TestARegistrysWord(t *testing.T) {
