@@ -93,7 +93,7 @@ func (e *Engine) checkCgroupParent(o *options) error {
 	clean := path.Clean("/" + parent)
 	bad := strings.ContainsAny(parent, ":\x00\n") || clean == "/" || within(clean, "/"+e.Namespace)
 	for part := range strings.SplitSeq(clean, "/") {
-		bad = bad || strings.HasPrefix(part, "edged-") || part == "edged.service"
+		bad = bad || strings.HasPrefix(part, "edged-") || part == "edged.service" || module.IsContainerID(part)
 	}
 	if bad {
 		return fmt.Errorf("createOptions.HostConfig.CgroupParent %q is in or under a module's control group or edged's own, or is no path: %w", parent, errdefs.ErrInvalidArgument)

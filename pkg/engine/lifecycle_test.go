@@ -26,11 +26,11 @@ func TestAMissingMountSourceDoesNotTakeTheRestartPolicy(t *testing.T) {
 }
 
 func TestCgroupParentStaysOutOfModulesAndOfEdged(t *testing.T) {
-	for _, parent := range []string{"/edged", "/edged/hub-12345678-g1", "edged/x", "/a/../edged/x", "/system.slice/edged.service", "/system.slice/edged-hub-g1.scope/x", "a:b", "/"} {
+	for _, parent := range []string{"/edged", "/edged/hub-12345678-g1", "edged/x", "/a/../edged/x", "/system.slice/edged.service", "/system.slice/edged-hub-g1.scope/x", "/plant/" + module.ContainerID("pump", 1), module.ContainerID("$x", 12) + "/x", "a:b", "/"} {
 		_, err := checkOptions(t, `{"HostConfig":{"CgroupParent":"`+parent+`"}}`)
 		require.ErrorIs(t, err, errdefs.ErrInvalidArgument, parent)
 	}
-	for _, parent := range []string{"", "/plant", "/edgedly/x", "plant.slice"} {
+	for _, parent := range []string{"", "/plant", "/edgedly/x", "plant.slice", "/line-1-g1", "/plant-12345678"} {
 		_, err := checkOptions(t, `{"HostConfig":{"CgroupParent":"`+parent+`"}}`)
 		require.NoError(t, err, parent)
 	}

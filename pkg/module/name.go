@@ -9,6 +9,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/containerd/errdefs"
+
+	"github.com/edged/edged/pkg/lazyregexp"
 )
 
 // AgentName is the module that may create, update, delete and prepare modules.
@@ -56,6 +58,11 @@ const maxSlug = 40
 func ContainerID(name string, generation int64) string {
 	return fmt.Sprintf("%s-g%d", baseID(name), generation)
 }
+
+var containerID = lazyregexp.New(`^[A-Za-z0-9-]+-[0-9a-f]{8}-g[0-9]+$`)
+
+// IsContainerID says whether a text has the form of the ids that ContainerID derives.
+func IsContainerID(s string) bool { return containerID().MatchString(s) }
 
 // baseID is the part that all generations of a module share.
 func baseID(name string) string {

@@ -71,6 +71,15 @@ func TestContainerIDsAreReadableAndDiffer(t *testing.T) {
 	require.Regexp(t, `^m-[0-9a-f]{8}-g1$`, ContainerID("модуль", 1))
 }
 
+func TestContainerIDsAreKnownByTheirForm(t *testing.T) {
+	for _, name := range []string{"pump", "$$x", "ümläut", strings.Repeat("long name ", 20), "-"} {
+		require.True(t, IsContainerID(ContainerID(name, 17)), name)
+	}
+	for _, s := range []string{"", "pump", "pump-g1", "pump-1234567-g1", "pump-12345678-g", "-12345678-g1", "pump-12345678-g1.scope", "a/pump-12345678-g1"} {
+		require.False(t, IsContainerID(s), s)
+	}
+}
+
 func TestPullPoliciesAreReadInAnyCase(t *testing.T) {
 	for s, want := range map[string]PullPolicy{"": PullOnCreate, "on-create": PullOnCreate, "On-Create": PullOnCreate, "Never": PullNever, "NEVER": PullNever} {
 		got, err := ParsePullPolicy(s)
