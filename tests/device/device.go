@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -252,11 +253,17 @@ func (d *Device) remove() {
 	}
 }
 
+// Shims returns the ids of the shims of this device's namespace that have all of these arguments.
+func (d *Device) Shims(with ...string) []int {
+	return processes(func(args []string) bool {
+		return len(args) > 2 && strings.Contains(args[0], "containerd-shim") && contains(args, d.Namespace) &&
+			!slices.ContainsFunc(with, func(a string) bool { return !contains(args, a) })
+	})
+}
+
 // KillShims kills the shims of this device's namespace, and with them its modules.
 func (d *Device) KillShims() {
-	for _, pid := range processes(func(args []string) bool {
-		return len(args) > 2 && strings.Contains(args[0], "containerd-shim") && contains(args, d.Namespace)
-	}) {
+	for _, pid := range d.Shims() {
 		_ = syscall.Kill(pid, syscall.SIGKILL)
 	}
 	// A killed shim leaves its container: the cgroup says what is left.
