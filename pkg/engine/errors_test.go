@@ -83,8 +83,10 @@ func TestARegistrysNoIsToldFromItsAbsence(t *testing.T) {
 		require.False(t, errdefs.IsUnavailable(got), name)
 		require.ErrorContains(t, got, "cannot pull image r.example/i:1")
 	}
-	for name, err := range map[string]error{"500": answer(500), "429": answer(429), "503": answer(503), "dns": errors.New("no such host"), "time": context.DeadlineExceeded, "left": context.Canceled,
-		"the lease expired": fmt.Errorf("unable to lease content: lease does not exist: %w", errdefs.ErrNotFound)} {
+	for name, err := range map[string]error{
+		"500": answer(500), "429": answer(429), "503": answer(503), "dns": errors.New("no such host"), "time": context.DeadlineExceeded, "left": context.Canceled,
+		"the lease expired": fmt.Errorf("unable to lease content: lease does not exist: %w", errdefs.ErrNotFound),
+	} {
 		require.True(t, errdefs.IsUnavailable(classifyPull("i", err)), name)
 	}
 	require.NoError(t, classifyPull("i", nil))
