@@ -140,11 +140,18 @@ func (e *Engine) endpoints(o *options, names []string) (all []network.Endpoint, 
 		if ep.Network, err = e.Networks.Canonical(name); err != nil {
 			return nil, err
 		}
-		for given, settings := range o.NetworkingConfig.EndpointsConfig {
-			if settings != nil && e.sameNetwork(given, name) {
-				if err := readEndpoint(given, settings, &ep); err != nil {
-					return nil, err
-				}
+		asked := ""
+		for _, given := range slices.Sorted(maps.Keys(o.NetworkingConfig.EndpointsConfig)) {
+			settings := o.NetworkingConfig.EndpointsConfig[given]
+			if settings == nil || !e.sameNetwork(given, name) {
+				continue
+			}
+			if asked != "" {
+				return nil, fmt.Errorf("createOptions.NetworkingConfig.EndpointsConfig: network %q is given twice, as %q and as %q: %w", ep.Network, asked, given, errdefs.ErrInvalidArgument)
+			}
+			asked = given
+			if err := readEndpoint(given, settings, &ep); err != nil {
+				return nil, err
 			}
 		}
 		all = append(all, ep)
