@@ -2,6 +2,7 @@ package module
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -110,6 +111,12 @@ func (w *worker) launch(ctx context.Context, g *Generation) error {
 		return err
 	}
 	id := ContainerID(w.name, g.Number)
+	if err := w.removeLeft(ctx); err != nil {
+		if w.left == id {
+			return err
+		}
+		w.s.Log.WithError(err).WithField("module", w.name).Warn("cannot end a generation that did not come up; it is tried again")
+	}
 	// A reboot empties the run folder, so the sockets are made again before each start.
 	if err := w.s.Sockets.Ensure(w.name, wantsManagement(&g.Spec)); err != nil {
 		return err
@@ -151,30 +158,54 @@ func (w *worker) launch(ctx context.Context, g *Generation) error {
 				w.s.Log.WithError(e).WithField("module", w.name).Warn("cannot forget an instance that did not start")
 			}
 			// Perhaps only the answer was lost, and it runs: nobody knows it now, so it must end.
-			w.left = true
+			w.left = id
 			w.laterAgain(false)
 		}
 		return err
 	}
 	// gofail: var startAfterRun struct{}
 	w.sure()
-	w.instance, w.oom, w.left, w.note, w.broken = in, false, false, "", false
+	w.instance, w.oom, w.note, w.broken = in, false, "", false
 	check, err := w.s.Engine.Health(ctx, id)
 	w.beginHealth(check, err == nil)
 	w.setRun(true)
 	return nil
 }
 
-// removeLeft removes the task of a start that failed, should it be there, now or later.
+// removeLeft ends what a start that failed may have left running all the same, and is
+// tried again until that is done.
 func (w *worker) removeLeft(ctx context.Context) error {
-	if !w.left {
+	if w.left == "" {
 		return nil
 	}
-	err := w.deleteTask(ctx, ContainerID(w.name, w.rec.Current.Number))
-	if w.left = err != nil; w.left {
+	err := w.endUnknown(ctx, w.left)
+	if err != nil {
 		w.laterAgain(false)
 	}
 	return err
+}
+
+// endUnknown ends and removes the task of a container of which nobody knows that it runs,
+// should it be there. It is asked to stop before: its volumes may be those that the next
+// run has.
+func (w *worker) endUnknown(ctx context.Context, id string) error {
+	w.askToEnd(ctx, id)
+	return w.deleteTask(ctx, id)
+}
+
+// askToEnd gives a run that is nobody's the time to stop that a module has. What does not
+// stop is killed by who removes it.
+func (w *worker) askToEnd(ctx context.Context, id string) {
+	if exit, err := w.s.Engine.Exited(ctx, id); err != nil || exit != nil {
+		return
+	}
+	err := w.s.Engine.Signal(ctx, id, false)
+	if err == nil {
+		_, err = w.awaitExit(ctx, id, w.life.StopTimeout)
+	}
+	if err != nil {
+		w.s.Log.WithError(err).WithField("module", w.name).Warn("cannot stop a container of before in peace")
+	}
 }
 
 // halt ends the run, if there is one, and lets no restart follow. answer, when
@@ -209,7 +240,7 @@ func (w *worker) halt(ctx context.Context, answer func(error), resume bool) erro
 		answer(nil)
 	}
 	// gofail: var stopBeforeTask struct{}
-	return w.deleteTask(ctx, id)
+	return errors.Join(w.deleteTask(ctx, id), w.removeLeft(ctx))
 }
 
 // endTask asks the first process to stop, kills all when its time is up, and

@@ -282,6 +282,7 @@ func TestAStartWhoseAnswerIsLostLeavesNothingRunning(t *testing.T) {
 				d.engine.set("deletetask "+id, nil)
 				end(t, d)
 				require.False(t, d.engine.runs(id))
+				require.NotZero(t, d.j.count("signal "+id+" kill=false"), "it may stop in peace")
 				require.Equal(t, Stopped, d.state("temp").Status.Runtime)
 				require.NoError(t, d.s.Start(t.Context(), "temp"))
 				require.True(t, d.engine.runs(id))
@@ -306,6 +307,37 @@ func TestAnUpdateDoesNotStartBesideALeftTask(t *testing.T) {
 		require.NoError(t, err)
 		require.True(t, d.engine.runs(ContainerID("temp", 2)))
 	})
+}
+
+func TestAGenerationWhoseStartWasLostDoesNotRunBesideTheOld(t *testing.T) {
+	away := fmt.Errorf("away: %w", errdefs.ErrUnavailable)
+	for how, end := range map[string]func(t *testing.T, d *device){
+		"the module is stopped": func(t *testing.T, d *device) { require.NoError(t, d.s.Stop(t.Context(), "temp", true)) },
+		"it dies":               func(_ *testing.T, d *device) { d.engine.die(ContainerID("temp", 1), 1) },
+		"nothing happens":       func(*testing.T, *device) {},
+	} {
+		t.Run(how, func(t *testing.T) {
+			onDevice(t, func(t *testing.T, d *device) {
+				old, next := d.running("temp", RestartPolicy{Name: "always"}), ContainerID("temp", 2)
+				for _, call := range []string{"answer ", "deletetask ", "delete ", "signal "} {
+					d.engine.set(call+next, away)
+				}
+				wish := spec("temp")
+				wish.Image = "image-of-temp" // and its policy
+				_, err := d.s.Update(t.Context(), wish, true, nil)
+				require.True(t, errdefs.IsUnavailable(err), "%v", err)
+				require.True(t, d.engine.runs(old), "as before")
+				require.True(t, d.engine.runs(next), "beside it, as its shim does not answer")
+				for _, call := range []string{"answer ", "deletetask ", "delete ", "signal "} {
+					d.engine.set(call+next, nil)
+				}
+				end(t, d)
+				after(reconcileRetry)
+				require.False(t, d.engine.runs(next))
+				require.Equal(t, how != "the module is stopped", d.engine.runs(old))
+			})
+		})
+	}
 }
 
 func TestTheLogsOfARunEndWithIt(t *testing.T) {

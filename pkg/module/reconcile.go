@@ -312,6 +312,9 @@ func (w *worker) reconcile(ctx context.Context, found map[string]Observed, cut b
 	if err := w.removeStale(ctx); err != nil {
 		return err
 	}
+	if err := w.removeLeft(ctx); err != nil {
+		return err
+	}
 	there := w.instance != nil
 	if !there && !stale {
 		var err error
@@ -329,10 +332,9 @@ func (w *worker) reconcile(ctx context.Context, found map[string]Observed, cut b
 		defer cancel()
 	case w.instance == nil:
 		// A task that is there nobody knows: the answer to its start was lost, and the clean-up failed.
-		if err := w.deleteTask(ctx, ContainerID(w.name, w.rec.Current.Number)); err != nil {
+		if err := w.endUnknown(ctx, ContainerID(w.name, w.rec.Current.Number)); err != nil {
 			return err
 		}
-		w.left = false
 	}
 	return w.runIfDue(ctx)
 }
@@ -362,14 +364,8 @@ func (w *worker) removeStale(ctx context.Context) error {
 			return err
 		}
 		w.publish()
-	} else if exit, err := w.s.Engine.Exited(ctx, id); err == nil && exit == nil {
-		// Its volumes may be those that the next run has. What does not stop is killed below.
-		if err = w.s.Engine.Signal(ctx, id, false); err == nil {
-			_, err = w.awaitExit(ctx, id, w.life.StopTimeout)
-		}
-		if err != nil {
-			w.s.Log.WithError(err).WithField("module", w.name).Warn("cannot stop a container of before in peace")
-		}
+	} else {
+		w.askToEnd(ctx, id)
 	}
 	if err := w.deleteContainer(ctx, id); err != nil {
 		return fmt.Errorf("cannot remove a container of before: %w", err)

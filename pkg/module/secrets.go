@@ -125,7 +125,7 @@ func (w *worker) deleteTask(ctx context.Context, id string) error {
 	if err := w.s.Engine.DeleteTask(ctx, id); err != nil {
 		return err
 	}
-	w.removeSecrets(id)
+	w.removed(id)
 	return nil
 }
 
@@ -134,8 +134,16 @@ func (w *worker) deleteContainer(ctx context.Context, id string) error {
 	if err := w.s.Engine.Delete(ctx, id); err != nil {
 		return err
 	}
-	w.removeSecrets(id)
+	w.removed(id)
 	return nil
+}
+
+// removed is called when a container has no task any more.
+func (w *worker) removed(id string) {
+	if w.left == id {
+		w.left = ""
+	}
+	w.removeSecrets(id)
 }
 
 // removeSecrets cannot fail but for a defect: what stays is root's alone, in memory,

@@ -51,7 +51,7 @@ type worker struct {
 	unsure   bool           // the database says it ran, the kernel does not: see reconcile
 	oom      bool           // an out-of-memory event came for the running instance
 	killed   bool           // edged itself killed the running instance
-	left     bool           // a start failed whose task may be there all the same
+	left     string         // a container whose start failed and whose task may be there all the same
 	note     string         // why the module is not running, for its description
 	broken   bool           // its container cannot be made again: dead
 	fetching fetching
