@@ -89,9 +89,6 @@ type daemon struct {
 	failed    chan error
 }
 
-// longestStart is how long edged asks systemd for more time.
-const longestStart = 2 * time.Hour
-
 // newDaemon starts edged and returns once it answers.
 func newDaemon(ctx context.Context, file string, cfg *config.Config, activation *listen.Activation, notifier *listen.Notifier, log *logrus.Logger) (_ *daemon, err error) {
 	d := &daemon{file: file, cfg: cfg, log: log, notifier: notifier, activation: activation, failed: make(chan error, 1), archives: make(chan struct{})}
@@ -101,9 +98,6 @@ func newDaemon(ctx context.Context, file string, cfg *config.Config, activation 
 			d.close()
 		}
 	}()
-	starting, started := context.WithTimeout(ctx, longestStart)
-	defer started()
-	d.goes(func() { notifier.Starting(starting, 30*time.Second) })
 	if d.mounts, err = mountns.Open(os.Getppid() == 1 || notifier.Enabled(), cfg.Home, cfg.Run); err != nil {
 		return nil, err
 	}
@@ -120,7 +114,8 @@ func newDaemon(ctx context.Context, file string, cfg *config.Config, activation 
 	d.metrics = metrics.New(version)
 	d.requests = d.metrics.NewRequests()
 	d.audit = audit.New(os.Stderr)
-	if d.store, err = store.Open(ctx, cfg.Home, nil); err != nil {
+	d.inItsTime(ctx, func() { d.store, err = store.Open(ctx, cfg.Home, nil) })
+	if err != nil {
 		return nil, err
 	}
 	d.store.ObserveWrites(d.metrics.NewDurations(databaseWrites, "How long writes to the database took, with the wait for their turn."))
@@ -155,7 +150,7 @@ func newDaemon(ctx context.Context, file string, cfg *config.Config, activation 
 	}
 	d.logs = modulelog.NewStore(filepath.Join(cfg.Home, "logs"))
 	d.decider = access.New(d.grants(cfg))
-	d.openCatalog(ctx)
+	d.inItsTime(ctx, func() { d.openCatalog(ctx) })
 	d.images = d.newImages()
 	if d.content, err = content.Open(filepath.Join(cfg.Home, "content")); err != nil {
 		return nil, err
@@ -209,8 +204,20 @@ func newDaemon(ctx context.Context, file string, cfg *config.Config, activation 
 	if d.peers.Proof() != peer.ProofPIDFD {
 		log.Warn("this kernel has no SO_PEERPIDFD: callers are proven by process id, and modules only on their own sockets")
 	}
-	started()
 	return d, notifier.Ready()
+}
+
+// longestCopy bounds the time that edged asks systemd for, once a database.
+const longestCopy = 2 * time.Hour
+
+// inItsTime opens a database, which systemd does not cut off: one of an older schema is
+// copied before it is changed, and with gigabytes on slow flash that would begin anew for
+// ever. What else can hang in a start has the unit's own limit.
+func (d *daemon) inItsTime(ctx context.Context, open func()) {
+	ctx, done := context.WithTimeout(ctx, longestCopy)
+	defer done()
+	d.goes(func() { d.notifier.Starting(ctx, 30*time.Second) })
+	open()
 }
 
 // goes runs a goroutine that close waits for.

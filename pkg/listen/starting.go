@@ -7,9 +7,8 @@ import (
 )
 
 // Starting asks the service manager for more time at every interval until ctx ends,
-// so that TimeoutStartSec= does not cut off a start that works: before a new schema,
-// databases of gigabytes are copied on slow flash, and cut off there it would begin
-// anew for ever. What bounds a start that hangs is the deadline of ctx.
+// so that TimeoutStartSec= does not cut off what may take long in a start, and would
+// begin anew for ever. What bounds what hangs there is the deadline of ctx.
 func (n *Notifier) Starting(ctx context.Context, interval time.Duration) {
 	if n.socket == "" {
 		return
