@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 
 	"github.com/pelletier/go-toml/v2"
@@ -46,18 +47,23 @@ but its version.`,
 				v = taken
 				a.tellMissing(&v)
 			}
-			if out != "-" && !force {
-				if says, err := saysSomething(out); err != nil {
+			var shipped packaged
+			if out != "-" {
+				var pristine bool
+				var err error
+				if shipped, pristine, err = readPackaged(out); err != nil {
 					return err
-				} else if says {
+				}
+				if !pristine && !force {
 					return fmt.Errorf("cannot write %s: it is there already, and not of comments alone; --force replaces it", out)
 				}
 			}
-			if ask || a.inTerminal && from == "" && v == (firstconfig.Values{}) {
+			if ask || a.inTerminal && from == "" && reflect.ValueOf(v).IsZero() {
 				if err := a.askValues(&v); err != nil {
 					return err
 				}
 			}
+			v.CNIBinDirs = shipped.Network.CNIBinDirs
 			text := v.Text()
 			if err := checkConfig(text); err != nil {
 				return usageError{err}
@@ -175,21 +181,32 @@ func groupOf(dir string) int {
 	return gidOf(st)
 }
 
-// saysSomething says that a configuration is there and sets a key: one of comments and
-// empty tables, such as packages bring, is nobody's.
-func saysSomething(name string) (bool, error) {
+// packaged is what a configuration says that a package brings: nothing but comments, and
+// with rpm where the distribution has its network plugins, which stays so in another.
+type packaged struct {
+	Network struct {
+		CNIBinDirs []string `toml:"cni_bin_dirs"`
+	} `toml:"network"`
+}
+
+// readPackaged reads a configuration that may be there. pristine: it is not, or sets nothing
+// that a package would not, and is nobody's.
+func readPackaged(name string) (p packaged, pristine bool, err error) {
 	if _, err := os.Lstat(name); errors.Is(err, fs.ErrNotExist) {
-		return false, nil
+		return p, true, nil
 	}
 	text, err := file.Read(name, 1<<20)
 	if err != nil {
-		return false, err
+		return p, false, err
 	}
 	var set map[string]any
-	if err := toml.Unmarshal(text, &set); err != nil {
-		return true, nil //nolint:nilerr // what cannot be read says something to somebody
+	if toml.Unmarshal(text, &set) != nil || toml.Unmarshal(text, &p) != nil {
+		return packaged{}, false, nil // what cannot be read says something to somebody
 	}
-	return setsKeys(set), nil
+	if network, ok := set["network"].(map[string]any); ok {
+		delete(network, "cni_bin_dirs")
+	}
+	return p, !setsKeys(set), nil
 }
 
 // setsKeys says that a table has more than tables without keys.

@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -39,6 +40,15 @@ func TestInitReplacesWhatSaysNothing(t *testing.T) {
 	got := d.run("init", "-o", file, "--hub", "h")
 	require.Zero(t, got.code, got.err)
 	require.NotContains(t, got.err, "restart", "edged does not read it there")
+	// Packages for distributions with rpm say where network plugins are: that stays.
+	plugins := strings.Replace(string(shipped), "#cni_bin_dirs = [", "cni_bin_dirs = [\"/usr/libexec/cni\", ", 1)
+	require.NoError(t, os.WriteFile(file, []byte(plugins), 0o600))
+	got = d.run("init", "-o", file, "--hub", "h")
+	require.Zero(t, got.code, got.err)
+	c, err := config.Load(file)
+	require.NoError(t, err)
+	require.Equal(t, []string{"/usr/libexec/cni", "/usr/lib/cni", "/opt/cni/bin"}, c.Network.CNIBinDirs)
+	require.Equal(t, "h", c.Device.Hub)
 	for _, text := range []string{"hostname = \"g\"\n", "[peer]\nrequire_pidfd = true\n", "what is this"} {
 		require.NoError(t, os.WriteFile(file, []byte(text), 0o600))
 		require.Equal(t, exitFailed, d.run("init", "-o", file, "--hub", "h").code, text)
