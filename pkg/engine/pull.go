@@ -101,8 +101,11 @@ func (e *Engine) fetch(ctx context.Context, f *flight) (images.Image, error) {
 	}
 }
 
-// fetchOnce is one try of a pull.
+// fetchOnce is one try of a pull, which ends before its lease does: the next goes on with
+// what it fetched, under another.
 func (e *Engine) fetchOnce(ctx context.Context, f *flight, resolver remotes.Resolver) (client.Image, error) {
+	ctx, cancel := context.WithTimeout(ctx, pullLeaseFor/2)
+	defer cancel()
 	ctx, err := e.leaseFor(ctx, f.named.String())
 	if err != nil {
 		return nil, classify(err)

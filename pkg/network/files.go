@@ -77,7 +77,7 @@ func (m *Manager) hosts(module string, plan *Plan) []byte {
 	}
 	switch net.Mode {
 	case ModeNetworks:
-		lines, host = m.neighbours(owner, net)
+		lines, host = m.neighbours(owner, net, plan.ExtraHosts)
 	default:
 		lines = []hostLine{{netip.AddrFrom4([4]byte{127, 0, 1, 1}), plan.names(module, nil)}}
 	}
@@ -91,9 +91,9 @@ func (m *Manager) hosts(module string, plan *Plan) []byte {
 	return renderHosts(lines)
 }
 
-// neighbours are the lines of a module and of all that it shares a network with, and
-// the host's address as seen from it.
-func (m *Manager) neighbours(module string, plan *Plan) (lines []hostLine, host netip.Addr) {
+// neighbours are the lines of a module and of all that it shares a network with, for a
+// hosts file to which its author adds extra, and the host's address as seen from it.
+func (m *Manager) neighbours(module string, plan *Plan, extra []ExtraHost) (lines []hostLine, host netip.Addr) {
 	own := m.records[module]
 	if own == nil {
 		return nil, host
@@ -101,7 +101,7 @@ func (m *Manager) neighbours(module string, plan *Plan) (lines []hostLine, host 
 	for _, ep := range plan.Endpoints {
 		for f, want := range []netip.Addr{ep.IPv4, ep.IPv6} {
 			if a, ok := own.lease(ep.Network, want, f == 1); ok {
-				lines = append(lines, hostLine{a, plan.names(module, m.aliasesFor(plan, module, &ep))})
+				lines = append(lines, hostLine{a, plan.names(module, m.aliasesFor(extra, module, &ep))})
 			}
 		}
 		if c := m.lists[ep.Network]; c != nil && c.builtin && !host.IsValid() {
@@ -129,7 +129,7 @@ func (m *Manager) neighbours(module string, plan *Plan) (lines []hostLine, host 
 				continue
 			}
 			// A module's name is its own, whatever others call themselves.
-			theirs := slices.DeleteFunc(rec.Plan.names(rec.Module, m.aliasesFor(plan, rec.Module, &ep)), func(n string) bool {
+			theirs := slices.DeleteFunc(rec.Plan.names(rec.Module, m.aliasesFor(extra, rec.Module, &ep)), func(n string) bool {
 				return names[strings.ToLower(n)] && !strings.EqualFold(n, rec.Module)
 			})
 			for f, want := range []netip.Addr{ep.IPv4, ep.IPv6} {

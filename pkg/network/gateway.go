@@ -6,13 +6,13 @@ import (
 	"strings"
 )
 
-// aliasesFor are the aliases of a module's endpoint, as the module that a plan is of finds
-// them. The hub has the gateway's name besides on the default network: modules are told it
-// and nothing else of where the hub is. It gives way to every module that is called so, and
-// to what the plan's author says of the name. m.mu is held.
-func (m *Manager) aliasesFor(plan *Plan, module string, ep *Endpoint) []string {
+// aliasesFor are the aliases of a module's endpoint, for a hosts file to which its author
+// adds extra. The hub has the gateway's name besides on the default network: modules are
+// told it and nothing else of where the hub is. It gives way to every module that is called
+// so, and to what extra says of the name. m.mu is held.
+func (m *Manager) aliasesFor(extra []ExtraHost, module string, ep *Endpoint) []string {
 	if module != m.Hub || ep.Network != DefaultNetwork || !m.gatewayIsFree() ||
-		slices.ContainsFunc(plan.ExtraHosts, func(h ExtraHost) bool { return strings.EqualFold(h.Name, m.Gateway) }) {
+		slices.ContainsFunc(extra, func(h ExtraHost) bool { return strings.EqualFold(h.Name, m.Gateway) }) {
 		return ep.Aliases
 	}
 	return slices.Concat(ep.Aliases, []string{m.Gateway})

@@ -70,8 +70,10 @@ func (m *Manager) rewriteHosts() {
 	}
 }
 
-// keepHosts tries again what could not be written.
+// keepHosts brings the hosts files up to date that an edged of before wrote, with other
+// settings perhaps, and tries again what could not be written.
 func (m *Manager) keepHosts() {
+	m.rewriteHosts()
 	for {
 		select {
 		case <-m.ctx.Done():

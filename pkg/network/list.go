@@ -77,7 +77,7 @@ func (m *Manager) member(rec *Record, c *conflist) (Member, bool) {
 		return Member{}, false
 	}
 	ep := rec.Plan.Endpoints[i]
-	member := Member{Module: rec.Module, Interface: fmt.Sprintf("eth%d", i), Names: rec.Plan.names(rec.Module, m.aliasesFor(&rec.Plan, rec.Module, &ep))}
+	member := Member{Module: rec.Module, Interface: fmt.Sprintf("eth%d", i), Names: rec.Plan.names(rec.Module, m.aliasesFor(rec.Plan.ExtraHosts, rec.Module, &ep))}
 	for f, want := range []netip.Addr{ep.IPv4, ep.IPv6} {
 		if a, ok := rec.lease(c.name, want, f == 1); ok {
 			member.Addrs = append(member.Addrs, a)

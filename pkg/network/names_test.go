@@ -173,10 +173,17 @@ func TestTheHubIsFoundByTheGatewaysName(t *testing.T) {
 			require.Contains(t, string(m.hosts("edgeHub", &m.records["edgeHub"].Plan)), c.want, name)
 		}
 	}
+	// A module in another's namespace says itself where the name leads.
+	m := manager(member("edgeHub", "172.30.0.2"), member("pump", "172.30.0.3"))
+	m.Hub, m.Gateway = "edgeHub", "gw"
+	guest := Plan{Mode: ModeModule, Module: "pump", ExtraHosts: []ExtraHost{{Name: "GW", Addr: netip.MustParseAddr("192.0.2.7")}}}
+	require.NotContains(t, string(m.hosts("meter", &guest)), "edgehub gw")
+	guest.ExtraHosts = nil
+	require.Contains(t, string(m.hosts("meter", &guest)), "edgehub gw")
 	// On its own networks it is whatever its author called it.
 	elsewhere := member("edgeHub", "10.0.0.2")
 	elsewhere.Plan.Endpoints[0].Network, elsewhere.Leases[0].Network = "plant", "plant"
-	m := manager(elsewhere)
+	m = manager(elsewhere)
 	m.Hub, m.Gateway = "edgeHub", "gw"
 	require.NotContains(t, string(m.hosts("edgeHub", &elsewhere.Plan)), "gw")
 }

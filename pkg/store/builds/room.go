@@ -3,6 +3,7 @@ package builds
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/containerd/errdefs"
 	"golang.org/x/sys/unix"
@@ -12,13 +13,21 @@ import (
 // what modules need of the database comes first.
 const floor = 64 << 20
 
+// trimWithin is how long somebody who is about to be refused waits for the log to be cut.
+const trimWithin = 5 * time.Second
+
 var errNoRoom = fmt.Errorf("cannot write to the catalog: the disk is nearly full: %w", errdefs.ErrUnavailable)
 
 // Roomy is errdefs.Unavailable when the disk is nearly full, the room aside that the
 // write-ahead log can do without.
 func (s *Store) Roomy() error {
 	err := s.roomy(0)
-	if err != nil && s.trim(context.Background()) == nil {
+	if err == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), trimWithin)
+	defer cancel()
+	if s.trim(ctx) == nil {
 		err = s.roomy(0)
 	}
 	return err
