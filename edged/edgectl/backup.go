@@ -18,6 +18,7 @@ import (
 
 	"github.com/edged/edged/pkg/backup"
 	"github.com/edged/edged/pkg/config"
+	"github.com/edged/edged/pkg/keystore/uri"
 )
 
 // edgedProgram finds the daemon's program, which alone knows the database: beside this
@@ -97,9 +98,10 @@ func (a *app) backup() *cobra.Command {
 		Use: "backup", Short: "Write what this device is into an archive", Args: usage(cobra.NoArgs), ValidArgsFunction: cobra.NoFileCompletions,
 		Long: `Write the databases, the keys, the deployment and the configuration into an archive, also
 while edged runs. Of the configuration it is the file, its config.d, and what lies in
-the same folder of networks, CA and trust bundle. With --volumes the volumes are in it as well, as their files are at the
-moment: stop the modules that write to them first. Images, packages and logs are not in it; keys in
-a TPM or a token cannot be.
+the same folder of networks, CA, trust bundle and trusted signers of packages. With --volumes
+the volumes are in it as well, as their files are at the moment: stop the modules that write
+to them first. Images, packages and logs are not in it, nor are keys outside of the home:
+in another folder, a credential, a TPM or a token.
 
 Who has the archive can be this device: keep it as safe as the device itself.`,
 		Example: `  edgectl backup -o /mnt/usb/gateway.tar.gz
@@ -134,6 +136,9 @@ Who has the archive can be this device: keep it as safe as the device itself.`,
 					Format: backup.Format, Version: version, Schema: schemas.Database, CatalogSchema: schemas.Catalog, Created: a.now().UTC().Format(time.RFC3339), Host: cfg.Hostname,
 					Keys: !noKeys, Volumes: volumes,
 				},
+			}
+			if where := keysElsewhere(cfg); where != "" && !noKeys {
+				fmt.Fprintf(a.err, "note: the keys are not in it: they are in %s\n", printable(where))
 			}
 			if schemas.Catalog > 0 {
 				src.Catalog = filepath.Join(dir, "catalog.db") // beside the other, where edged put it
@@ -170,6 +175,15 @@ Who has the archive can be this device: keep it as safe as the device itself.`,
 	return cmd
 }
 
+// keysElsewhere is where the keys are that are not in the home, or empty.
+func keysElsewhere(cfg *config.Config) string {
+	where, err := uri.Parse(cfg.Keystore.URI)
+	if err != nil || where.Kind == uri.File && where.Path == filepath.Join(cfg.Home, "keys") {
+		return ""
+	}
+	return where.String()
+}
+
 // configFiles are what belongs to a configuration of the folder that it is in, and
 // nothing else that may lie there.
 func configFiles(cfg *config.Config, file string, keys bool) []string {
@@ -180,7 +194,7 @@ func configFiles(cfg *config.Config, file string, keys bool) []string {
 			names = append(names, filepath.Join("config.d", filepath.Base(f)))
 		}
 	}
-	also := []string{cfg.Network.CNIConfDir, cfg.Device.TrustBundle, cfg.Device.CACert}
+	also := []string{cfg.Network.CNIConfDir, cfg.Device.TrustBundle, cfg.Device.CACert, cfg.Uploads.TrustDir}
 	if keys {
 		also = append(also, cfg.Device.CAKey)
 	}
