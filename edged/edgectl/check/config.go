@@ -109,7 +109,7 @@ func (d *device) home(context.Context) outcome {
 	case err != nil:
 		return skip("%v", err)
 	case !st.IsDir():
-		return bad("give [config] home a folder of its own", "%s is not a folder", d.cfg.Home)
+		return bad("give home, at the top of the configuration, a folder of its own", "%s is not a folder", d.cfg.Home)
 	}
 	if uid, _ := owner(st); uid != 0 {
 		return bad("chown root "+d.cfg.Home, "%s belongs to user %d, who can replace the database and the keys in it", d.cfg.Home, uid)
