@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"reflect"
 	"strings"
 
 	"github.com/pelletier/go-toml/v2"
@@ -26,11 +25,11 @@ func (a *app) initialise() *cobra.Command {
 		Long: `Write a first configuration, from flags, by asking for what matters most on a terminal, or
 with --from from that of Azure IoT Edge; what could not be taken over is told. It is
 checked before it is written. Every key has a default: without any answer it says nothing
-but its version.`,
+but its version. It goes beside the file that packages bring and upgrade, into config.d.`,
 		Example: `  edgectl init
   edgectl init --from /etc/aziot/config.toml
   edgectl init --hostname gateway-7 --hub hub.example -o -`,
-		RunE: func(*cobra.Command, []string) error {
+		RunE: func(*cobra.Command, []string) (err error) {
 			if from != "" {
 				text, err := a.input(from, 1<<20)
 				if err != nil {
@@ -47,23 +46,23 @@ but its version.`,
 				v = taken
 				a.tellMissing(&v)
 			}
-			var shipped packaged
-			if out != "-" {
-				var pristine bool
-				var err error
-				if shipped, pristine, err = readPackaged(out); err != nil {
+			if out == "" {
+				if out, err = ownPlace(config.DefaultFile, force); err != nil {
 					return err
 				}
-				if !pristine && !force {
+			}
+			if out != "-" && !force {
+				if set, err := keysOf(out); err != nil {
+					return err
+				} else if setsKeys(set) {
 					return fmt.Errorf("cannot write %s: it is there already, and not of comments alone; --force replaces it", out)
 				}
 			}
-			if ask || a.inTerminal && from == "" && reflect.ValueOf(v).IsZero() {
+			if ask || a.inTerminal && from == "" && v == (firstconfig.Values{}) {
 				if err := a.askValues(&v); err != nil {
 					return err
 				}
 			}
-			v.CNIBinDirs = shipped.Network.CNIBinDirs
 			text := v.Text()
 			if err := checkConfig(text); err != nil {
 				return usageError{err}
@@ -76,14 +75,14 @@ but its version.`,
 				return err
 			}
 			fmt.Fprintf(a.out, "%s\n", out)
-			if out == config.DefaultFile {
+			if strings.HasPrefix(out, filepath.Dir(config.DefaultFile)+"/") {
 				fmt.Fprintln(a.err, "start edged with it: systemctl restart edged; then: edgectl check")
 			}
 			return nil
 		},
 	}
 	f := cmd.Flags()
-	f.StringVarP(&out, "output", "o", config.DefaultFile, "the `file` to write, or - for standard output")
+	f.StringVarP(&out, "output", "o", "", "the `file` to write, or - for standard output (default: config.d/10-init.toml beside the packaged file)")
 	f.StringVar(&from, "from", "", "`config.toml` of Azure IoT Edge")
 	f.BoolVar(&force, "force", false, "replace a file that is there")
 	f.BoolVar(&ask, "ask", false, "ask, though values are given by flags")
@@ -181,32 +180,45 @@ func groupOf(dir string) int {
 	return gidOf(st)
 }
 
-// packaged is what a configuration says that a package brings: nothing but comments, and
-// with rpm where the distribution has its network plugins, which stays so in another.
-type packaged struct {
-	Network struct {
-		CNIBinDirs []string `toml:"cni_bin_dirs"`
-	} `toml:"network"`
+// ownPlace is where a first configuration goes that nobody gave a place: a file of its own
+// beside the main one, which is the packages' to replace as long as nobody changes it, or
+// the main one where there is none. What an operator set there would be overridden.
+func ownPlace(main string, force bool) (string, error) {
+	if _, err := os.Lstat(main); errors.Is(err, fs.ErrNotExist) {
+		return main, nil
+	}
+	set, err := keysOf(main)
+	if err != nil {
+		return "", err
+	}
+	if network, ok := set["network"].(map[string]any); ok {
+		delete(network, "cni_bin_dirs") // the rpm's
+	}
+	folder := filepath.Join(filepath.Dir(main), "config.d")
+	if setsKeys(set) && !force {
+		return "", fmt.Errorf("cannot write a first configuration: %s sets keys already; --force writes another into %s, which overrides it", main, folder)
+	}
+	if err := os.MkdirAll(folder, 0o750); err != nil {
+		return "", err
+	}
+	return filepath.Join(folder, "10-init.toml"), nil
 }
 
-// readPackaged reads a configuration that may be there. pristine: it is not, or sets nothing
-// that a package would not, and is nobody's.
-func readPackaged(name string) (p packaged, pristine bool, err error) {
+// keysOf reads what a configuration sets that may be there: one of comments and empty
+// tables, such as packages bring, is nobody's.
+func keysOf(name string) (map[string]any, error) {
 	if _, err := os.Lstat(name); errors.Is(err, fs.ErrNotExist) {
-		return p, true, nil
+		return nil, nil
 	}
 	text, err := file.Read(name, 1<<20)
 	if err != nil {
-		return p, false, err
+		return nil, err
 	}
 	var set map[string]any
-	if toml.Unmarshal(text, &set) != nil || toml.Unmarshal(text, &p) != nil {
-		return packaged{}, false, nil // what cannot be read says something to somebody
+	if err := toml.Unmarshal(text, &set); err != nil {
+		return map[string]any{"": name}, nil //nolint:nilerr // what cannot be read says something to somebody
 	}
-	if network, ok := set["network"].(map[string]any); ok {
-		delete(network, "cni_bin_dirs")
-	}
-	return p, !setsKeys(set), nil
+	return set, nil
 }
 
 // setsKeys says that a table has more than tables without keys.

@@ -40,15 +40,6 @@ func TestInitReplacesWhatSaysNothing(t *testing.T) {
 	got := d.run("init", "-o", file, "--hub", "h")
 	require.Zero(t, got.code, got.err)
 	require.NotContains(t, got.err, "restart", "edged does not read it there")
-	// Packages for distributions with rpm say where network plugins are: that stays.
-	plugins := strings.Replace(string(shipped), "#cni_bin_dirs = [", "cni_bin_dirs = [\"/usr/libexec/cni\", ", 1)
-	require.NoError(t, os.WriteFile(file, []byte(plugins), 0o600))
-	got = d.run("init", "-o", file, "--hub", "h")
-	require.Zero(t, got.code, got.err)
-	c, err := config.Load(file)
-	require.NoError(t, err)
-	require.Equal(t, []string{"/usr/libexec/cni", "/usr/lib/cni", "/opt/cni/bin"}, c.Network.CNIBinDirs)
-	require.Equal(t, "h", c.Device.Hub)
 	for _, text := range []string{"hostname = \"g\"\n", "[peer]\nrequire_pidfd = true\n", "what is this"} {
 		require.NoError(t, os.WriteFile(file, []byte(text), 0o600))
 		require.Equal(t, exitFailed, d.run("init", "-o", file, "--hub", "h").code, text)
@@ -56,6 +47,37 @@ func TestInitReplacesWhatSaysNothing(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, text, string(b))
 	}
+}
+
+// TestInitWritesBesideThePackagedFile: dpkg asks about one that is not as it brought it, and an unattended upgrade stops there.
+func TestInitWritesBesideThePackagedFile(t *testing.T) {
+	main := filepath.Join(t.TempDir(), "config.toml")
+	out, err := ownPlace(main, false)
+	require.NoError(t, err)
+	require.Equal(t, main, out, "where there is no package's")
+	shipped, err := os.ReadFile("../../contrib/config/config.toml")
+	require.NoError(t, err)
+	plugins := strings.Replace(string(shipped), "#cni_bin_dirs = [", "cni_bin_dirs = [\"/usr/libexec/cni\", ", 1)
+	beside := filepath.Join(filepath.Dir(main), "config.d", "10-init.toml")
+	for _, text := range []string{string(shipped), plugins} {
+		require.NoError(t, os.WriteFile(main, []byte(text), 0o600))
+		out, err = ownPlace(main, false)
+		require.NoError(t, err)
+		require.Equal(t, beside, out)
+	}
+	d := &device{path: "/nonexistent/s"}
+	require.Zero(t, d.run("init", "-o", out, "--hub", "h").code)
+	c, err := config.Load(main)
+	require.NoError(t, err)
+	require.Equal(t, "h", c.Device.Hub)
+	require.Equal(t, []string{"/usr/libexec/cni", "/usr/lib/cni", "/opt/cni/bin"}, c.Network.CNIBinDirs)
+
+	require.NoError(t, os.WriteFile(main, []byte("hostname = \"g\"\n"), 0o600))
+	_, err = ownPlace(main, false)
+	require.ErrorContains(t, err, "--force")
+	out, err = ownPlace(main, true)
+	require.NoError(t, err)
+	require.Equal(t, beside, out)
 }
 
 func TestInitTakesIoTEdgesConfiguration(t *testing.T) {

@@ -298,8 +298,12 @@ func aptInstallsAgain(t *testing.T, m *nspawn.Machine) {
 }
 
 func aptPurges(t *testing.T, m *nspawn.Machine) {
+	// What is mounted somewhere in the home is not edged's.
+	must(t, m, "sh", "-c", "mkdir /var/lib/edged/other && mount -t tmpfs other /var/lib/edged/other && touch /var/lib/edged/other/kept")
 	apt(t, m, "purge", "edged")
 	requireRemoved(t, m)
+	require.Equal(t, "/var/lib/edged\n/var/lib/edged/other\n/var/lib/edged/other/kept", strings.TrimSpace(must(t, m, "find", "/var/lib/edged")))
+	must(t, m, "sh", "-c", "umount /var/lib/edged/other && rmdir /var/lib/edged/other /var/lib/edged")
 	out, err := m.Enter("ls", "-d", "/var/lib/edged", "/etc/edged", "/run/edged")
 	require.Error(t, err)
 	require.NotRegexp(t, `(?m)^/`, out)

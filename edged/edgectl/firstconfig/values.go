@@ -2,7 +2,6 @@ package firstconfig
 
 import (
 	"fmt"
-	"reflect"
 	"strings"
 
 	"github.com/pelletier/go-toml/v2"
@@ -15,8 +14,6 @@ type Values struct {
 	KeystoreURI                      string
 	AgentImage, AgentPull            string
 	Containerd                       string
-	// CNIBinDirs are the folders of network plugins, where the distribution has its own.
-	CNIBinDirs []string
 }
 
 // Text is the configuration, as config.Load reads it.
@@ -24,10 +21,7 @@ func (v *Values) Text() string {
 	var b strings.Builder
 	b.WriteString("# Configuration of edged, written by \"edgectl init\". What is not here has its default;\n# edged --check-config checks it, edgectl check the device with it.\n\nversion = 1\n")
 	table := ""
-	for _, one := range []struct {
-		table, key string
-		value      any
-	}{
+	for _, one := range []struct{ table, key, value string }{
 		{"", "hostname", v.Hostname},
 		{"device", "id", v.DeviceID},
 		{"device", "hub", v.Hub},
@@ -39,9 +33,8 @@ func (v *Values) Text() string {
 		{"agent", "image", v.AgentImage},
 		{"agent", "image_pull_policy", v.AgentPull},
 		{"keystore", "uri", v.KeystoreURI},
-		{"network", "cni_bin_dirs", v.CNIBinDirs},
 	} {
-		if reflect.ValueOf(one.value).IsZero() {
+		if one.value == "" {
 			continue
 		}
 		if one.table != table {
@@ -53,11 +46,11 @@ func (v *Values) Text() string {
 	return b.String()
 }
 
-// quote writes a value in TOML, whose strings are not quite Go's.
-func quote(value any) string {
-	b, err := toml.Marshal(map[string]any{"x": value})
+// quote writes a TOML string, which is not quite Go's.
+func quote(s string) string {
+	b, err := toml.Marshal(map[string]string{"x": s})
 	if err != nil {
-		return `""` // strings can always be written
+		return `""` // a string can always be written
 	}
 	return strings.TrimSpace(strings.TrimPrefix(string(b), "x = "))
 }
