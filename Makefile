@@ -82,6 +82,7 @@ osgi-host: ## build the image of the OSGi host into bin/ (Debian; asks for a JDK
 		-entrypoint /opt/java/bin/java -entrypoint @java.args -entrypoint -cp -entrypoint agent.jar:lib/eclipse-osgi.jar:lib/osgi.cmpn.jar \
 		-entrypoint edged.osgi.Main -workdir /opt/osgi -user 65532:65532 -volume /storage -own /storage=65532:65532 -env JDK_JAVA_OPTIONS=-Xmx32m \
 		-dir $(BUILD)/osgi-host/$(ARCH)/image=/
+	cp $(BUILD)/osgi-host/$(ARCH)/image/usr/share/doc/debian-packages $(BIN)/edged-osgi-host.packages
 
 build-failpoints: ## build bin/edged-failpoints, which stops or dies at named points (GOFAIL_FAILPOINTS)
 	tools/failpoints.sh $(BUILD)/failpoints

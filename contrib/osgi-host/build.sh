@@ -106,6 +106,11 @@ if [ "$arch" = "$own" ]; then
 	mkdir -p "$image/usr/share/doc/openjdk-17-jre-headless"
 	cp -L /usr/share/doc/openjdk-17-jre-headless/copyright "$image/usr/share/doc/openjdk-17-jre-headless/copyright"
 fi
+# Which sources go with them.
+{
+	cat "$work/packages.list"
+	[ "$arch" != "$own" ] || dpkg-query --showformat '${Package} ${Version} ${source:Package} ${source:Version}\n' --show openjdk-17-jre-headless
+} | sort >"$image/usr/share/doc/debian-packages"
 
 # An archive of the classes that a start loads: it starts in half the time, and in less memory. It notes the times of the jars unless these are 0.
 # Only a JVM of that machine can make it; without one, or an emulator of one, the host starts without.

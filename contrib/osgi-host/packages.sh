@@ -3,13 +3,13 @@
 #
 #	packages.sh FOLDER ARCH PACKAGE...
 #
-# ARCH is in Debian's words. The lists of another architecture than this machine's are fetched into FOLDER.lists.
+# FOLDER.list says of each: name, version, source package, version of that. ARCH is in Debian's words. The lists of another architecture than this machine's are fetched into FOLDER.lists.
 set -eu
 
 folder=$1 arch=$2
 shift 2
 stamp="$arch $*"
-[ "$(cat "$folder.stamp" 2>/dev/null)" != "$stamp" ] || exit 0
+if [ "$(cat "$folder.stamp" 2>/dev/null)" = "$stamp" ] && [ -e "$folder.list" ]; then exit 0; fi
 
 mkdir -p "$(dirname "$folder")"
 folder=$(cd "$(dirname "$folder")" && pwd)/$(basename "$folder")
@@ -31,6 +31,7 @@ download() { apt-get download -qq -o APT::Sandbox::User=root "${options[@]}" "$@
 download "$@" 2>/dev/null || { update && download "$@"; }
 for package in *.deb; do
 	dpkg-deb -x "$package" "$folder"
-done
+	dpkg-deb --showformat '${Package} ${Version} ${source:Package} ${source:Version}\n' --show "$package"
+done | sort >"$folder.list"
 rm -rf "$folder.debs" "$folder.lists"
 echo "$stamp" >"$folder.stamp"

@@ -11,7 +11,7 @@ copy=$(mktemp -d)
 trap 'rm -rf "$copy"' EXIT
 
 git ls-files -z --cached --others --exclude-standard | xargs -0 cp --parents --no-dereference -t "$copy"
-make --no-print-directory -C "$copy" docs package ARCH="$arch" VERSION="$VERSION" PACKAGES=build/packages >"$copy/log" 2>&1 || {
+make --no-print-directory -C "$copy" docs package WITH_OSGI=1 ARCH="$arch" VERSION="$VERSION" PACKAGES=build/packages >"$copy/log" 2>&1 || {
 	tail -n 20 "$copy/log" >&2
 	exit 1
 }
