@@ -37,12 +37,12 @@ func TestCreateOptionsAreNotDeep(t *testing.T) {
 	deep := func(n int) json.RawMessage {
 		return json.RawMessage(`{"Unknown":` + strings.Repeat("[", n-1) + strings.Repeat("]", n-1) + `}`)
 	}
-	for _, n := range []int{9999, maxOptionDepth + 2} {
+	for _, n := range []int{9999, wire.MaxOptionDepth + 2} {
 		_, err := canonicalOptions(deep(n))
 		require.ErrorContains(t, err, "nested deeper")
 		require.ErrorIs(t, err, errdefs.ErrInvalidArgument)
 	}
-	_, err := canonicalOptions(deep(maxOptionDepth))
+	_, err := canonicalOptions(deep(wire.MaxOptionDepth))
 	require.NoError(t, err)
 }
 

@@ -1,7 +1,6 @@
 package reconcile
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -33,32 +32,17 @@ func newView(typ string, c *wire.Config) view {
 	return v
 }
 
-// canonical is an object without members that are null, which edged leaves out of
-// its answers, and with its names in order.
+// canonical is createOptions as edged answers with them, their names in order.
 func canonical(raw json.RawMessage) json.RawMessage {
-	d := json.NewDecoder(bytes.NewReader(raw))
-	d.UseNumber()
-	var o map[string]any
-	if d.Decode(&o) != nil || o == nil {
-		o = map[string]any{}
+	o, err := wire.ReadOptions(raw)
+	if err != nil || o == nil {
+		return json.RawMessage("{}")
 	}
-	dropNulls(o)
 	b, err := json.Marshal(o)
 	if err != nil {
 		return json.RawMessage("{}") // it was decoded just now
 	}
 	return b
-}
-
-func dropNulls(o map[string]any) {
-	for key, value := range o {
-		switch v := value.(type) {
-		case nil:
-			delete(o, key)
-		case map[string]any:
-			dropNulls(v)
-		}
-	}
 }
 
 func digest(v view) string {

@@ -1,7 +1,6 @@
 package deploy
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -175,11 +174,10 @@ func keys(prefix string, before, after map[string]string) (fields []string) {
 	return fields
 }
 
+// object is createOptions as edged keeps them, or nil.
 func object(raw json.RawMessage) map[string]any {
-	d := json.NewDecoder(bytes.NewReader(raw))
-	d.UseNumber()
-	var o map[string]any
-	if d.Decode(&o) != nil {
+	o, err := wire.ReadOptions(raw)
+	if err != nil {
 		return nil
 	}
 	return o
