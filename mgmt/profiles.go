@@ -58,7 +58,7 @@ func (a *api) profiles(w http.ResponseWriter, _ *httpapi.Request) error {
 
 // profile answers one of them, in the format of Go's own tools.
 func (a *api) profile(w http.ResponseWriter, r *httpapi.Request) error {
-	name, err := r.Param("profile")
+	name, err := r.Var("profile")
 	if err != nil {
 		return err
 	}

@@ -25,7 +25,7 @@ func (a *api) get(w http.ResponseWriter, r *httpapi.Request) error {
 
 // one reads which row a request is about, and its parameters.
 func one(r *httpapi.Request) (uid string, params asked, err error) {
-	if uid, err = r.Param("uid"); err != nil {
+	if uid, err = r.Var("uid"); err != nil {
 		return "", asked{}, err
 	}
 	params, err = parameters(r)
@@ -63,7 +63,7 @@ func (a *api) create(w http.ResponseWriter, r *httpapi.Request) error {
 }
 
 func (a *api) update(w http.ResponseWriter, r *httpapi.Request) error {
-	uid, err := r.Param("uid")
+	uid, err := r.Var("uid")
 	if err != nil {
 		return err
 	}

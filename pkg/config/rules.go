@@ -152,14 +152,6 @@ func image(name string) error {
 	return nil
 }
 
-// moduleName is the management API's rule for the name of a module.
-func moduleName(name string) error {
-	if name == "" || len(name) > 255 || strings.Contains(name, "/") || strings.ContainsFunc(name, unicode.IsControl) {
-		return fmt.Errorf("%q is not the name of a module: 1 to 255 bytes without / and control characters", name)
-	}
-	return nil
-}
-
 // account is a user or a group of the host, by name or id.
 func account(name string) error {
 	if id, err := strconv.ParseUint(name, 10, 64); err == nil && id >= 1<<32-1 {

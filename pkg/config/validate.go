@@ -12,6 +12,7 @@ import (
 
 	"github.com/edged/edged/pkg/keystore/uri"
 	"github.com/edged/edged/pkg/listen"
+	"github.com/edged/edged/pkg/module"
 )
 
 // validator fills in what depends on the device, brings values to one form, and
@@ -310,8 +311,9 @@ func (v *validator) grant(key string, g *Grant) {
 	})
 	v.each(key+".server_names", g.ServerNames, serverName)
 	for i, name := range g.Modules {
-		g.Modules[i] = strings.TrimPrefix(name, "$") // one "$" is the same module
-		v.must(fmt.Sprintf("%s.modules[%d]", key, i), moduleName(g.Modules[i]))
+		canonical, err := module.CanonicalName(name)
+		v.must(fmt.Sprintf("%s.modules[%d]", key, i), err)
+		g.Modules[i] = canonical
 	}
 	v.each(key+".users", g.Users, account)
 	v.each(key+".groups", g.Groups, account)

@@ -177,6 +177,8 @@ func (p *progress) isWatched() bool {
 
 // measure asks containerd how much of each download is on the disk.
 func (e *Engine) measure(ctx context.Context, p *progress) {
+	ctx, done := e.call(ctx) // a flight has no end of its own
+	defer done()
 	statuses, err := e.client.ContentStore().ListStatuses(ctx, `ref~=^layer-`)
 	if err != nil {
 		return // the pull itself will say so

@@ -262,15 +262,6 @@ func (m *Mount) addSlash(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusMovedPermanently)
 }
 
-// Param is a variable of the route's path, unescaped.
-func (req *Request) Param(name string) (string, error) {
-	value, err := url.PathUnescape(mux.Vars(req.Request)[name])
-	if err != nil {
-		return "", BadRequest("invalid " + name + " in the path")
-	}
-	return value, nil
-}
-
 // route finds the route of a method that the version knows.
 func (res *resource) route(method string, version int) *Route {
 	for i := range res.routes {
