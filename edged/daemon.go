@@ -86,12 +86,13 @@ type daemon struct {
 	cancel    context.CancelFunc
 	wg        sync.WaitGroup
 	reloading sync.Mutex
+	logLevel  string // as the configuration had it last
 	failed    chan error
 }
 
 // newDaemon starts edged and returns once it answers.
 func newDaemon(ctx context.Context, file string, cfg *config.Config, activation *listen.Activation, notifier *listen.Notifier, log *logrus.Logger) (_ *daemon, err error) {
-	d := &daemon{file: file, cfg: cfg, log: log, notifier: notifier, activation: activation, failed: make(chan error, 1), archives: make(chan struct{})}
+	d := &daemon{file: file, cfg: cfg, logLevel: cfg.LogLevel, log: log, notifier: notifier, activation: activation, failed: make(chan error, 1), archives: make(chan struct{})}
 	ctx, d.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	defer func() {
 		if err != nil {
@@ -411,8 +412,8 @@ func (d *daemon) probe(ctx context.Context) error {
 	return err
 }
 
-// reload takes over what may change while edged runs: grants, trust, and the
-// operator's CA. With an error, what it names stays as it was.
+// reload takes over what may change while edged runs: grants, the log level, trust, and
+// the operator's CA. With an error, what it names stays as it was.
 func (d *daemon) reload() error {
 	d.reloading.Lock()
 	defer d.reloading.Unlock()
@@ -426,6 +427,7 @@ func (d *daemon) reload() error {
 		d.log.Error(err)
 	} else {
 		d.decider.SetGrants(d.grants(cfg))
+		d.reloadLevel(cfg.LogLevel)
 		if err = d.reloadTrust(cfg); err != nil {
 			err = fmt.Errorf("grants are reloaded; cannot reload trust, what was trusted stays so: %v", err) //nolint:errorlint // as above
 			d.log.Error(err)

@@ -9,17 +9,27 @@ import (
 	"github.com/containerd/errdefs"
 	"github.com/coreos/go-systemd/v22/journal"
 	"github.com/sirupsen/logrus"
+
+	"github.com/edged/edged/pkg/config"
 )
 
-// levels are those of --log-level.
-var levels = []string{"error", "warn", "info", "debug"}
-
-// parseLevel reads one of the levels; errdefs.InvalidArgument.
+// parseLevel reads one of config.LogLevels; errdefs.InvalidArgument.
 func parseLevel(text string) (logrus.Level, error) {
-	if !slices.Contains(levels, text) {
-		return 0, fmt.Errorf("log level %q is none of %s: %w", text, strings.Join(levels, ", "), errdefs.ErrInvalidArgument)
+	if !slices.Contains(config.LogLevels, text) {
+		return 0, fmt.Errorf("log level %q is none of %s: %w", text, strings.Join(config.LogLevels, ", "), errdefs.ErrInvalidArgument)
 	}
 	return logrus.ParseLevel(text)
+}
+
+// reloadLevel takes over the configuration's level when it is another than before: one that
+// somebody set meanwhile stays until then.
+func (d *daemon) reloadLevel(text string) {
+	if text == d.logLevel {
+		return
+	}
+	if _, err := d.setLogLevel(text); err == nil { // it was validated
+		d.logLevel = text
+	}
 }
 
 // setLogLevel changes what is logged until edged ends.

@@ -2,6 +2,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -42,7 +43,7 @@ func run(args []string) error {
 	}
 	flags := flag.NewFlagSet("edged", flag.ContinueOnError)
 	file := flags.String("config", defaultConfig, "configuration `file`")
-	level := flags.String("log-level", "info", "error, warn, info or debug")
+	level := flags.String("log-level", "", "error, warn, info or debug (default: log_level of the configuration)")
 	showVersion := flags.Bool("version", false, "print the version and exit")
 	check := flags.Bool("check-config", false, "check the configuration and exit")
 	newKeys := flags.Bool("new-keys", false, "give up the device's keys and all they protect, so that the next start makes new ones, and exit")
@@ -94,7 +95,7 @@ func run(args []string) error {
 	}
 	log := logrus.New()
 	log.SetFormatter(formatter())
-	parsed, err := parseLevel(*level)
+	parsed, err := parseLevel(cmp.Or(*level, cfg.LogLevel))
 	if err != nil {
 		return err
 	}

@@ -16,10 +16,15 @@ const DefaultFile = "/etc/edged/config.toml"
 // FormatVersion is the version of the format that this package reads.
 const FormatVersion = 1
 
+// LogLevels are the values of log_level, from the fewest words to the most.
+var LogLevels = []string{"error", "warn", "info", "debug"}
+
 // Config is the whole configuration, as Load gives it: every key has a value.
 type Config struct {
 	// Version of the format, FormatVersion.
 	Version int `toml:"version"`
+	// LogLevel is one of LogLevels.
+	LogLevel string `toml:"log_level"`
 	// Hostname of the device.
 	Hostname string `toml:"hostname"`
 	// Home is the absolute path of what outlives a reboot.

@@ -14,9 +14,10 @@ const packagedImages = "/usr/share/edged/images"
 // the home, are empty.
 func Default() *Config {
 	return &Config{
-		Version: FormatVersion,
-		Home:    "/var/lib/edged",
-		Run:     "/run/edged",
+		Version:  FormatVersion,
+		LogLevel: "info",
+		Home:     "/var/lib/edged",
+		Run:      "/run/edged",
 		Listen: Listen{
 			Management: "fd://edged.mgmt.socket",
 			Workload:   "fd://edged.workload.socket",

@@ -89,6 +89,7 @@ func (v *validator) host(hostname func() (string, error)) {
 		c.Hostname = name
 	}
 	v.must("hostname", dnsName(c.Hostname))
+	v.must("log_level", oneOf(c.LogLevel, LogLevels...))
 	v.path("home", &c.Home)
 	v.path("run", &c.Run)
 	for _, dir := range []struct{ key, path string }{{"home", c.Home}, {"run", c.Run}} {
