@@ -41,8 +41,18 @@ func FuzzQueries(f *testing.F) {
 		f.Fatalf("%d %s", w.Code, w.Body)
 	}
 	for _, seed := range [][2]string{
-		{"name", "m"}, {"uid", "M:f28"}, {"active", "t"}, {"ordering", "-runtime_deps__stream,name"}, {"fields", "name,uid"}, {"exclude_fields", "modulemd"},
-		{"page", "last"}, {"page_size", "-1"}, {"component", "bash/f28"}, {"rpm_filename", "a-1-1.x86_64.rpm"}, {"runtime_dep_name", "a'--"}, {"koji_tag", "\x00%\xff"},
+		{"name", "m"},
+		{"uid", "M:f28"},
+		{"active", "t"},
+		{"ordering", "-runtime_deps__stream,name"},
+		{"fields", "name,uid"},
+		{"exclude_fields", "modulemd"},
+		{"page", "last"},
+		{"page_size", "-1"},
+		{"component", "bash/f28"},
+		{"rpm_filename", "a-1-1.x86_64.rpm"},
+		{"runtime_dep_name", "a'--"},
+		{"koji_tag", "\x00%\xff"},
 	} {
 		f.Add(seed[0], seed[1], "stream", "f28")
 	}
