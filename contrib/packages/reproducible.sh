@@ -1,5 +1,6 @@
 #!/bin/bash
-# Builds the packages of one machine again, from a copy of the source in another folder, and compares them with those in FOLDER byte by byte.
+# Builds the packages of one machine again, from a copy of the source in another folder, and compares them with those in FOLDER byte by byte. Not edged-osgi:
+# which classes its archive for fast starts has depends on which thread came first while it was made.
 #
 #	reproducible.sh FOLDER ARCH
 set -eu
@@ -11,7 +12,7 @@ copy=$(mktemp -d)
 trap 'rm -rf "$copy"' EXIT
 
 git ls-files -z --cached --others --exclude-standard | xargs -0 cp --parents --no-dereference -t "$copy"
-make --no-print-directory -C "$copy" docs package WITH_OSGI=1 ARCH="$arch" VERSION="$VERSION" PACKAGES=build/packages >"$copy/log" 2>&1 || {
+make --no-print-directory -C "$copy" docs package ARCH="$arch" VERSION="$VERSION" PACKAGES=build/packages >"$copy/log" 2>&1 || {
 	tail -n 20 "$copy/log" >&2
 	exit 1
 }
