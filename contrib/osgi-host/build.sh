@@ -4,7 +4,7 @@
 #	build.sh ARCH FOLDER
 #
 # ARCH is in Go's words (amd64, arm64, arm). FOLDER/image is the root file system; what is beside it was needed on the way. The same packages give the
-# same files.
+# same files, but for the archive of classes.
 set -eu
 
 case $1 in

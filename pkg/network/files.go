@@ -99,9 +99,10 @@ func (m *Manager) neighbours(module string, plan *Plan, extra []ExtraHost) (line
 		return nil, host
 	}
 	for _, ep := range plan.Endpoints {
+		called := plan.names(module, m.aliasesFor(extra, module, &ep))
 		for f, want := range []netip.Addr{ep.IPv4, ep.IPv6} {
 			if a, ok := own.lease(ep.Network, want, f == 1); ok {
-				lines = append(lines, hostLine{a, plan.names(module, m.aliasesFor(extra, module, &ep))})
+				lines = append(lines, hostLine{a, called})
 			}
 		}
 		if c := m.lists[ep.Network]; c != nil && c.builtin && !host.IsValid() {
